@@ -1,0 +1,3 @@
+//! What is kept: secrets in a keystore, everything else in the state folder.
+
+pub mod keystore;

@@ -1,0 +1,160 @@
+//! Access keys: their ids, their secrets and their states.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// The id of an IAM access key, such as `AKIAIOSFODNN7EXAMPLE`.
+///
+/// Ids need not begin with `AKIA`: servers other than AWS make their own. IAM's own pattern is
+/// `[\w]+`, 16 to 128 characters (IAM API reference, `AccessKey`); shorter ids are accepted, since
+/// compatible servers hand them out.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccessKeyId(String);
+
+/// Why a text is not an access key id.
+#[derive(Debug, thiserror::Error)]
+#[error("not an access key id: expected 3 to 128 letters, digits, '_', '-' or '.'")]
+pub struct InvalidAccessKeyId;
+
+impl AccessKeyId {
+    /// The id as text. Ids are not secret.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AccessKeyId {
+    type Err = InvalidAccessKeyId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if (3..=128).contains(&text.len()) && text.chars().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidAccessKeyId)
+        }
+    }
+}
+
+impl TryFrom<String> for AccessKeyId {
+    type Error = InvalidAccessKeyId;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<AccessKeyId> for String {
+    fn from(id: AccessKeyId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for AccessKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for AccessKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The secret half of an access key: redacted when printed, wiped when dropped, never serialised.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretAccessKey(Zeroizing<String>);
+
+impl SecretAccessKey {
+    /// Takes a secret over. The caller's own copy is the caller's to wipe.
+    pub fn new(secret: String) -> Self {
+        Self(Zeroizing::new(secret))
+    }
+
+    /// The secret itself. Every call of this is a place where it could leak.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretAccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// An access key whole: what signs a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Names the key.
+    pub access_key_id: AccessKeyId,
+    /// Signs with it.
+    pub secret_access_key: SecretAccessKey,
+}
+
+/// Whether IAM lets a key sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyStatus {
+    /// Requests signed with the key are accepted.
+    Active,
+    /// They are refused, with the same error as for a key that does not exist.
+    Inactive,
+}
+
+impl fmt::Display for KeyStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Active => "Active",
+            Self::Inactive => "Inactive",
+        })
+    }
+}
+
+/// Counts the credentials a profile has published: each publish is one more.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    /// The generation after this one.
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_other_servers_are_taken_and_nonsense_is_not() {
+        for good in ["AKIAIOSFODNN7EXAMPLE", "minio-user.1", "abc", "LSIA_x"] {
+            assert!(good.parse::<AccessKeyId>().is_ok(), "{good}");
+        }
+        for bad in ["", "ab", "a b c", "AKIA/../x", "AKIA\n", &"x".repeat(129)] {
+            assert!(bad.parse::<AccessKeyId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_never_prints() {
+        let credentials = Credentials {
+            access_key_id: "AKIAEXAMPLE".parse().expect("an id"),
+            secret_access_key: SecretAccessKey::new("hunter2".to_owned()),
+        };
+        assert!(!format!("{credentials:?}{credentials:#?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,180 @@
+//! The journal as bytes: a header line, then `<16 hex digits> <json>` lines.
+//!
+//! The digits are the first eight bytes of SHA-256 over the previous line's digits and this line's JSON:
+//! checksum and chain in one, so that a changed, dropped or moved line shows.
+
+use sha2::{Digest, Sha256};
+
+use crate::journal::Entry;
+
+/// The first line of every journal.
+pub const HEADER: &str = "rotakey-journal 1";
+
+/// The running checksum: what the next line is chained to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain(String);
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self(HEADER.to_owned())
+    }
+}
+
+impl Chain {
+    /// The line of an entry, newline included, and the chain after it.
+    pub fn encode(&self, entry: &Entry) -> (String, Chain) {
+        let json = serde_json::to_string(entry).expect("entries are plain data, which JSON can hold");
+        let digits = self.digits(&json);
+        (format!("{digits} {json}\n"), Chain(digits))
+    }
+
+    fn digits(&self, json: &str) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.0.as_bytes());
+        hash.update(json.as_bytes());
+        hex::encode(&hash.finalize()[..8])
+    }
+}
+
+/// How the bytes end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// The chain after the last whole line.
+    pub chain: Chain,
+    /// Where the last whole line ends, in bytes; what stands behind was torn by a crash, and is cut
+    /// before the next append.
+    pub whole: usize,
+}
+
+/// Why bytes are not a journal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// Another format, probably of a newer rotakey.
+    #[error("its first line is {found:?}, not {HEADER:?}: it was written by another version")]
+    Version {
+        /// The first line.
+        found: String,
+    },
+    /// A line whose checksum does not fit it and the lines before.
+    #[error("line {line} is damaged: {why}")]
+    Line {
+        /// Counted from 1, the header included.
+        line: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// Reads a whole journal. A last line that a crash tore is left out; any other damage is an error.
+pub fn decode(bytes: &[u8]) -> Result<(Vec<Entry>, Tail), Damage> {
+    let mut entries = Vec::new();
+    let mut tail = Tail { chain: Chain::default(), whole: 0 };
+    let mut rest = bytes;
+    let mut number = 0;
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        number += 1;
+        let (line, after) = (&rest[..end], &rest[end + 1..]);
+        // A page of a torn append that never reached the disk reads as zeros.
+        if after.is_empty() && line.contains(&0) {
+            break;
+        }
+        if number == 1 {
+            if line != HEADER.as_bytes() {
+                let found = String::from_utf8_lossy(&line[..line.len().min(80)]).into_owned();
+                return Err(Damage::Version { found });
+            }
+        } else {
+            let (entry, chain) = decode_line(line, &tail.chain)
+                .map_err(|why| Damage::Line { line: number, why })?;
+            entries.push(entry);
+            tail.chain = chain;
+        }
+        tail.whole += end + 1;
+        rest = after;
+    }
+    if number == 0 && !HEADER.as_bytes().starts_with(rest) && !rest.contains(&0) {
+        let found = String::from_utf8_lossy(&rest[..rest.len().min(80)]).into_owned();
+        return Err(Damage::Version { found });
+    }
+    Ok((entries, tail))
+}
+
+fn decode_line(line: &[u8], chain: &Chain) -> Result<(Entry, Chain), String> {
+    let text = std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?;
+    let (digits, json) = text.split_once(' ').ok_or("it has no checksum")?;
+    if digits != chain.digits(json) {
+        return Err("its checksum does not fit".to_owned());
+    }
+    let entry = serde_json::from_str(json)
+        .map_err(|error| format!("it says what this version does not know ({error})"))?;
+    Ok((entry, Chain(digits.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::journal::{Reason, Record};
+
+    fn sample(lines: usize) -> (Vec<Entry>, Vec<u8>) {
+        let mut bytes = format!("{HEADER}\n").into_bytes();
+        let mut chain = Chain::default();
+        let mut entries = Vec::new();
+        for n in 0..lines {
+            let record = if n % 2 == 0 {
+                Record::Begun { reason: Reason::Forced }
+            } else {
+                Record::Abandoned { why: format!("number {n}") }
+            };
+            let time = jiff::Timestamp::from_second(1_700_000_000 + n as i64).expect("in range");
+            let entry = Entry { time, rotation: None, record };
+            let (line, next) = chain.encode(&entry);
+            bytes.extend_from_slice(line.as_bytes());
+            chain = next;
+            entries.push(entry);
+        }
+        (entries, bytes)
+    }
+
+    proptest! {
+        /// Cut anywhere, a journal reads as a prefix of itself, and never as an error.
+        #[test]
+        fn a_torn_journal_reads_as_its_whole_lines(cut in 0usize..2000) {
+            let (entries, bytes) = sample(8);
+            let cut = cut.min(bytes.len());
+            let (read, tail) = decode(&bytes[..cut]).expect("a prefix is readable");
+            prop_assert!(entries.starts_with(&read));
+            prop_assert!(tail.whole <= cut);
+            prop_assert_eq!(decode(&bytes[..tail.whole]).expect("whole").0, read);
+        }
+
+        /// A changed byte anywhere is noticed, except in a line that could have been torn.
+        #[test]
+        fn a_changed_byte_is_noticed(at in 0usize..2000, flip in 1u8..=255) {
+            let (entries, mut bytes) = sample(8);
+            let at = at % bytes.len();
+            bytes[at] ^= flip;
+            match decode(&bytes) {
+                Err(_) => {}
+                Ok((read, _)) => prop_assert!(read.len() < entries.len() && entries.starts_with(&read)),
+            }
+        }
+    }
+
+    #[test]
+    fn a_dropped_line_is_noticed() {
+        let (_, bytes) = sample(5);
+        let text = String::from_utf8(bytes).expect("text");
+        let lines: Vec<&str> = text.lines().collect();
+        let without: String =
+            lines.iter().enumerate().filter(|(n, _)| *n != 2).map(|(_, l)| format!("{l}\n")).collect();
+        assert!(matches!(decode(without.as_bytes()), Err(Damage::Line { line: 3, .. })));
+    }
+
+    #[test]
+    fn a_newer_journal_is_refused_by_name() {
+        let error = decode(b"rotakey-journal 2\n").expect_err("newer");
+        assert!(error.to_string().contains("rotakey-journal 2"));
+    }
+}

@@ -1,0 +1,224 @@
+//! The lines of the journal.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::credential::{AccessKeyId, Generation};
+use crate::journal::Origin;
+
+/// Names one rotation: 16 hexadecimal digits. It goes into the user agent of `CreateAccessKey`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RotationId(pub String);
+
+impl std::fmt::Display for RotationId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// One line: when, for which rotation, and what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The wall clock when it was written.
+    pub time: Timestamp,
+    /// The rotation it belongs to, if one is open.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rotation: Option<RotationId>,
+    /// What.
+    #[serde(flatten)]
+    pub record: Record,
+}
+
+/// What can be said in the journal. `status` decides when each is legal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Record {
+    /// A person handed a key over: it is ours to rotate from now on.
+    Enrolled {
+        /// The key.
+        access_key_id: AccessKeyId,
+        /// Its account.
+        account_id: String,
+        /// Its user's ARN.
+        arn: String,
+        /// Its user's name.
+        user: String,
+        /// Its `CreateDate`, if listing was allowed.
+        created: Option<Timestamp>,
+        /// How it came to us.
+        origin: Origin,
+    },
+    /// A rotation begins.
+    Begun {
+        /// Why.
+        reason: Reason,
+    },
+    /// Something outside is about to be changed.
+    Intended {
+        /// What.
+        act: Act,
+    },
+    /// An intended act is confirmed.
+    Done {
+        /// Which.
+        act: Act,
+    },
+    /// The intended creation made this key, whose secret is in the keystore.
+    Created {
+        /// The key.
+        access_key_id: AccessKeyId,
+        /// Its `CreateDate`.
+        created: Timestamp,
+        /// True if the reply was lost, and the key was found by its secret.
+        adopted: bool,
+    },
+    /// The intended creation provably made no key.
+    NotCreated {
+        /// How that is known.
+        why: String,
+    },
+    /// The reply to the intended creation was lost.
+    CreateUnknown {
+        /// What was seen.
+        why: String,
+    },
+    /// The lost creation made this key, whose secret nobody holds.
+    OrphanFound {
+        /// The key.
+        access_key_id: AccessKeyId,
+        /// Its `CreateDate`.
+        created: Timestamp,
+    },
+    /// The incoming key was accepted as often as the policy asks.
+    Verified {
+        /// The key.
+        access_key_id: AccessKeyId,
+    },
+    /// Nobody can sign with the outgoing key any more.
+    Drained {
+        /// The key.
+        access_key_id: AccessKeyId,
+    },
+    /// The previous key is to be served again.
+    UndoBegun {
+        /// Why.
+        why: String,
+    },
+    /// The rotation is given up before anything was published.
+    AbortBegun {
+        /// Why.
+        why: String,
+    },
+    /// A key that this rotation was about to delete is gone by another's hand.
+    Vanished {
+        /// The key.
+        access_key_id: AccessKeyId,
+    },
+    /// A person has to decide.
+    Stuck {
+        /// What.
+        why: String,
+    },
+    /// A person decided to go on.
+    Resumed,
+    /// The rotation ended without a change.
+    Abandoned {
+        /// Why.
+        why: String,
+    },
+    /// The rotation is complete: one key, the published one.
+    Finished,
+}
+
+/// What can be changed outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "kebab-case")]
+pub enum Act {
+    /// `CreateAccessKey`.
+    Create {
+        /// The user's keys just before.
+        known: Vec<AccessKeyId>,
+        /// The server's clock less ours, milliseconds.
+        clock_offset_ms: i64,
+    },
+    /// Every source serves this key from now on.
+    Publish {
+        /// The key.
+        access_key_id: AccessKeyId,
+        /// The generation it becomes.
+        generation: Generation,
+    },
+    /// `UpdateAccessKey` to `Active`.
+    Activate {
+        /// The key.
+        access_key_id: AccessKeyId,
+    },
+    /// `UpdateAccessKey` to `Inactive`.
+    Deactivate {
+        /// The key.
+        access_key_id: AccessKeyId,
+    },
+    /// `DeleteAccessKey`.
+    Delete {
+        /// The key.
+        access_key_id: AccessKeyId,
+    },
+    /// The secret leaves the keystore.
+    Forget {
+        /// Its key.
+        access_key_id: AccessKeyId,
+    },
+}
+
+impl Act {
+    /// The key it touches, if it names one.
+    pub fn access_key_id(&self) -> Option<&AccessKeyId> {
+        match self {
+            Self::Create { .. } => None,
+            Self::Publish { access_key_id, .. }
+            | Self::Activate { access_key_id }
+            | Self::Deactivate { access_key_id }
+            | Self::Delete { access_key_id }
+            | Self::Forget { access_key_id } => Some(access_key_id),
+        }
+    }
+
+    /// Its name in `history`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Publish { .. } => "publish",
+            Self::Activate { .. } => "activate",
+            Self::Deactivate { .. } => "deactivate",
+            Self::Delete { .. } => "delete",
+            Self::Forget { .. } => "forget",
+        }
+    }
+}
+
+impl Record {
+    /// The key it is about, if one.
+    pub fn access_key_id(&self) -> Option<&AccessKeyId> {
+        match self {
+            Self::Intended { act } | Self::Done { act } => act.access_key_id(),
+            Self::Enrolled { access_key_id, .. }
+            | Self::Created { access_key_id, .. }
+            | Self::OrphanFound { access_key_id, .. }
+            | Self::Verified { access_key_id }
+            | Self::Drained { access_key_id }
+            | Self::Vanished { access_key_id } => Some(access_key_id),
+            _ => None,
+        }
+    }
+}
+
+/// Why a rotation was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// A person asked for it.
+    Forced,
+    /// The key came of age.
+    Scheduled,
+}

@@ -1,0 +1,124 @@
+//! Create: the intent is on disk, then `CreateAccessKey` is sent once, then its secret is kept.
+
+use std::time::Duration;
+
+use super::{Command, Context, Ending, Event, State, Turn, WaitingFor};
+use crate::error::Failure;
+use crate::iam::{KeyList, NewKey, RefusalClass};
+use crate::journal::{Act, Reason, Record};
+
+/// How often the secret is offered to a keystore that does not take it.
+const STORE_ATTEMPTS_MAX: u32 = 3;
+
+#[derive(Debug)]
+pub(crate) enum Create {
+    /// The rotation is being opened.
+    Begin(KeyList),
+    /// The intent is being written.
+    Intend,
+    /// The request is out.
+    Sent,
+    /// The secret is on its way into the keystore: until then this is its only copy.
+    Storing(NewKey, u32),
+    /// The key is being recorded.
+    Recording,
+    /// The console's description is being set, as far as allowed.
+    Describing,
+    /// The outcome is being recorded; then look again, later.
+    Refused(Option<Failure>),
+}
+
+impl Create {
+    /// Opens a rotation, the list being fresh.
+    pub(crate) fn begin(cx: &Context<'_>, list: KeyList, reason: Reason) -> Turn {
+        Turn::new(State::Create(Self::Begin(list)), cx.append(Record::Begun { reason }))
+    }
+
+    /// Writes the intent, the list being fresh.
+    pub(crate) fn intend(cx: &Context<'_>, list: &KeyList) -> Turn {
+        let offset = list.server_time.as_millisecond() - cx.now.wall.as_millisecond();
+        let act = Act::Create {
+            known: list.keys.iter().map(|key| key.access_key_id.clone()).collect(),
+            clock_offset_ms: offset,
+        };
+        Turn::new(State::Create(Self::Intend), cx.intend(act))
+    }
+
+    pub(crate) fn on_event(self, cx: &Context<'_>, event: Event) -> Turn {
+        match (self, event) {
+            (Self::Begin(list), Event::Appended) => Self::intend(cx, &list),
+            (Self::Intend, Event::Appended) => {
+                let open = cx.open();
+                let signer = open.outgoing.id.clone();
+                let rotation = open.id.clone();
+                Turn::new(State::Create(Self::Sent), Command::Create { signer, rotation })
+            }
+            (Self::Sent, Event::Created(key)) => {
+                let command = Command::Store(key.credentials.clone());
+                Turn::new(State::Create(Self::Storing(key, 1)), command)
+            }
+            (Self::Sent, Event::Refused(refusal)) => {
+                let why = refusal.to_string();
+                // A full quota is looked at again: preflight names the key that fills it.
+                let again = refusal.class.is_transient() || refusal.class == RefusalClass::Quota;
+                let act = "iam:CreateAccessKey".to_owned();
+                let failure = (!again).then_some(Failure::Account { act, refusal });
+                Turn::new(
+                    State::Create(Self::Refused(failure)),
+                    cx.append(Record::NotCreated { why }),
+                )
+            }
+            (Self::Sent, Event::Unknown(doubt)) => {
+                let why = doubt.reason.clone();
+                if doubt.sent {
+                    return cx.then_door(Record::CreateUnknown { why });
+                }
+                let act = "iam:CreateAccessKey".to_owned();
+                let failure = Some(Failure::Unreachable { act, doubt });
+                Turn::new(
+                    State::Create(Self::Refused(failure)),
+                    cx.append(Record::NotCreated { why }),
+                )
+            }
+            (Self::Storing(key, _), Event::Ready) => {
+                let record = Record::Created {
+                    access_key_id: key.credentials.access_key_id,
+                    created: key.created,
+                    adopted: false,
+                };
+                Turn::new(State::Create(Self::Recording), cx.append(record))
+            }
+            (Self::Storing(key, attempts), Event::Fault(_)) if attempts < STORE_ATTEMPTS_MAX => {
+                let wait = cx.wait(Duration::from_secs(1), WaitingFor::Aws("the keystore".to_owned()));
+                Turn::new(State::Create(Self::Storing(key, attempts + 1)), wait)
+            }
+            (Self::Storing(key, attempts), Event::Woke) => {
+                let command = Command::Store(key.credentials.clone());
+                Turn::new(State::Create(Self::Storing(key, attempts)), command)
+            }
+            // The secret cannot be kept: the key is made over to the orphan rule, which knows its id.
+            (Self::Storing(key, _), Event::Fault(_)) => cx.then_door(Record::OrphanFound {
+                access_key_id: key.credentials.access_key_id,
+                created: key.created,
+            }),
+            (Self::Recording, Event::Appended) => {
+                let open = cx.open();
+                let signer = open.outgoing.id.clone();
+                let describes = open.incoming.as_ref().map(|key| key.id.clone());
+                Turn::new(State::Create(Self::Describing), Command::Tag { signer, describes })
+            }
+            // A description is a courtesy: refused or not, the rotation goes on.
+            (Self::Describing, Event::Ready | Event::Refused(_)) => super::look::Look::enter(cx),
+            (Self::Refused(Some(Failure::Account { act, refusal })), Event::Appended) => {
+                let why = format!("{act} was refused: {refusal}");
+                cx.then_door(Record::Abandoned { why })
+            }
+            (Self::Refused(Some(failure)), Event::Appended) => Turn::end(Ending::Failed(failure)),
+            (Self::Refused(None), Event::Appended) => {
+                let reason = WaitingFor::Aws("CreateAccessKey was turned away".to_owned());
+                Turn::new(State::Door, cx.wait(cx.policy().spacing, reason))
+            }
+            (_, event) => Turn::bug("create", &event),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Drain: wait until no client can still sign with the old key, and until no use of it is unexplained.
+
+use jiff::Timestamp;
+
+use super::deactivate::Deactivate;
+use super::publish::Published;
+use super::{Command, Context, Event, State, Turn, WaitingFor};
+use crate::iam::LastUsed;
+use crate::journal::{Act, Origin, Record, Step};
+use crate::lease::{Horizon, Safety, safety};
+use crate::policy::OnStraggler;
+use crate::time::later;
+
+/// Nobody holds a lease on the outgoing key, and nobody unknown uses it; seen in this process.
+#[derive(Debug)]
+pub(crate) struct Drained {
+    _private: (),
+}
+
+#[derive(Debug)]
+pub(crate) struct Drain {
+    /// Kept from publish: draining makes no sense while the old key is served.
+    _published: Published,
+    horizon: Option<Horizon>,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Horizon,
+    Waiting,
+    LastUsed,
+    Recording,
+}
+
+impl Drain {
+    pub(crate) fn enter(cx: &Context<'_>, published: Published) -> Turn {
+        let command = Command::ReadHorizon(cx.open().outgoing.id.clone());
+        let drain = Self { _published: published, horizon: None, phase: Phase::Horizon };
+        Turn::new(State::Drain(drain), command)
+    }
+
+    pub(crate) fn on_event(mut self, cx: &Context<'_>, event: Event) -> Turn {
+        let open = cx.open();
+        match (&self.phase, event) {
+            (Phase::Horizon, Event::Horizon(horizon)) => {
+                self.horizon = horizon;
+                let published = open.published.unwrap_or(cx.now.wall);
+                let safety = safety(self.horizon.as_ref(), published, cx.policy(), cx.now);
+                if let Safety::NotBefore(until) = safety {
+                    return self.wait(until, WaitingFor::Leases);
+                }
+                let observed = later(published, cx.policy().observe);
+                if open.outgoing.origin == Origin::HandedOver && cx.now.wall < observed {
+                    return self.wait(observed, WaitingFor::Observation);
+                }
+                let signer = open.survivor().id.clone();
+                let id = open.outgoing.id.clone();
+                self.to(Phase::LastUsed, Command::LastUsed { signer, id })
+            }
+            (Phase::Waiting, Event::Woke) => {
+                let command = Command::ReadHorizon(open.outgoing.id.clone());
+                self.to(Phase::Horizon, command)
+            }
+            (Phase::LastUsed, Event::LastUsed(used)) => match self.straggler(cx, used) {
+                Some((until, used)) => {
+                    self.wait(until, WaitingFor::Straggler(used.at, used.service))
+                }
+                None if open.step == Step::Deactivate => {
+                    Deactivate::enter(cx, Drained { _private: () })
+                }
+                None => {
+                    let id = open.outgoing.id.clone();
+                    self.to(Phase::Recording, cx.append(Record::Drained { access_key_id: id }))
+                }
+            },
+            (Phase::Recording, Event::Appended) => {
+                Deactivate::enter(cx, Drained { _private: () })
+            }
+            (_, event) => Turn::refused("iam:GetAccessKeyLastUsed", event, "drain"),
+        }
+    }
+
+    fn to(mut self, phase: Phase, command: Command) -> Turn {
+        self.phase = phase;
+        Turn::new(State::Drain(self), command)
+    }
+
+    fn wait(self, until: Timestamp, waiting_for: WaitingFor) -> Turn {
+        self.to(Phase::Waiting, Command::Wait { until, waiting_for })
+    }
+
+    /// A use after the drain began that our own ledger does not explain, and until when it holds us.
+    fn straggler(&self, cx: &Context<'_>, used: Option<LastUsed>) -> Option<(Timestamp, LastUsed)> {
+        let (used, open) = (used?, cx.open());
+        let explained = self
+            .horizon
+            .as_ref()
+            .and_then(|horizon| horizon.served_until)
+            .map(|until| later(until, cx.policy().signature_window))
+            .max(open.published)?;
+        // Once we began to deactivate, the probes that see it refused are our own.
+        let ours = match &open.intent {
+            Some((Act::Deactivate { .. }, at)) => used.at >= *at,
+            _ => false,
+        };
+        if used.at <= explained || ours {
+            return None;
+        }
+        let policy = cx.policy();
+        let quiet = match policy.on_straggler {
+            OnStraggler::Hold => policy.observe.max(policy.signature_window),
+            OnStraggler::Proceed => policy.observe,
+        };
+        let until = later(used.at, quiet);
+        (cx.now.wall < until).then_some((until, used))
+    }
+}

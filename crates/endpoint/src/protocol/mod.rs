@@ -1,0 +1,3 @@
+//! The ways in which AWS SDKs ask for credentials.
+
+pub mod process;
