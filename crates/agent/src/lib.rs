@@ -1,6 +1,8 @@
 //! The agent of rotakey: the only crate that touches the world.
 
+pub mod clock;
+pub mod driver;
 pub mod iam;
-pub mod store;
 #[cfg(feature = "demo")]
 pub mod simulator;
+pub mod store;

@@ -60,7 +60,11 @@ impl Ledger {
     }
 
     /// Whether an answer of `generation` that expires at `expiration` is covered already.
-    pub fn covers(&self, generation: Generation, expiration: Timestamp) -> Result<bool, Superseded> {
+    pub fn covers(
+        &self,
+        generation: Generation,
+        expiration: Timestamp,
+    ) -> Result<bool, Superseded> {
         self.check(generation)?;
         let horizon = self.horizons.get(&self.access_key_id);
         Ok(horizon.and_then(|h| h.served_until).is_some_and(|until| until >= expiration))
@@ -93,7 +97,13 @@ impl Ledger {
     }
 
     /// Serves another key from now on.
-    pub fn publish(&mut self, access_key_id: AccessKeyId, generation: Generation, now: &Now, lease: Duration) {
+    pub fn publish(
+        &mut self,
+        access_key_id: AccessKeyId,
+        generation: Generation,
+        now: &Now,
+        lease: Duration,
+    ) {
         if self.access_key_id != access_key_id {
             let horizon = self.horizon_mut();
             horizon.unrecorded_until = horizon.unrecorded_until.max(Some(later(now.wall, lease)));
@@ -140,7 +150,12 @@ pub enum Safety {
 ///
 /// `healthy_since` is U: when the present uninterrupted serving of the new key began. The reasons, SDK by
 /// SDK, are in `docs/leases.md`.
-pub fn safety(horizon: Option<&Horizon>, healthy_since: Timestamp, policy: &Policy, now: &Now) -> Safety {
+pub fn safety(
+    horizon: Option<&Horizon>,
+    healthy_since: Timestamp,
+    policy: &Policy,
+    now: &Now,
+) -> Safety {
     let mut last = later(healthy_since, policy.client_backoff);
     for until in horizon.iter().flat_map(|h| [h.served_until, h.unrecorded_until]).flatten() {
         last = last.max(until);

@@ -1,9 +1,10 @@
 //! IAM and STS, as the engine's orders need them.
 
-use std::future::Future;
+pub mod aws;
+pub mod classify;
 
 use rotakey_core::credential::{AccessKeyId, Credentials, KeyStatus};
-use rotakey_core::iam::{CallerIdentity, KeyList, LastUsed, NewKey, Outcome, Vantage};
+use rotakey_core::iam::{CallerIdentity, KeyList, LastUsed, NewKey, Outcome};
 
 /// The calls that rotakey makes. Every one names its signer, and the IAM ones name the user.
 pub trait KeyService {
@@ -88,12 +89,4 @@ pub trait KeyService {
 
     /// `iam:ListUsers`, all pages: the users' names.
     fn list_users(&self, signer: &Credentials) -> impl Future<Output = Outcome<Vec<String>>>;
-
-    /// One authenticated call at a vantage: `Done` if the signer was recognised there, also when it was not allowed.
-    fn probe(
-        &self,
-        signer: &Credentials,
-        user: &str,
-        vantage: &Vantage,
-    ) -> impl Future<Output = Outcome<()>>;
 }

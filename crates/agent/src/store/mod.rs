@@ -1,3 +1,5 @@
 //! What is kept: secrets in a keystore, everything else in the state folder.
 
+pub mod disk;
 pub mod keystore;
+pub mod profile;

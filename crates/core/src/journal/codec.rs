@@ -23,7 +23,8 @@ impl Default for Chain {
 impl Chain {
     /// The line of an entry, newline included, and the chain after it.
     pub fn encode(&self, entry: &Entry) -> (String, Chain) {
-        let json = serde_json::to_string(entry).expect("entries are plain data, which JSON can hold");
+        let json =
+            serde_json::to_string(entry).expect("entries are plain data, which JSON can hold");
         let digits = self.digits(&json);
         (format!("{digits} {json}\n"), Chain(digits))
     }
@@ -84,8 +85,8 @@ pub fn decode(bytes: &[u8]) -> Result<(Vec<Entry>, Tail), Damage> {
                 return Err(Damage::Version { found });
             }
         } else {
-            let (entry, chain) = decode_line(line, &tail.chain)
-                .map_err(|why| Damage::Line { line: number, why })?;
+            let (entry, chain) =
+                decode_line(line, &tail.chain).map_err(|why| Damage::Line { line: number, why })?;
             entries.push(entry);
             tail.chain = chain;
         }
@@ -167,8 +168,12 @@ mod tests {
         let (_, bytes) = sample(5);
         let text = String::from_utf8(bytes).expect("text");
         let lines: Vec<&str> = text.lines().collect();
-        let without: String =
-            lines.iter().enumerate().filter(|(n, _)| *n != 2).map(|(_, l)| format!("{l}\n")).collect();
+        let without: String = lines
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| *n != 2)
+            .map(|(_, l)| format!("{l}\n"))
+            .collect();
         assert!(matches!(decode(without.as_bytes()), Err(Damage::Line { line: 3, .. })));
     }
 

@@ -215,7 +215,9 @@ impl Open {
         }
         let allowed = match act {
             Act::Create { .. } => {
-                self.step == Step::Create && self.orphan.is_none() && self.intent.is_none()
+                self.step == Step::Create
+                    && self.orphan.is_none()
+                    && self.intent.is_none()
                     && self.aborting.is_none()
             }
             Act::Publish { access_key_id, generation: next } => {
@@ -240,7 +242,8 @@ impl Open {
                         && self.outgoing.id == *access_key_id)
             }
             Act::Forget { access_key_id } => {
-                self.deleted && self.survivor().id != *access_key_id
+                self.deleted
+                    && self.survivor().id != *access_key_id
                     && self.ours().any(|id| id == access_key_id)
             }
         };
@@ -322,7 +325,11 @@ impl Status {
                 if entry.rotation.as_ref() != Some(&open.id) {
                     return Err("it belongs to another rotation");
                 }
-                if open.stuck.is_some() && !matches!(record, Record::Resumed | Record::UndoBegun { .. } | Record::AbortBegun { .. })
+                if open.stuck.is_some()
+                    && !matches!(
+                        record,
+                        Record::Resumed | Record::UndoBegun { .. } | Record::AbortBegun { .. }
+                    )
                 {
                     return Err("a person has to decide first");
                 }
@@ -428,7 +435,8 @@ impl Status {
                 open.enter(Step::Create, at);
             }
             Record::Verified { access_key_id } => {
-                if open.step != Step::Verify || !open.is_incoming(access_key_id) || open.reactivate {
+                if open.step != Step::Verify || !open.is_incoming(access_key_id) || open.reactivate
+                {
                     return Err("it is not being verified");
                 }
                 open.verified = true;

@@ -69,7 +69,9 @@ pub fn judge(candidates: &[Candidate], window: Window) -> Verdict {
     }
     match candidates {
         [] => Verdict::Nothing,
-        [only] if !only.used && window.contains(only.key.created) => Verdict::Orphan(only.key.clone()),
+        [only] if !only.used && window.contains(only.key.created) => {
+            Verdict::Orphan(only.key.clone())
+        }
         several => {
             Verdict::Strangers(several.iter().map(|c| c.key.access_key_id.clone()).collect())
         }

@@ -91,7 +91,9 @@ fn survivor_trouble(open: &Open, observed: &KeyList) -> Option<String> {
     let survivor = &open.survivor().id;
     match observed.find(survivor).map(|key| key.status) {
         Some(KeyStatus::Active) => None,
-        Some(KeyStatus::Inactive) => Some(format!("the served key {survivor} was deactivated by somebody else")),
+        Some(KeyStatus::Inactive) => {
+            Some(format!("the served key {survivor} was deactivated by somebody else"))
+        }
         None => Some(format!("the served key {survivor} is not in the user's list")),
     }
 }

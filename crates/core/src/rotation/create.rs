@@ -89,7 +89,8 @@ impl Create {
                 Turn::new(State::Create(Self::Recording), cx.append(record))
             }
             (Self::Storing(key, attempts), Event::Fault(_)) if attempts < STORE_ATTEMPTS_MAX => {
-                let wait = cx.wait(Duration::from_secs(1), WaitingFor::Aws("the keystore".to_owned()));
+                let wait =
+                    cx.wait(Duration::from_secs(1), WaitingFor::Aws("the keystore".to_owned()));
                 Turn::new(State::Create(Self::Storing(key, attempts + 1)), wait)
             }
             (Self::Storing(key, attempts), Event::Woke) => {

@@ -74,9 +74,7 @@ impl Drain {
                     self.to(Phase::Recording, cx.append(Record::Drained { access_key_id: id }))
                 }
             },
-            (Phase::Recording, Event::Appended) => {
-                Deactivate::enter(cx, Drained { _private: () })
-            }
+            (Phase::Recording, Event::Appended) => Deactivate::enter(cx, Drained { _private: () }),
             (_, event) => Turn::refused("iam:GetAccessKeyLastUsed", event, "drain"),
         }
     }

@@ -28,7 +28,9 @@ impl Look {
     pub(crate) fn on_event(mut self, cx: &Context<'_>, event: Event) -> Turn {
         match event {
             Event::Listed(list) => resume(cx, &list),
-            Event::Refused(refusal) if !refusal.class.is_authenticated() && !self.others.is_empty() => {
+            Event::Refused(refusal)
+                if !refusal.class.is_authenticated() && !self.others.is_empty() =>
+            {
                 let signer = self.others.remove(0);
                 Turn::new(State::Look(self), Command::List { signer })
             }

