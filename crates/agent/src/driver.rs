@@ -3,6 +3,7 @@
 //! Append, sync, act, feed back. Every secret is read from the keystore anew for every call.
 
 use rotakey_core::credential::{AccessKeyId, Credentials};
+use rotakey_core::error::Failure;
 use rotakey_core::iam::{Doubt, Outcome};
 use rotakey_core::journal::{Enrolment, Status};
 use rotakey_core::lease::Ledger;
@@ -13,7 +14,7 @@ use rotakey_core::rotation::{Command, Ending, Event, Fetched, Rotation, WaitingF
 use crate::clock::Clock;
 use crate::iam::KeyService;
 use crate::store::keystore::{self, Keystore};
-use crate::store::profile::{Journal, ProfileState};
+use crate::store::profile::{Journal, ProfileState, StateError};
 
 /// Fetches credentials the way programs do.
 pub trait Endpoint {
@@ -99,39 +100,43 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
         match command {
             Command::Append(entry) => match self.journal.append(&entry) {
                 Ok(()) => Event::Appended,
-                Err(error) => Event::Fault(error.to_string()),
+                Err(error) => disk_fault(&error),
             },
-            Command::ProbeKeystore => ready(keystore::probe(self.keystore)),
-            Command::Store(credentials) => ready(self.store(&credentials)),
+            Command::ProbeKeystore => ready(keystore::probe(self.keystore), Failure::Keystore),
+            Command::Store(credentials) => ready(self.store(&credentials), Failure::Keystore),
             Command::Holds(id) => match self.keystore.get(&id) {
                 Ok(secret) => Event::Holds(secret.is_some()),
-                Err(error) => Event::Fault(error.to_string()),
+                Err(error) => keystore_fault(&error),
             },
             Command::Forget(id) => match self.keystore.delete(&id) {
-                Err(error) => Event::Fault(error.to_string()),
-                Ok(()) => ready(self.state.update_ledger(|ledger| {
-                    if let Some(ledger) = ledger {
-                        ledger.forget(&id);
-                    }
-                })),
+                Err(error) => keystore_fault(&error),
+                Ok(()) => {
+                    let done = self.state.update_ledger(|ledger| {
+                        if let Some(ledger) = ledger {
+                            ledger.forget(&id);
+                        }
+                    });
+                    ready(done, Failure::Environment)
+                }
             },
             Command::Publish { id, generation } => {
                 let now = self.clock.now();
                 let lease = self.policy.lease;
-                ready(self.state.update_ledger(|slot| match slot {
+                let done = self.state.update_ledger(|slot| match slot {
                     Some(ledger) => ledger.publish(id, generation, &now, lease),
                     None => *slot = Some(Ledger::new(id, generation, now.wall)),
-                }))
+                });
+                ready(done, Failure::Environment)
             }
             Command::ReadHorizon(id) => match self.state.ledger() {
                 Ok(ledger) => Event::Horizon(ledger.and_then(|l| l.horizons.get(&id).cloned())),
-                Err(error) => Event::Fault(error.to_string()),
+                Err(error) => disk_fault(&error),
             },
             Command::Fetch => Event::Fetched(self.fetch().await),
             Command::Wait { .. } | Command::End(_) => Event::Woke,
             call => match &status.enrolment {
                 Some(enrolment) => self.call(call, enrolment).await,
-                None => Event::Fault("the profile has no key".to_owned()),
+                None => Event::Fault(Failure::Bug("a call for a profile without a key".to_owned())),
             },
         }
     }
@@ -212,7 +217,7 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                     event(done, |()| Event::Ready)
                 }
             },
-            _ => Event::Fault("not a call to AWS".to_owned()),
+            _ => Event::Fault(Failure::Bug("not a call to AWS".to_owned())),
         }
     }
 
@@ -223,9 +228,9 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
             }
             Ok(None) => {
                 let store = self.keystore.describe();
-                Err(Event::Fault(format!("{store} does not hold the secret of {id}")))
+                Err(Event::Fault(Failure::Keystore(format!("{store} does not hold the secret of {id}"))))
             }
-            Err(error) => Err(Event::Fault(error.to_string())),
+            Err(error) => Err(keystore_fault(&error)),
         }
     }
 
@@ -265,11 +270,19 @@ fn event<T>(outcome: Outcome<T>, done: impl FnOnce(T) -> Event) -> Event {
     }
 }
 
-fn ready<E: std::fmt::Display>(result: Result<(), E>) -> Event {
+fn ready<E: std::fmt::Display>(result: Result<(), E>, whose: fn(String) -> Failure) -> Event {
     match result {
         Ok(()) => Event::Ready,
-        Err(error) => Event::Fault(error.to_string()),
+        Err(error) => Event::Fault(whose(error.to_string())),
     }
+}
+
+fn keystore_fault(error: &keystore::KeystoreError) -> Event {
+    Event::Fault(Failure::Keystore(error.to_string()))
+}
+
+fn disk_fault(error: &StateError) -> Event {
+    Event::Fault(Failure::Environment(error.to_string()))
 }
 
 fn not_simulated(doubt: Doubt) -> rotakey_core::iam::Refusal {

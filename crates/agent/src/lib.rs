@@ -1,6 +1,9 @@
 //! The agent of rotakey: the only crate that touches the world.
 
+pub mod cli;
 pub mod clock;
+pub mod command;
+pub mod config;
 pub mod driver;
 pub mod iam;
 #[cfg(feature = "demo")]

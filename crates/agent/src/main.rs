@@ -1,1 +1,7 @@
-fn main() {}
+//! `rotakey`: see `rotakey --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rotakey_agent::cli::run()
+}

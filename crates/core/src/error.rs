@@ -21,9 +21,15 @@ pub enum Failure {
         /// What was seen.
         doubt: Doubt,
     },
-    /// The keystore, the disk or a source on this machine failed.
+    /// The keystore is locked, absent, full or damaged, or does not hold what it should.
+    #[error("{0}")]
+    Keystore(String),
+    /// The disk or a source on this machine failed.
     #[error("{0}")]
     Environment(String),
+    /// What was asked for does not apply now.
+    #[error("{0}")]
+    Operator(String),
     /// The engine contradicts itself: a defect of rotakey.
     #[error("rotakey contradicts itself: {0}")]
     Bug(String),

@@ -79,7 +79,6 @@ impl RefusalClass {
                 | Self::Quota
                 | Self::NoSuchEntity
                 | Self::Conflict
-                | Self::Invalid
         )
     }
 

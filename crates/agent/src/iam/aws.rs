@@ -1,273 +1,281 @@
-//! IAM and STS over the AWS SDK.
-//!
-//! The SDK's own retries are off for every call: `CreateAccessKey` must not be sent twice, and for the rest
-//! the engine decides when to ask again.
+//! IAM and STS over the AWS SDK, which signs and parses here and decides nothing: no retries, no caches.
 
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_credential_types::Credentials as SdkCredentials;
-use aws_sdk_iam::types::StatusType;
+use aws_sdk_iam::types::{PolicyEvaluationDecisionType, StatusType, Tag};
+use aws_smithy_http_client::{Builder, tls};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::date_time::Format;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials, KeyStatus, SecretAccessKey};
-use rotakey_core::iam::{CallerIdentity, Doubt, KeyList, LastUsed, ListedKey, NewKey, Outcome};
+use rotakey_core::iam::{
+    CallerIdentity, Doubt, KeyList, LastUsed, ListedKey, NewKey, Outcome,
+};
 
 use super::KeyService;
-use super::classify::{classify, code_in_body, refusal};
+use super::classify::{ErrorAnswer, unknown};
 
-/// How long one request may take, its connection included.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// To connect.
-    pub connect: Duration,
-    /// From sending to the whole answer. A reply to `CreateAccessKey` that is later counts as lost.
-    pub attempt: Duration,
-}
+/// How long one call may take. The engine counts a CreateAccessKey as lost after this.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self { connect: Duration::from_secs(3), attempt: Duration::from_secs(10) }
-    }
-}
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Where the services are, if not where AWS has them.
+/// More pages than any account has: a server that never stops saying "more" must not hold us.
+const MAX_PAGES: usize = 1000;
+
+/// Endpoints other than AWS's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
-    /// IAM's URL.
+    /// Where IAM is.
     pub iam: Option<String>,
-    /// STS's URL.
+    /// Where STS is, for every region.
     pub sts: Option<String>,
 }
 
-/// IAM and STS.
-#[derive(Debug)]
+/// `KeyService` over the network.
+#[derive(Clone, Debug)]
 pub struct AwsKeyService {
-    http: SharedHttpClient,
     endpoints: Endpoints,
     region: String,
-    timeouts: Timeouts,
-    local_time: fn() -> Timestamp,
+    call_timeout: Duration,
+    now: fn() -> Timestamp,
+    http: SharedHttpClient,
 }
 
 impl AwsKeyService {
-    /// A client for the partition of `region`. `local_time` stands in for a server that sends no `Date`.
+    /// A service for the partition that `region` is in. `now` stands in for a missing `Date` header.
     pub fn new(
         endpoints: Endpoints,
         region: String,
-        timeouts: Timeouts,
-        local_time: fn() -> Timestamp,
+        call_timeout: Duration,
+        now: fn() -> Timestamp,
     ) -> Self {
-        use aws_smithy_http_client::{Builder, tls};
-        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-        let http = Builder::new().tls_provider(provider).build_https();
-        Self { http, endpoints, region, timeouts, local_time }
+        // No connection is used twice: on a reused one the HTTP client itself may send a request again.
+        let ring = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+        let http = Builder::new().pool_max_idle_per_host(0).tls_provider(ring).build_https();
+        Self { endpoints, region, call_timeout, now, http }
     }
 
-    fn timeout_config(&self) -> TimeoutConfig {
+    fn timeouts(&self) -> TimeoutConfig {
         TimeoutConfig::builder()
-            .connect_timeout(self.timeouts.connect)
-            .operation_attempt_timeout(self.timeouts.attempt)
-            .operation_timeout(self.timeouts.attempt)
+            .connect_timeout(CONNECT_TIMEOUT.min(self.call_timeout))
+            .operation_attempt_timeout(self.call_timeout)
+            .operation_timeout(self.call_timeout)
             .build()
     }
 
-    fn iam(&self, signer: &Credentials, rotation: Option<&str>) -> aws_sdk_iam::Client {
-        use aws_sdk_iam::config::{AppName, BehaviorVersion, Builder, Region};
-        // IAM has one region in each partition; the endpoint rules find it from any of its regions.
-        let mut config = Builder::new()
+    fn iam(&self, signer: &Credentials, date: &ServerDate, app: &str) -> aws_sdk_iam::Client {
+        use aws_sdk_iam::config::{self, AppName, BehaviorVersion, IdentityCache};
+        let mut config = config::Builder::new()
             .behavior_version(BehaviorVersion::latest())
-            .http_client(self.http.clone())
-            .region(Region::new(self.region.clone()))
+            .region(config::Region::new(iam_region(&self.region)))
             .credentials_provider(sdk_credentials(signer))
+            .identity_cache(IdentityCache::no_cache())
             .retry_config(RetryConfig::disabled())
-            .timeout_config(self.timeout_config());
-        if let Some(url) = &self.endpoints.iam {
-            config = config.endpoint_url(url);
-            config.set_region(Some(Region::new(iam_region(&self.region))));
-        }
-        let name = rotation.map_or_else(|| "rotakey".to_owned(), |id| format!("rotakey-{id}"));
-        if let Ok(name) = AppName::new(name) {
-            config = config.app_name(name);
-        }
+            .timeout_config(self.timeouts())
+            .stalled_stream_protection(config::StalledStreamProtectionConfig::disabled())
+            .http_client(self.http.clone())
+            .interceptor(date.clone());
+        // A name that does not fit into a user agent is left out; the call matters more.
+        config.set_app_name(AppName::new(app.to_owned()).ok());
+        config.set_endpoint_url(self.endpoints.iam.clone());
         aws_sdk_iam::Client::from_conf(config.build())
     }
 
     fn sts(&self, signer: &Credentials, region: &str) -> aws_sdk_sts::Client {
-        use aws_sdk_sts::config::{AppName, BehaviorVersion, Builder, Region};
-        let mut config = Builder::new()
+        use aws_sdk_sts::config::{self, AppName, BehaviorVersion, IdentityCache};
+        let mut config = config::Builder::new()
             .behavior_version(BehaviorVersion::latest())
-            .http_client(self.http.clone())
-            .region(Region::new(region.to_owned()))
+            .region(config::Region::new(region.to_owned()))
             .credentials_provider(sdk_credentials(signer))
+            .identity_cache(IdentityCache::no_cache())
             .retry_config(RetryConfig::disabled())
-            .timeout_config(self.timeout_config());
-        if let Some(url) = &self.endpoints.sts {
-            config = config.endpoint_url(url);
-        }
-        if let Ok(name) = AppName::new("rotakey") {
-            config = config.app_name(name);
-        }
+            .timeout_config(self.timeouts())
+            .stalled_stream_protection(config::StalledStreamProtectionConfig::disabled())
+            .http_client(self.http.clone());
+        config.set_app_name(AppName::new("rotakey").ok());
+        config.set_endpoint_url(self.endpoints.sts.clone());
         aws_sdk_sts::Client::from_conf(config.build())
     }
+
+    fn plain(&self, signer: &Credentials) -> aws_sdk_iam::Client {
+        self.iam(signer, &ServerDate::default(), "rotakey")
+    }
 }
 
-/// The region that IAM's requests are signed for (IAM endpoints and quotas, AWS General Reference).
-fn iam_region(region: &str) -> String {
-    let home = match region {
-        r if r.starts_with("cn-") => "cn-north-1",
-        r if r.starts_with("us-gov-") => "us-gov-west-1",
-        _ => "us-east-1",
-    };
-    home.to_owned()
+/// Where IAM requests are signed for: IAM is one service per partition.
+pub fn iam_region(region: &str) -> &'static str {
+    let partitions = [
+        ("cn-", "cn-north-1"),
+        ("us-gov-", "us-gov-west-1"),
+        ("us-iso-", "us-iso-east-1"),
+        ("us-isob-", "us-isob-east-1"),
+        ("us-isof-", "us-isof-south-1"),
+        ("eu-isoe-", "eu-isoe-west-1"),
+        ("eusc-", "eusc-de-east-1"),
+    ];
+    let found = partitions.iter().find(|(prefix, _)| region.starts_with(prefix));
+    found.map_or("us-east-1", |(_, signing)| signing)
 }
 
-fn sdk_credentials(signer: &Credentials) -> SdkCredentials {
+fn sdk_credentials(signer: &Credentials) -> aws_credential_types::Credentials {
     let secret = signer.secret_access_key.expose();
-    SdkCredentials::new(signer.access_key_id.as_str(), secret, None, None, "rotakey")
+    aws_credential_types::Credentials::new(
+        signer.access_key_id.as_str(),
+        secret,
+        None,
+        None,
+        "rotakey",
+    )
 }
 
-fn id(text: &str) -> Result<AccessKeyId, Doubt> {
-    text.parse().map_err(|_| Doubt {
-        sent: true,
-        reason: format!("the server sent an access key id that is none: {text:?}"),
-    })
+/// Keeps the `Date` header of the last answer, which the SDK's outputs do not carry.
+#[derive(Clone, Debug, Default)]
+struct ServerDate(Arc<Mutex<Option<Timestamp>>>);
+
+impl ServerDate {
+    fn get(&self) -> Option<Timestamp> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn time(at: &aws_smithy_types::DateTime) -> Timestamp {
-    Timestamp::from_second(at.secs()).unwrap_or(Timestamp::MIN)
+#[dyn_dispatch_hint]
+impl Intercept for ServerDate {
+    fn name(&self) -> &'static str {
+        "ServerDate"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let header = context.response().headers().get("date");
+        let date = header
+            .and_then(|text| aws_smithy_types::DateTime::from_str(text, Format::HttpDate).ok())
+            .and_then(|date| timestamp(&date));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
+        Ok(())
+    }
 }
 
-/// What an SDK error means.
-fn failure<T, E>(error: SdkError<E, HttpResponse>) -> Outcome<T>
+/// Whole seconds, as IAM itself has them; compatible servers send fractions.
+fn timestamp(date: &aws_smithy_types::DateTime) -> Option<Timestamp> {
+    Timestamp::from_second(date.secs()).ok()
+}
+
+/// What an error of the SDK means.
+fn failed<T, E>(error: SdkError<E, HttpResponse>) -> Outcome<T>
 where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
+    E: Error + ProvideErrorMetadata + 'static,
 {
-    let (status, mut code, mut message) = match error.raw_response() {
-        None => (0, String::new(), String::new()),
-        Some(response) => {
-            let status = response.status().as_u16();
-            let body = response.body().bytes().map(String::from_utf8_lossy);
-            match body.as_deref().and_then(code_in_body) {
-                Some((code, message)) => (status, code, message),
-                None => (status, String::new(), String::new()),
+    match &error {
+        SdkError::ServiceError(answer) => {
+            let raw = answer.raw();
+            let status = raw.status().as_u16();
+            if let Some(code) = answer.err().code() {
+                let message = answer.err().message().unwrap_or_default().to_owned();
+                return ErrorAnswer { status, code: Some(code.to_owned()), message }.outcome();
+            }
+            let body = String::from_utf8_lossy(raw.body().bytes().unwrap_or_default());
+            ErrorAnswer::from_body(status, &body).outcome()
+        }
+        SdkError::ConstructionFailure(_) => {
+            Outcome::Unknown(Doubt { sent: false, reason: "the request could not be made".into() })
+        }
+        SdkError::ResponseError(_) => unknown("the answer could not be read"),
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => lost(&error),
+        _ => unknown("the call failed in an unknown way"),
+    }
+}
+
+/// A call without an answer: never sent only if the error came while connecting.
+///
+/// The HTTP client tells that only by its words; should they ever change, every such call counts as sent,
+/// which is the safe side.
+fn lost<T>(error: &(dyn Error + 'static)) -> Outcome<T> {
+    let chain = std::iter::successors(error.source(), |&error| error.source());
+    let words: Vec<String> = chain.map(ToString::to_string).collect();
+    let connecting = words.iter().any(|text| text == "client error (Connect)");
+    let reason = words.last().cloned().unwrap_or_else(|| error.to_string());
+    let reason = if connecting { format!("cannot connect: {reason}") } else { reason };
+    Outcome::Unknown(Doubt { sent: !connecting, reason })
+}
+
+/// Joins the pages of a list. Half a list is never an answer.
+macro_rules! pages {
+    ($request:expr, $items:ident) => {{
+        let (mut all, mut marker) = (Vec::new(), None);
+        let mut rest = MAX_PAGES;
+        loop {
+            let page = match $request.set_marker(marker).send().await {
+                Ok(page) => page,
+                Err(error) => return failed(error),
+            };
+            all.extend_from_slice(page.$items());
+            marker = page.marker().filter(|_| page.is_truncated()).map(str::to_owned);
+            match (page.is_truncated(), &marker) {
+                (false, _) => break all,
+                (true, None) => return unknown("a list was cut without saying where it goes on"),
+                (true, Some(_)) => rest -= 1,
+            }
+            if rest == 0 {
+                return unknown("a list without end");
             }
         }
-    };
-    if let SdkError::ServiceError(service) = &error
-        && let Some(known) = service.err().meta().code()
-    {
-        known.clone_into(&mut code);
-        service.err().meta().message().unwrap_or_default().clone_into(&mut message);
-    }
-    if status != 0
-        && !(200..300).contains(&status)
-        && let Some(class) = classify(status, &code, &message)
-    {
-        let code = if code.is_empty() { format!("HTTP {status}") } else { code };
-        return Outcome::Refused(refusal(class, &code, &message));
-    }
-    let sent = !never_left(&error);
-    let reason = match (&error, status) {
-        (SdkError::TimeoutError(_), _) => "no answer in time".to_owned(),
-        (_, 0) => root_cause(&error),
-        (_, status) if (200..300).contains(&status) => "the answer was cut off".to_owned(),
-        (_, status) => format!("HTTP {status} {code} {message}").trim().to_owned(),
-    };
-    Outcome::Unknown(Doubt { sent, reason })
+    }};
 }
 
-/// Whether the request provably never left: no connection was made.
-fn never_left<E: std::error::Error + 'static>(error: &SdkError<E, HttpResponse>) -> bool {
-    match error {
-        SdkError::ConstructionFailure(_) => true,
-        SdkError::DispatchFailure(_) => {
-            let mut cause = std::error::Error::source(error);
-            while let Some(one) = cause {
-                if let Some(io) = one.downcast_ref::<std::io::Error>() {
-                    return matches!(
-                        io.kind(),
-                        std::io::ErrorKind::ConnectionRefused
-                            | std::io::ErrorKind::HostUnreachable
-                            | std::io::ErrorKind::NetworkUnreachable
-                            | std::io::ErrorKind::AddrNotAvailable
-                    );
-                }
-                if one.to_string().contains("dns error") {
-                    return true;
-                }
-                cause = one.source();
-            }
-            false
-        }
-        _ => false,
-    }
+fn done<T, E>(result: Result<T, SdkError<E, HttpResponse>>) -> Outcome<()>
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    result.map_or_else(failed, |_| Outcome::Done(()))
 }
 
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
-}
-
-/// Joins what an SDK call gave: `outcome!(call, |answer| value)`.
-macro_rules! outcome {
-    ($call:expr, |$answer:pat_param| $value:expr) => {
-        match $call.await {
-            Ok($answer) => Outcome::Done($value),
-            Err(error) => failure(error),
-        }
+fn listed(key: &aws_sdk_iam::types::AccessKeyMetadata) -> Option<ListedKey> {
+    let status = match key.status()? {
+        StatusType::Active => KeyStatus::Active,
+        StatusType::Inactive => KeyStatus::Inactive,
+        _ => return None,
     };
+    let created = timestamp(key.create_date()?)?;
+    Some(ListedKey { access_key_id: key.access_key_id()?.parse().ok()?, status, created })
 }
 
 impl KeyService for AwsKeyService {
     async fn caller_identity(&self, signer: &Credentials, region: &str) -> Outcome<CallerIdentity> {
-        outcome!(self.sts(signer, region).get_caller_identity().send(), |answer| CallerIdentity {
-            account_id: answer.account.unwrap_or_default(),
-            arn: answer.arn.unwrap_or_default(),
-        })
+        match self.sts(signer, region).get_caller_identity().send().await {
+            Ok(answer) => match (answer.account, answer.arn) {
+                (Some(account_id), Some(arn)) => Outcome::Done(CallerIdentity { account_id, arn }),
+                _ => unknown("GetCallerIdentity named no account or no ARN"),
+            },
+            Err(error) => failed(error),
+        }
     }
 
     async fn list_access_keys(&self, signer: &Credentials, user: &str) -> Outcome<KeyList> {
-        let client = self.iam(signer, None);
-        let mut list = KeyList { keys: Vec::new(), server_time: (self.local_time)() };
-        let mut marker = None;
-        loop {
-            let date = ServerDate::default();
-            let call = client
-                .list_access_keys()
-                .user_name(user)
-                .set_marker(marker.take())
-                .customize()
-                .interceptor(date.clone())
-                .send();
-            let page = match call.await {
-                Ok(page) => page,
-                Err(error) => return failure(error),
-            };
-            list.server_time = date.read().unwrap_or(list.server_time);
-            for key in &page.access_key_metadata {
-                let access_key_id = match id(key.access_key_id().unwrap_or_default()) {
-                    Ok(id) => id,
-                    Err(doubt) => return Outcome::Unknown(doubt),
-                };
-                let status = match key.status() {
-                    Some(StatusType::Active) => KeyStatus::Active,
-                    _ => KeyStatus::Inactive,
-                };
-                let created = key.create_date().map_or(Timestamp::MIN, time);
-                list.keys.push(ListedKey { access_key_id, status, created });
+        let date = ServerDate::default();
+        let client = self.iam(signer, &date, "rotakey");
+        let all = pages!(client.list_access_keys().user_name(user), access_key_metadata);
+        // A key that cannot be read must not look like a key that is gone.
+        match all.iter().map(listed).collect() {
+            Some(keys) => {
+                Outcome::Done(KeyList { keys, server_time: date.get().unwrap_or_else(self.now) })
             }
-            if !page.is_truncated || page.marker.is_none() {
-                return Outcome::Done(list);
-            }
-            marker = page.marker;
+            None => unknown("ListAccessKeys answered a key that cannot be read"),
         }
     }
 
@@ -277,26 +285,21 @@ impl KeyService for AwsKeyService {
         user: &str,
         rotation: &str,
     ) -> Outcome<NewKey> {
-        let call = self.iam(signer, Some(rotation)).create_access_key().user_name(user).send();
-        let key = match call.await {
-            Ok(answer) => answer.access_key,
-            Err(error) => return failure(error),
+        let client = self.iam(signer, &ServerDate::default(), &format!("rotakey-{rotation}"));
+        let answer = match client.create_access_key().user_name(user).send().await {
+            Ok(answer) => answer,
+            Err(error) => return failed(error),
         };
-        let Some(key) = key.filter(|key| !key.secret_access_key.is_empty()) else {
-            let reason = "the answer holds no key".to_owned();
-            return Outcome::Unknown(Doubt { sent: true, reason });
-        };
-        let created = key.create_date.as_ref().map_or_else(self.local_time, time);
-        match id(&key.access_key_id) {
-            Ok(access_key_id) => Outcome::Done(NewKey {
-                credentials: Credentials {
-                    access_key_id,
-                    secret_access_key: SecretAccessKey::new(key.secret_access_key),
-                },
-                created,
-            }),
-            Err(doubt) => Outcome::Unknown(doubt),
-        }
+        let key = answer.access_key();
+        let made = key.and_then(|key| {
+            let secret = SecretAccessKey::new(key.secret_access_key().to_owned());
+            (!secret.expose().is_empty()).then_some(())?;
+            let access_key_id = key.access_key_id().parse().ok()?;
+            let created = timestamp(key.create_date()?)?;
+            let credentials = Credentials { access_key_id, secret_access_key: secret };
+            Some(NewKey { credentials, created })
+        });
+        made.map_or_else(|| unknown("CreateAccessKey answered no whole key"), Outcome::Done)
     }
 
     async fn update_access_key(
@@ -310,9 +313,8 @@ impl KeyService for AwsKeyService {
             KeyStatus::Active => StatusType::Active,
             KeyStatus::Inactive => StatusType::Inactive,
         };
-        let client = self.iam(signer, None);
-        let call = client.update_access_key().user_name(user).access_key_id(id.as_str());
-        outcome!(call.status(status).send(), |_| ())
+        let request = self.plain(signer).update_access_key().user_name(user);
+        done(request.access_key_id(id.as_str()).status(status).send().await)
     }
 
     async fn delete_access_key(
@@ -321,9 +323,8 @@ impl KeyService for AwsKeyService {
         user: &str,
         id: &AccessKeyId,
     ) -> Outcome<()> {
-        let client = self.iam(signer, None);
-        let call = client.delete_access_key().user_name(user).access_key_id(id.as_str());
-        outcome!(call.send(), |_| ())
+        let request = self.plain(signer).delete_access_key().user_name(user);
+        done(request.access_key_id(id.as_str()).send().await)
     }
 
     async fn access_key_last_used(
@@ -331,12 +332,19 @@ impl KeyService for AwsKeyService {
         signer: &Credentials,
         id: &AccessKeyId,
     ) -> Outcome<Option<LastUsed>> {
-        let client = self.iam(signer, None);
-        let call = client.get_access_key_last_used().access_key_id(id.as_str());
-        outcome!(call.send(), |answer| answer.access_key_last_used.and_then(|used| {
-            let at = time(used.last_used_date.as_ref()?);
-            Some(LastUsed { at, service: used.service_name, region: used.region })
-        }))
+        let request = self.plain(signer).get_access_key_last_used().access_key_id(id.as_str());
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) => return failed(error),
+        };
+        // "Never used" takes an answer that says so; an answer without the element says nothing.
+        let Some(used) = answer.access_key_last_used() else {
+            return unknown("GetAccessKeyLastUsed answered nothing");
+        };
+        let Some(date) = used.last_used_date() else { return Outcome::Done(None) };
+        let Some(at) = timestamp(date) else { return unknown("a LastUsedDate out of range") };
+        let (service, region) = (used.service_name().to_owned(), used.region().to_owned());
+        Outcome::Done(Some(LastUsed { at, service, region }))
     }
 
     async fn denied_actions(
@@ -345,47 +353,28 @@ impl KeyService for AwsKeyService {
         user_arn: &str,
         actions: &[&str],
     ) -> Outcome<Vec<String>> {
-        use aws_sdk_iam::types::PolicyEvaluationDecisionType::Allowed;
-        let client = self.iam(signer, None);
-        let call = client
-            .simulate_principal_policy()
-            .policy_source_arn(user_arn)
-            .set_action_names(Some(actions.iter().map(ToString::to_string).collect()))
-            .resource_arns(user_arn);
-        match call.send().await {
-            Ok(answer) if answer.evaluation_results().len() < actions.len() => {
-                let reason = "the simulation did not name every action".to_owned();
-                Outcome::Unknown(Doubt { sent: true, reason })
-            }
-            Ok(answer) => Outcome::Done(
-                answer
-                    .evaluation_results()
-                    .iter()
-                    .filter(|result| *result.eval_decision() != Allowed)
-                    .map(|result| result.eval_action_name().to_owned())
-                    .collect(),
-            ),
-            Err(error) => failure(error),
-        }
+        let client = self.plain(signer);
+        let names: Vec<String> = actions.iter().map(|action| (*action).to_owned()).collect();
+        let all = pages!(
+            client
+                .simulate_principal_policy()
+                .policy_source_arn(user_arn)
+                .resource_arns(user_arn)
+                .set_action_names(Some(names.clone())),
+            evaluation_results
+        );
+        let denied = |result: &&aws_sdk_iam::types::EvaluationResult| {
+            *result.eval_decision() != PolicyEvaluationDecisionType::Allowed
+        };
+        let names = all.iter().filter(denied).map(|result| result.eval_action_name().to_owned());
+        Outcome::Done(names.collect())
     }
 
     async fn user_tags(&self, signer: &Credentials, user: &str) -> Outcome<Vec<(String, String)>> {
-        let client = self.iam(signer, None);
-        let mut tags = Vec::new();
-        let mut marker = None;
-        loop {
-            let call = client.list_user_tags().user_name(user).set_marker(marker.take());
-            match call.send().await {
-                Err(error) => return failure(error),
-                Ok(page) => {
-                    tags.extend(page.tags.into_iter().map(|tag| (tag.key, tag.value)));
-                    if !page.is_truncated || page.marker.is_none() {
-                        return Outcome::Done(tags);
-                    }
-                    marker = page.marker;
-                }
-            }
-        }
+        let client = self.plain(signer);
+        let all = pages!(client.list_user_tags().user_name(user), tags);
+        let pair = |tag: &Tag| (tag.key().to_owned(), tag.value().to_owned());
+        Outcome::Done(all.iter().map(pair).collect())
     }
 
     async fn tag_user(
@@ -395,62 +384,19 @@ impl KeyService for AwsKeyService {
         key: &str,
         value: &str,
     ) -> Outcome<()> {
-        let tag = aws_sdk_iam::types::Tag::builder().key(key).value(value).build();
-        let tag = tag.expect("both the key and the value of the tag are given");
-        let client = self.iam(signer, None);
-        outcome!(client.tag_user().user_name(user).tags(tag).send(), |_| ())
+        match Tag::builder().key(key).value(value).build() {
+            Ok(tag) => done(self.plain(signer).tag_user().user_name(user).tags(tag).send().await),
+            Err(error) => Outcome::Unknown(Doubt { sent: false, reason: error.to_string() }),
+        }
     }
 
     async fn untag_user(&self, signer: &Credentials, user: &str, key: &str) -> Outcome<()> {
-        let client = self.iam(signer, None);
-        outcome!(client.untag_user().user_name(user).tag_keys(key).send(), |_| ())
+        done(self.plain(signer).untag_user().user_name(user).tag_keys(key).send().await)
     }
 
     async fn list_users(&self, signer: &Credentials) -> Outcome<Vec<String>> {
-        let client = self.iam(signer, None);
-        let mut users = Vec::new();
-        let mut marker = None;
-        loop {
-            match client.list_users().set_marker(marker.take()).send().await {
-                Err(error) => return failure(error),
-                Ok(page) => {
-                    users.extend(page.users.into_iter().map(|user| user.user_name));
-                    if !page.is_truncated || page.marker.is_none() {
-                        return Outcome::Done(users);
-                    }
-                    marker = page.marker;
-                }
-            }
-        }
-    }
-}
-
-/// Takes the `Date` header of an answer down.
-#[derive(Clone, Debug, Default)]
-struct ServerDate(std::sync::Arc<std::sync::Mutex<Option<String>>>);
-
-impl ServerDate {
-    fn read(&self) -> Option<Timestamp> {
-        let date = self.0.lock().ok()?.take()?;
-        jiff::fmt::rfc2822::parse(&date).ok().map(|zoned| zoned.timestamp())
-    }
-}
-
-#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
-impl aws_smithy_runtime_api::client::interceptors::Intercept for ServerDate {
-    fn name(&self) -> &'static str {
-        "ServerDate"
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef<'_>,
-        _: &aws_smithy_runtime_api::client::runtime_components::RuntimeComponents,
-        _: &mut aws_smithy_types::config_bag::ConfigBag,
-    ) -> Result<(), aws_smithy_runtime_api::box_error::BoxError> {
-        if let Ok(mut slot) = self.0.lock() {
-            *slot = context.response().headers().get("date").map(str::to_owned);
-        }
-        Ok(())
+        let client = self.plain(signer);
+        let all = pages!(client.list_users(), users);
+        Outcome::Done(all.iter().map(|user| user.user_name().to_owned()).collect())
     }
 }

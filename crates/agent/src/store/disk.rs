@@ -187,3 +187,8 @@ impl Lock {
 fn lock_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
+
+/// Removes a folder that the demo made.
+pub fn remove_demo_dir(path: &Path) -> io::Result<()> {
+    fs::remove_dir_all(path)
+}

@@ -26,6 +26,8 @@ pub(crate) enum Create {
     Describing,
     /// The outcome is being recorded; then look again, later.
     Refused(Option<Failure>),
+    /// Nothing was made, and nothing will be.
+    Abandoned(Failure),
 }
 
 impl Create {
@@ -110,10 +112,11 @@ impl Create {
             }
             // A description is a courtesy: refused or not, the rotation goes on.
             (Self::Describing, Event::Ready | Event::Refused(_)) => super::look::Look::enter(cx),
-            (Self::Refused(Some(Failure::Account { act, refusal })), Event::Appended) => {
-                let why = format!("{act} was refused: {refusal}");
-                cx.then_door(Record::Abandoned { why })
+            (Self::Refused(Some(failure @ Failure::Account { .. })), Event::Appended) => {
+                let command = cx.append(Record::Abandoned { why: failure.to_string() });
+                Turn::new(State::Create(Self::Abandoned(failure)), command)
             }
+            (Self::Abandoned(failure), Event::Appended) => Turn::end(Ending::Failed(failure)),
             (Self::Refused(Some(failure)), Event::Appended) => Turn::end(Ending::Failed(failure)),
             (Self::Refused(None), Event::Appended) => {
                 let reason = WaitingFor::Aws("CreateAccessKey was turned away".to_owned());

@@ -1,6 +1,7 @@
 //! Facts that come in: the answers to commands.
 
 use crate::credential::AccessKeyId;
+use crate::error::Failure;
 use crate::iam::{CallerIdentity, Doubt, KeyList, LastUsed, NewKey, Refusal};
 use crate::lease::Horizon;
 
@@ -36,7 +37,7 @@ pub enum Event {
     /// Nobody knows what AWS did.
     Unknown(Doubt),
     /// This machine failed: the keystore, the disk, a source.
-    Fault(String),
+    Fault(Failure),
 }
 
 /// What came back through one source.

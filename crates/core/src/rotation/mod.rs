@@ -226,7 +226,7 @@ impl Rotation {
                 cx.then_door(record)
             }
             Ok(None) => self.door(now),
-            Err(why) => Turn::end(Ending::Failed(Failure::Environment(why.to_owned()))),
+            Err(why) => Turn::end(Ending::Failed(Failure::Operator(why.to_owned()))),
         };
         self.issue(turn)
     }
@@ -238,10 +238,10 @@ impl Rotation {
             return command;
         }
         let event = match (event, &self.last) {
-            (Event::Fault(why), last)
+            (Event::Fault(failure), last)
                 if !matches!(last, Command::Store(_) | Command::Holds(_) | Command::Fetch) =>
             {
-                return self.issue(Turn::end(Ending::Failed(Failure::Environment(why))));
+                return self.issue(Turn::end(Ending::Failed(failure)));
             }
             (Event::Appended, Command::Append(entry)) => {
                 if let Err(illegal) = self.status.apply(entry) {

@@ -62,9 +62,7 @@ impl Reconcile {
             (Asking::LastUsed(_), event) => {
                 Turn::refused("iam:GetAccessKeyLastUsed", event, "reconcile")
             }
-            (_, Event::Fault(why)) => {
-                Turn::end(super::Ending::Failed(crate::error::Failure::Environment(why)))
-            }
+            (_, Event::Fault(failure)) => Turn::end(super::Ending::Failed(failure)),
             (_, event) => Turn::bug("reconcile", &event),
         }
     }

@@ -70,7 +70,7 @@ impl Publish {
                 None => self.published(cx),
                 Some(why) => self.not_served(cx, why),
             },
-            (Phase::Fetching, Event::Fault(why)) => self.not_served(cx, why),
+            (Phase::Fetching, Event::Fault(failure)) => self.not_served(cx, failure.to_string()),
             (Phase::Recording, Event::Appended) => Drain::enter(cx, Published { _private: () }),
             (_, event) => Turn::refused("the fetch through the sources", event, "publish"),
         }

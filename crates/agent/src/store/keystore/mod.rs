@@ -1,5 +1,10 @@
 //! Where secrets live, each under its access key id.
 
+pub mod file;
+pub mod keyring;
+pub mod memory;
+pub mod passphrase;
+
 use rotakey_core::credential::{AccessKeyId, SecretAccessKey};
 
 /// A place for secrets. Calls block, for a bounded time.
@@ -7,7 +12,8 @@ pub trait Keystore: Send + Sync {
     /// What it is, for messages: "the keyring (Secret Service)", "the key file /home/…/keys".
     fn describe(&self) -> String;
 
-    /// Stores a secret durably, under its id. An item of that id is replaced by an equal one only.
+    /// Stores a secret durably, under its id. An item of that id is replaced by an equal one only;
+    /// a different one is [`KeystoreError::Conflict`].
     fn put(&self, id: &AccessKeyId, secret: &SecretAccessKey) -> Result<(), KeystoreError>;
 
     /// Reads it back; `None` only if the store was readable and does not hold the item.
@@ -56,10 +62,83 @@ pub enum KeystoreError {
         /// What was seen.
         reason: String,
     },
+    /// It holds another secret under that id; the only copy of a secret is never overwritten.
+    #[error("{store} already holds a different secret under {id}")]
+    Conflict {
+        /// Which store.
+        store: String,
+        /// The id whose secret was to be replaced.
+        id: AccessKeyId,
+    },
+    /// Others could read or change it, so it is not used.
+    #[error("{store} is not used: {reason}")]
+    Refused {
+        /// Which store.
+        store: String,
+        /// What was seen.
+        reason: String,
+    },
 }
 
-/// Writes an item, reads it back and removes it: a keystore that does this will take a new key's secret too.
+impl KeystoreError {
+    /// What the owner can do about it, in one line. No hint is ever carried out by itself: moving to
+    /// a weaker store is the owner's decision.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Locked { .. } => {
+                "unlock the keyring (log in to the desktop, or open it in its own program); \
+                 without a desktop, set `[store] kind = \"file\"`"
+            }
+            Self::Unreachable { .. } => {
+                "start the keyring in this session; on a machine without one, set \
+                 `[store] kind = \"file\"`"
+            }
+            Self::WrongPassphrase { .. } => {
+                "check where `[store]` takes the passphrase from; the keys are still in the file"
+            }
+            Self::Damaged { .. } => {
+                "keep a copy of it, then restore it from a backup or install the newest rotakey"
+            }
+            Self::Unwritable { .. } => {
+                "free some space, or make it writable; then try again, nothing was changed"
+            }
+            Self::Conflict { .. } => {
+                "look at both secrets before you delete one: each may be the only copy"
+            }
+            Self::Refused { .. } => {
+                "make it private: owned by the user who runs rotakey, `chmod 600`"
+            }
+        }
+    }
+}
+
+/// Finds out whether a store really keeps secrets: writes a random item, reads it back and removes
+/// it, also if something went wrong in between.
 pub fn probe(store: &dyn Keystore) -> Result<(), KeystoreError> {
-    let _ = store;
-    Ok(())
+    let unreachable =
+        |reason: String| KeystoreError::Unreachable { store: store.describe(), reason };
+    let mut random = [0; 40];
+    getrandom::fill(&mut random)
+        .map_err(|error| unreachable(format!("the system gave no random bytes: {error}")))?;
+    let (name, value) = random.split_at(8);
+    let id: AccessKeyId = format!("rotakey-probe-{}", hex::encode(name))
+        .parse()
+        .expect("letters, digits and '-' make an id");
+    let secret = SecretAccessKey::new(hex::encode(value));
+
+    let kept = store.put(&id, &secret).and_then(|()| match store.get(&id)? {
+        Some(read) if read == secret => Ok(()),
+        Some(_) => Err(KeystoreError::Damaged {
+            store: store.describe(),
+            reason: "it returned something else than was written".to_owned(),
+        }),
+        None => Err(KeystoreError::Damaged {
+            store: store.describe(),
+            reason: "it did not keep what was written".to_owned(),
+        }),
+    });
+    // A put that failed may have written all the same, so the item is removed either way. The first
+    // failure is the one that tells.
+    let removed = store.delete(&id);
+    kept.and(removed)
 }

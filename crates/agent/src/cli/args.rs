@@ -1,0 +1,166 @@
+//! The verbs and their arguments.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Rotates AWS IAM access keys, and hands the current one to the programs of this machine.
+#[derive(Debug, Parser)]
+#[command(name = "rotakey", version, after_help = "First: rotakey add default\nThen:  rotakey rotate")]
+pub struct Arguments {
+    /// The profile [default: $AWS_PROFILE, then "default"]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Say more on standard error (twice, three times: more still)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What rotakey can do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Take a key over: check it with AWS, store its secret, remember the profile
+    #[command(after_help = "Example: rotakey add deploy --access-key-id AKIA... --region eu-west-1")]
+    Add(AddArgs),
+    /// Give a profile up; its key stays as it is in IAM
+    #[command(after_help = "Example: rotakey remove deploy --yes")]
+    Remove {
+        /// The profile
+        name: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Rotate the key now
+    #[command(after_help = "Example: rotakey rotate deploy --wait deleted")]
+    Rotate(RotateArgs),
+    /// Serve the previous key again: from publish to the end of the soak
+    #[command(after_help = "Example: rotakey undo deploy")]
+    Undo {
+        /// The profile
+        name: Option<String>,
+    },
+    /// Go on with a rotation that was left behind, or is stuck
+    #[command(after_help = "Example: rotakey resume deploy --wait deleted")]
+    Resume {
+        /// The profile
+        name: Option<String>,
+        /// How far to go
+        #[arg(long, value_enum, default_value_t = Milestone::Published)]
+        wait: Milestone,
+    },
+    /// Give up a rotation whose new key is not published yet
+    #[command(after_help = "Example: rotakey abort deploy")]
+    Abort {
+        /// The profile
+        name: Option<String>,
+    },
+    /// Keys, ages, the rotation under way and what it waits for
+    #[command(after_help = "Example: rotakey status --json")]
+    Status {
+        /// The profile; all of them if none is named
+        name: Option<String>,
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// What was done, by which rotation, when
+    #[command(after_help = "Example: rotakey history deploy --json")]
+    History {
+        /// The profile
+        name: Option<String>,
+        /// As JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Access keys of IAM users, as IAM has them
+    #[command(after_help = "Example: rotakey keys --all-users")]
+    Keys(KeysArgs),
+    /// Print the credential for an AWS SDK (`credential_process` in ~/.aws/config)
+    #[command(
+        after_help = "Example, in ~/.aws/config:\n  [profile deploy]\n  credential_process = /usr/bin/rotakey credential-process --profile deploy"
+    )]
+    CredentialProcess,
+    /// Print completions for a shell
+    #[command(after_help = "Example: rotakey completions bash > ~/.local/share/bash-completion/completions/rotakey")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Show a whole rotation on the embedded simulator: no AWS account, about half a minute
+    #[cfg(feature = "demo")]
+    #[command(after_help = "Example: rotakey demo")]
+    Demo,
+    /// Run the embedded simulator of IAM and STS by itself
+    #[cfg(feature = "demo")]
+    #[command(hide = true)]
+    Simulator {
+        /// The address to listen on; port 0 takes a free one
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: std::net::SocketAddr,
+    },
+}
+
+/// How far a command goes before it returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Milestone {
+    /// Every source serves the new key
+    Published,
+    /// The old key is Inactive
+    Deactivated,
+    /// The old key is gone
+    Deleted,
+}
+
+/// The arguments of `add`.
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    /// The profile to make
+    pub name: Option<String>,
+    /// The access key id; asked for if absent
+    #[arg(long, value_name = "ID")]
+    pub access_key_id: Option<String>,
+    /// Read the secret access key from standard input
+    #[arg(long)]
+    pub secret_stdin: bool,
+    /// The home region
+    #[arg(long)]
+    pub region: Option<String>,
+    /// The IAM user's name, to be sure
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// An IAM- and STS-compatible server
+    #[arg(long, value_name = "URL")]
+    pub endpoint_url: Option<String>,
+}
+
+/// The arguments of `rotate`.
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    /// The profile
+    pub name: Option<String>,
+    /// All profiles, one after the other
+    #[arg(long, conflicts_with = "name")]
+    pub all: bool,
+    /// How far to go
+    #[arg(long, value_enum, default_value_t = Milestone::Published)]
+    pub wait: Milestone,
+    /// Only check, and print the plan
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// The arguments of `keys`.
+#[derive(Debug, Args)]
+pub struct KeysArgs {
+    /// One user [default: the profile's own]
+    #[arg(long, value_name = "NAME", conflicts_with = "all_users")]
+    pub user: Option<String>,
+    /// Every user of the account
+    #[arg(long)]
+    pub all_users: bool,
+    /// As JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,95 @@
+//! The command line: arguments in, text and an exit code out.
+
+pub mod args;
+pub mod failure;
+pub mod printer;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Arguments, Verb};
+use self::failure::Failed;
+use self::printer::Printer;
+use crate::command::{self, App};
+use crate::config::Env;
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    harden();
+    let arguments = Arguments::parse();
+    init_logging(arguments.verbose);
+    let printer = Printer::new();
+    match dispatch(arguments, &printer) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            printer.error(&failed);
+            ExitCode::from(failed.exit as u8)
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments, printer: &Printer) -> Result<(), Failed> {
+    let env = Env::of_process();
+    let profile = arguments.profile;
+    let app = |named: Option<String>| {
+        let name = named.or(profile.clone());
+        let name = name.or_else(|| env.get("AWS_PROFILE").map(str::to_owned));
+        App::load(env.clone(), name.unwrap_or_else(|| "default".to_owned()), printer)
+    };
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+            Failed::new(failure::Exit::Failed, format!("cannot start: {error}"))
+        })
+    };
+    match arguments.verb {
+        Verb::Add(args) => {
+            let app = app(args.name.clone())?;
+            runtime()?.block_on(command::add::run(&app, &args))
+        }
+        Verb::Remove { name, yes } => command::remove::run(&app(name)?, yes),
+        Verb::Rotate(args) => {
+            if args.all {
+                let names: Vec<String> = app(None)?.managed()?;
+                let runtime = runtime()?;
+                return command::rotate::all(names, &args, |name| app(Some(name)), &runtime);
+            }
+            let app = app(args.name.clone())?;
+            runtime()?.block_on(command::rotate::rotate(&app, &args))
+        }
+        Verb::Undo { name } => runtime()?.block_on(command::rotate::undo(&app(name)?)),
+        Verb::Resume { name, wait } => {
+            runtime()?.block_on(command::rotate::resume(&app(name)?, wait))
+        }
+        Verb::Abort { name } => runtime()?.block_on(command::rotate::abort(&app(name)?)),
+        Verb::Status { name, json } => command::status::run(&app(None)?, name.or(profile), json),
+        Verb::History { name, json } => command::history::run(&app(name)?, json),
+        Verb::Keys(args) => runtime()?.block_on(command::keys::run(&app(None)?, &args)),
+        Verb::CredentialProcess => command::credential_process::run(&app(None)?),
+        Verb::Completions { shell } => command::completions(shell, printer),
+        #[cfg(feature = "demo")]
+        Verb::Demo => runtime()?.block_on(command::demo::run(printer)),
+        #[cfg(feature = "demo")]
+        Verb::Simulator { listen } => runtime()?.block_on(command::demo::simulator(&listen)),
+    }
+}
+
+/// No core dump, and no other process of this user, may read our memory.
+fn harden() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit};
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let _ = rustix::process::setrlimit(Resource::Core, none);
+}
+
+fn init_logging(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let level = match verbose {
+        0 => "off",
+        1 => "rotakey_agent=info",
+        2 => "rotakey_agent=debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_env("ROTAKEY_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,77 @@
+//! The one place that writes: data to standard output, talk to standard error.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
+
+use std::io::{IsTerminal, Write};
+
+use super::failure::Failed;
+
+/// Writes to the terminal or to whatever stands in for it.
+#[derive(Clone, Debug)]
+pub struct Printer {
+    talks_to_person: bool,
+}
+
+impl Printer {
+    /// A printer for this process.
+    pub fn new() -> Self {
+        Self { talks_to_person: std::io::stderr().is_terminal() }
+    }
+
+    /// Data: one line on standard output. A reader who went away is not an error.
+    pub fn data(&self, line: &str) {
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
+
+    /// Data that must arrive whole, without a newline of its own; says whether it did.
+    pub fn data_whole(&self, text: &str) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    }
+
+    /// Talk: one line on standard error.
+    pub fn say(&self, line: &str) {
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+
+    /// Progress that replaces itself, on a terminal only.
+    pub fn progress(&self, line: &str) {
+        if self.talks_to_person {
+            let _ = write!(std::io::stderr(), "\r\x1b[2K{line}");
+            let _ = std::io::stderr().flush();
+        }
+    }
+
+    /// Ends the progress line.
+    pub fn progress_done(&self) {
+        if self.talks_to_person {
+            let _ = write!(std::io::stderr(), "\r\x1b[2K");
+        }
+    }
+
+    /// A failure and its hint.
+    pub fn error(&self, failed: &Failed) {
+        self.progress_done();
+        self.say(&format!("error: {}", failed.message));
+        if let Some(hint) = &failed.hint {
+            self.say(&format!("hint: {hint}"));
+        }
+    }
+
+    /// Asks a person yes or no; no, if there is nobody to ask.
+    pub fn confirm(&self, question: &str) -> bool {
+        if !std::io::stdin().is_terminal() {
+            return false;
+        }
+        let _ = write!(std::io::stderr(), "{question} [y/N] ");
+        let _ = std::io::stderr().flush();
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).is_ok() && answer.trim().eq_ignore_ascii_case("y")
+    }
+}
+
+impl Default for Printer {
+    fn default() -> Self {
+        Self::new()
+    }
+}

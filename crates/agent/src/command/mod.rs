@@ -1,0 +1,174 @@
+//! The verbs, one file each, and what they share.
+
+pub mod add;
+pub mod credential_process;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod history;
+pub mod keys;
+pub mod remove;
+pub mod rotate;
+pub mod status;
+
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+use rotakey_core::credential::{AccessKeyId, Credentials};
+use rotakey_core::iam::Outcome;
+use rotakey_core::journal::Status;
+
+use crate::cli::args::Arguments;
+use crate::cli::failure::{Exit, Failed, refused};
+use crate::cli::printer::Printer;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, Env, Paths, ProfileSettings, StoreKind};
+use crate::iam::aws::{AwsKeyService, CALL_TIMEOUT};
+use crate::store::disk;
+use crate::store::keystore::Keystore;
+use crate::store::keystore::file::{FileKeystore, Passphrase};
+use crate::store::keystore::keyring::Keyring;
+use crate::store::profile::ProfileState;
+
+/// What every verb begins with.
+pub struct App {
+    /// The environment.
+    pub env: Env,
+    /// Where things are.
+    pub paths: Paths,
+    /// The configuration.
+    pub config: Config,
+    /// The profile that is meant.
+    pub profile: String,
+    /// Where to write.
+    pub printer: Printer,
+    /// The clocks.
+    pub clock: SystemClock,
+}
+
+impl App {
+    /// Reads the configuration.
+    pub fn load(env: Env, profile: String, printer: &Printer) -> Result<Self, Failed> {
+        let paths = Paths::from_env(&env)?;
+        let config = Config::load(&paths.config)?;
+        let clock = SystemClock::new();
+        Ok(Self { env, paths, config, profile, printer: printer.clone(), clock })
+    }
+
+    /// The profile that holds the key, which is the one that is meant or the one it takes its key from.
+    pub fn key_profile(&self) -> Result<&str, Failed> {
+        if !self.config.contains(&self.profile) {
+            let names: Vec<_> = self.config.profile_names().collect();
+            let known = if names.is_empty() {
+                format!("`rotakey add {}` makes it", self.profile)
+            } else {
+                format!("known: {}; `rotakey add {}` makes it", names.join(", "), self.profile)
+            };
+            let message = format!("there is no profile {}", self.profile);
+            return Err(Failed::new(Exit::Usage, message).hint(known));
+        }
+        Ok(self.config.key_profile(&self.profile)?)
+    }
+
+    /// The profiles that hold a key of their own.
+    pub fn managed(&self) -> Result<Vec<String>, Failed> {
+        let own = |name: &&str| self.config.key_profile(name).is_ok_and(|key| key == *name);
+        Ok(self.config.profile_names().filter(own).map(str::to_owned).collect())
+    }
+
+    /// The settings of the profile that holds the key.
+    pub fn settings(&self) -> Result<ProfileSettings, Failed> {
+        Ok(self.config.settings(self.key_profile()?, &self.env)?)
+    }
+
+    /// The state of the profile that holds the key.
+    pub fn state(&self) -> Result<ProfileState, Failed> {
+        Ok(ProfileState::new(&self.paths.state, self.key_profile()?))
+    }
+
+    /// The keystore that is configured; never another one.
+    pub fn keystore(&self) -> Result<Box<dyn Keystore>, Failed> {
+        let store = &self.config.store;
+        Ok(match store.kind {
+            StoreKind::Keyring => Box::new(Keyring::new()),
+            StoreKind::File => {
+                disk::create_private_dir(&self.paths.state).map_err(|error| {
+                    let state = self.paths.state.display();
+                    Failed::new(Exit::Failed, format!("cannot create {state}: {error}"))
+                        .hint("make the folder above it writable, or set ROTAKEY_HOME")
+                })?;
+                let passphrase = if let Some(path) = &store.passphrase_file {
+                    Passphrase::File(PathBuf::from(path))
+                } else if let Some(command) = &store.passphrase_command {
+                    Passphrase::Command(command.clone())
+                } else if let Some(name) = &store.passphrase_credential {
+                    let directory = self.env.get("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+                    Passphrase::Credential { directory, name: name.clone() }
+                } else {
+                    return Err(Failed::new(Exit::Usage, "[store] names no passphrase").hint(
+                        "set passphrase_file, passphrase_command or passphrase_credential",
+                    ));
+                };
+                Box::new(FileKeystore::new(self.paths.state.join("keys"), passphrase))
+            }
+        })
+    }
+
+    /// IAM and STS, as the profile's settings say.
+    pub fn service(&self, settings: &ProfileSettings) -> AwsKeyService {
+        let now = || SystemClock::default().now().wall;
+        AwsKeyService::new(settings.endpoints.clone(), settings.region.clone(), CALL_TIMEOUT, now)
+    }
+
+    /// The journal's status of the profile, which must have a key.
+    pub fn status(&self) -> Result<Status, Failed> {
+        let (_, status) = self.state()?.read()?;
+        if status.current.is_none() {
+            let message = format!("profile {} has no key", self.profile);
+            return Err(Failed::new(Exit::Usage, message)
+                .hint(format!("`rotakey add {}` takes one over", self.profile)));
+        }
+        Ok(status)
+    }
+
+    /// The served key of the profile, both halves.
+    pub fn current(&self, keystore: &dyn Keystore) -> Result<Credentials, Failed> {
+        let status = self.status()?;
+        let id = status.current.map(|key| key.id).ok_or_else(|| {
+            Failed::new(Exit::Usage, format!("profile {} has no key", self.profile))
+        })?;
+        credentials(keystore, id)
+    }
+}
+
+/// A key of ours, both halves.
+pub fn credentials(keystore: &dyn Keystore, id: AccessKeyId) -> Result<Credentials, Failed> {
+    match keystore.get(&id)? {
+        Some(secret_access_key) => Ok(Credentials { access_key_id: id, secret_access_key }),
+        None => {
+            let message = format!("{} does not hold the secret of {id}", keystore.describe());
+            Err(Failed::new(Exit::Unreachable, message)
+                .hint("if [store] was changed, change it back; else make a new key and `rotakey add` it"))
+        }
+    }
+}
+
+/// The value of a call, or why there is none.
+pub fn expect<T>(act: &str, outcome: Outcome<T>) -> Result<T, Failed> {
+    match outcome {
+        Outcome::Done(value) => Ok(value),
+        Outcome::Refused(refusal) => Err(refused(act, &refusal)),
+        Outcome::Unknown(doubt) => {
+            Err(Failed::new(Exit::Failed, format!("no answer to {act}: {doubt}"))
+                .hint("check the network, and endpoint_url in the profile"))
+        }
+    }
+}
+
+/// `completions SHELL`.
+pub fn completions(shell: clap_complete::Shell, printer: &Printer) -> Result<(), Failed> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "rotakey", &mut script);
+    printer
+        .data_whole(&String::from_utf8_lossy(&script))
+        .map_err(|error| Failed::new(Exit::Failed, format!("cannot write: {error}")))
+}

@@ -1,0 +1,61 @@
+//! `remove`: a profile is given up. IAM is not touched.
+
+use super::App;
+use crate::cli::failure::{Exit, Failed};
+use crate::clock::Clock;
+use crate::config::edit;
+use crate::store::disk;
+
+/// Runs it.
+pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
+    let name = &app.profile;
+    if app.key_profile()? != name {
+        edit::remove_profile(&app.paths.config, name)?;
+        app.printer.say(&format!("{name} is removed; the key it shared stays"));
+        return Ok(());
+    }
+    let sharers: Vec<_> = app.config.sharers(name).collect();
+    if !sharers.is_empty() {
+        let message = format!("the key of {name} is used by {}", sharers.join(", "));
+        return Err(Failed::new(Exit::Usage, message).hint("remove those first"));
+    }
+    let state = app.state()?;
+    let journal = state.lock()?;
+    let status = journal.status();
+    if let Some(open) = &status.rotation {
+        let message = format!("{name} is being rotated (step {})", open.step);
+        return Err(Failed::new(Exit::Decide, message)
+            .hint(format!("`rotakey resume {name} --wait deleted` or `rotakey abort {name}` first")));
+    }
+    let now = app.clock.now().wall;
+    let lease = state.ledger()?.and_then(|l| l.horizons.get(&l.access_key_id)?.served_until);
+    if let Some(until) = lease.filter(|until| *until > now) {
+        let until = super::status::seconds(until);
+        let message = format!("a program may hold the key of {name} until {until}");
+        return Err(Failed::new(Exit::Decide, message).hint("wait until then"));
+    }
+    if let Some(current) = &status.current {
+        let keystore = app.keystore()?;
+        let question = format!(
+            "{} is the only copy of the secret of {}. Remove it?",
+            keystore.describe(),
+            current.id
+        );
+        if !yes && !app.printer.confirm(&question) {
+            return Err(Failed::new(Exit::Decide, format!("{question} Nothing was changed"))
+                .hint("`--yes` does it"));
+        }
+        keystore.delete(&current.id)?;
+    }
+    // The history is kept, out of the way.
+    let removed = app.paths.state.join(".removed");
+    let target = removed.join(format!("{name}.{}", now.as_second()));
+    disk::create_private_dir(&removed)
+        .and_then(|()| disk::rename_dir(state.dir(), &target))
+        .map_err(|error| {
+            Failed::new(Exit::Failed, format!("cannot move {} away: {error}", state.dir().display()))
+        })?;
+    edit::remove_profile(&app.paths.config, name)?;
+    app.printer.say(&format!("{name} is removed; IAM was not touched"));
+    Ok(())
+}

@@ -1,0 +1,457 @@
+//! `rotate`, `resume`, `undo`, `abort`: one engine run, seen by a person.
+
+use std::process::Stdio;
+
+use jiff::Timestamp;
+use rotakey_core::credential::{Credentials, SecretAccessKey};
+use rotakey_core::journal::{Open, Reason, RotationId, Status, Step};
+use rotakey_core::rotation::preflight::describe;
+use rotakey_core::rotation::{Ending, Finding, Goal, Rotation, Task, WaitingFor};
+use tokio::runtime::Runtime;
+
+use super::App;
+use super::status::seconds;
+use crate::cli::args::{Milestone, RotateArgs};
+use crate::cli::failure::{Exit, Failed};
+use crate::cli::printer::Printer;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{ProfileSettings, duration};
+use crate::driver::{Driver, Endpoint, Observer, Stop};
+use crate::store::disk;
+
+/// `rotate`.
+pub async fn rotate(app: &App, args: &RotateArgs) -> Result<(), Failed> {
+    let status = app.status()?;
+    if args.dry_run {
+        return dry_run(app).await;
+    }
+    if let Some(open) = &status.rotation
+        && open.step == Step::Soak
+        && args.wait < Milestone::Deleted
+    {
+        return Err(soaking(app, open)?);
+    }
+    run(app, Goal::Rotate(Reason::Forced), args.wait).await
+}
+
+/// `rotate --all`: one after the other; the first failure is the answer, after all were tried.
+pub fn all(
+    names: Vec<String>,
+    args: &RotateArgs,
+    app: impl Fn(String) -> Result<App, Failed>,
+    runtime: &Runtime,
+) -> Result<(), Failed> {
+    let mut failed: Option<Failed> = None;
+    for name in names {
+        let result = app(name.clone()).and_then(|app| runtime.block_on(rotate(&app, args)));
+        if let Err(mut error) = result {
+            error.message = format!("{name}: {}", error.message);
+            if let Some(earlier) = failed.take() {
+                error.message = format!("{}; {}", earlier.message, error.message);
+                error.exit = earlier.exit;
+            }
+            failed = Some(error);
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// `resume`.
+pub async fn resume(app: &App, wait: Milestone) -> Result<(), Failed> {
+    if app.status()?.rotation.is_none() {
+        app.printer.say(&format!("{}: nothing to resume", app.profile));
+        return Ok(());
+    }
+    run(app, Goal::Resume, wait).await
+}
+
+/// `undo`.
+pub async fn undo(app: &App) -> Result<(), Failed> {
+    match app.status()?.rotation {
+        Some(open) if open.can_undo() || open.undone.is_some() => {}
+        Some(open) if open.step < Step::Drain => {
+            return Err(Failed::new(Exit::Usage, "the new key is not published yet")
+                .hint(format!("`rotakey abort {}` gives the rotation up", app.profile)));
+        }
+        Some(_) => {
+            return Err(Failed::new(Exit::Usage, "the old key is deleted: there is no way back")
+                .hint("rotate again for another key"));
+        }
+        None => {
+            return Err(Failed::new(Exit::Usage, "there is nothing to undo")
+                .hint("undo applies from publish to the end of the soak"));
+        }
+    }
+    run(app, Goal::Undo, Milestone::Published).await
+}
+
+/// `abort`.
+pub async fn abort(app: &App) -> Result<(), Failed> {
+    match app.status()?.rotation {
+        None => {
+            return Err(Failed::new(Exit::Usage, "there is no rotation to abort")
+                .hint("`rotakey status` says what is under way"));
+        }
+        Some(open) if open.can_undo() || open.published.is_some() || open.undone.is_some() => {
+            return Err(Failed::new(Exit::Usage, "the new key is published already")
+                .hint(format!("`rotakey undo {}` brings the old one back", app.profile)));
+        }
+        Some(_) => {}
+    }
+    run(app, Goal::Abort, Milestone::Deleted).await
+}
+
+fn soaking(app: &App, open: &Open) -> Result<Failed, Failed> {
+    let soak = app.settings()?.policy.soak;
+    let until = open.deactivated.map(|at| seconds(rotakey_core::time::later(at, soak)));
+    let message = format!(
+        "{} is soaking: {} is Inactive and will be deleted after {}",
+        app.profile,
+        open.outgoing.id,
+        until.unwrap_or_default()
+    );
+    Ok(Failed::new(Exit::Decide, message).hint(format!(
+        "`rotakey resume {0} --wait deleted` waits for that, `rotakey undo {0}` goes back",
+        app.profile
+    )))
+}
+
+async fn dry_run(app: &App) -> Result<(), Failed> {
+    if let Some(open) = app.status()?.rotation {
+        return Err(Failed::new(Exit::Decide, format!("a rotation is under way (step {})", open.step))
+            .hint(format!("`rotakey status {}` says what it waits for", app.profile)));
+    }
+    let ending = match drive(app, Goal::Check, None).await? {
+        Driven { stop: Stop::Ending(ending), .. } => ending,
+        _ => return Ok(()),
+    };
+    let Ending::Checked(findings) = ending else { return ended(app, ending) };
+    let p = app.settings()?.policy;
+    app.printer.data(&format!("plan for {}:", app.profile));
+    for line in [
+        "create      a second key, its secret kept before anything else".to_owned(),
+        format!(
+            "verify      {} accepted calls in a row, {} apart, at {}",
+            p.successes,
+            duration::format(p.spacing),
+            p.vantages.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        ),
+        "publish     programs get the new key from then on".to_owned(),
+        format!("drain       until every lease of {} on the old key has ended", duration::format(p.lease)),
+        "deactivate  the old key, and see it refused".to_owned(),
+        format!("soak        {}: `rotakey undo` brings it back", duration::format(p.soak)),
+        "delete      the old key".to_owned(),
+    ] {
+        app.printer.data(&format!("  {line}"));
+    }
+    for finding in findings.iter().filter(|finding| finding.is_warning()) {
+        app.printer.data(&format!("warning: {}", describe(finding)));
+    }
+    blocked(app, findings.into_iter().filter(|f| !f.is_warning()).collect())
+}
+
+/// Something stands in the way; nothing, if the list is empty.
+fn blocked(app: &App, findings: Vec<Finding>) -> Result<(), Failed> {
+    let Some(first) = findings.first() else {
+        return Ok(());
+    };
+    let decide = findings
+        .iter()
+        .any(|f| matches!(f, Finding::Stranger(_) | Finding::SecondInstall(_)));
+    let exit = if decide { Exit::Decide } else { Exit::Refused };
+    let message = findings.iter().map(describe).collect::<Vec<_>>().join("; ");
+    let hint = match first {
+        Finding::Stranger(ids) => format!(
+            "IAM allows two keys. Either delete {0} (aws iam delete-access-key --access-key-id {0}), if nobody needs it, or hand it over and give the other one up (rotakey remove {1}; rotakey add {1} --access-key-id {0})",
+            ids.first().map(ToString::to_string).unwrap_or_default(),
+            app.profile
+        ),
+        Finding::SecondInstall(tag) => format!(
+            "rotate there; or, if that installation is gone, remove the tag {tag} from the user (aws iam untag-user)"
+        ),
+        Finding::Missing(_) => {
+            "attach the policy of docs/iam-policies.md to the user".to_owned()
+        }
+        Finding::Quarantined(_) => "the key leaked: as an admin, make a new key, delete this one, then detach the quarantine policy".to_owned(),
+        Finding::OtherUser(_) => "the profile was added for another user: add that key under another name".to_owned(),
+        Finding::KeyUnusable(_) | Finding::Warning(_) => {
+            "look at the user's keys as an admin: `rotakey keys --user NAME`".to_owned()
+        }
+    };
+    Err(Failed::new(exit, format!("{}: {message}; nothing was changed", app.profile)).hint(hint))
+}
+
+async fn run(app: &App, goal: Goal, wait: Milestone) -> Result<(), Failed> {
+    loop {
+        match drive(app, goal.clone(), Some(wait)).await {
+            Ok(driven) => return stopped(app, driven, wait),
+            Err(error) if error.exit == Exit::Decide && matches!(goal, Goal::Rotate(_)) => {
+                // Another process rotates this profile: its rotation is as good as ours.
+                if !join(app, wait).await? {
+                    continue;
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Watches another process's rotation. False if it went away before the milestone.
+async fn join(app: &App, wait: Milestone) -> Result<bool, Failed> {
+    let state = app.state()?;
+    app.printer.say(&format!("{}: another process rotates it; waiting for that", app.profile));
+    let first = state.read()?.1.generation;
+    loop {
+        let (_, status) = state.read()?;
+        let over = match &status.rotation {
+            None => true,
+            Some(open) => reached(open, wait),
+        };
+        if over {
+            let moved = status.generation != first || status.rotation.is_some();
+            if moved || wait == Milestone::Deleted {
+                app.printer.say(&format!("{}: done by the other process", app.profile));
+            }
+            return Ok(true);
+        }
+        if state.engine().is_none() {
+            return Ok(false);
+        }
+        app.clock.sleep_until(rotakey_core::time::later(
+            app.clock.now().wall,
+            std::time::Duration::from_millis(300),
+        )).await;
+    }
+}
+
+fn reached(open: &Open, wait: Milestone) -> bool {
+    match wait {
+        Milestone::Published => open.published.is_some(),
+        Milestone::Deactivated => open.deactivated.is_some(),
+        Milestone::Deleted => false,
+    }
+}
+
+/// What a run came to.
+struct Driven {
+    stop: Stop,
+    status: Status,
+}
+
+async fn drive(app: &App, goal: Goal, wait: Option<Milestone>) -> Result<Driven, Failed> {
+    let profile = app.key_profile()?;
+    let settings = app.settings()?;
+    let state = app.state()?;
+    let keystore = app.keystore()?;
+    let journal = state.lock()?;
+    let service = app.service(&settings);
+    let endpoint = OwnProcess { app, settings: &settings };
+    let tag = install_tag(app)?;
+    let task = Task {
+        policy: settings.policy.clone(),
+        rotation: RotationId(random_hex()?),
+        tag: tag.clone(),
+        goal: goal.clone(),
+    };
+    // A milestone that lies behind us is reached already.
+    if let (Some(wait), Some(open), Goal::Rotate(_) | Goal::Resume) =
+        (wait, &journal.status().rotation, &goal)
+        && open.stuck.is_none()
+        && reached(open, wait)
+    {
+        return Ok(Driven { stop: Stop::Reached, status: journal.status().clone() });
+    }
+    let status = journal.status().clone();
+    let mut rotation = Rotation::new(task, status);
+    let mut driver = Driver {
+        service: &service,
+        keystore: keystore.as_ref(),
+        state: &state,
+        journal,
+        endpoint: &endpoint,
+        clock: &app.clock,
+        policy: &settings.policy,
+        tag: &tag,
+    };
+    let mut watcher = Watcher { profile, printer: &app.printer, step: None, clock: &app.clock };
+    let goes_to = wait.unwrap_or(Milestone::Deleted);
+    let until = |status: &Status| status.rotation.as_ref().is_some_and(|open| reached(open, goes_to));
+    let stop = driver.drive(&mut rotation, until, &mut watcher).await;
+    app.printer.progress_done();
+    Ok(Driven { stop, status: rotation.status().clone() })
+}
+
+fn stopped(app: &App, driven: Driven, wait: Milestone) -> Result<(), Failed> {
+    let profile = &app.profile;
+    match driven.stop {
+        Stop::Waiting(WaitingFor::Straggler(at, service)) => {
+            let message = format!(
+                "{profile}: held: the old key is still used from outside (last seen {}, {service})",
+                seconds(at)
+            );
+            Err(Failed::new(Exit::Decide, message).hint(format!(
+                "find that program; then `rotakey resume {profile}`, or set on_straggler = \"proceed\""
+            )))
+        }
+        Stop::Waiting(other) => {
+            Err(Failed::new(Exit::Decide, format!("{profile}: it waits for {other}")))
+        }
+        Stop::Ending(ending) => {
+            if let (Ending::Finished, Some(why)) = (&ending, &driven.status.last_failure) {
+                return Err(Failed::new(Exit::Failed, format!("{profile}: undone: {why}"))
+                    .hint("the previous key is served, and is the only one"));
+            }
+            ended(app, ending)
+        }
+        Stop::Reached => {
+            let Some(open) = &driven.status.rotation else { return Ok(()) };
+            let served = open.survivor();
+            app.printer.say(&format!("{profile}: {} is served", served.id));
+            let next = match wait {
+                Milestone::Published => "drained, deactivated and deleted",
+                _ => "deleted after its soak",
+            };
+            app.printer.say(&format!(
+                "{profile}: {} is to be {next} by `rotakey resume {profile} --wait deleted`",
+                open.outgoing.id
+            ));
+            Ok(())
+        }
+    }
+}
+
+fn ended(app: &App, ending: Ending) -> Result<(), Failed> {
+    let profile = &app.profile;
+    match ending {
+        Ending::Finished => {
+            let id = app.status()?.current.map(|key| key.id.to_string()).unwrap_or_default();
+            app.printer.say(&format!("{profile}: done; {id} is served, and is the only key"));
+            Ok(())
+        }
+        Ending::Checked(findings) | Ending::Blocked(findings) => blocked(app, findings),
+        Ending::Abandoned(why) if why == "a person gave it up" => {
+            app.printer.say(&format!("{profile}: given up; nothing is left behind"));
+            Ok(())
+        }
+        Ending::Abandoned(why) => Err(Failed::new(Exit::Failed, format!("{profile}: given up: {why}"))
+            .hint("the old key is served as before, and nothing is left behind; try again")),
+        Ending::Stuck(why) => Err(Failed::new(Exit::Decide, format!("{profile}: stuck: {why}")).hint(
+            format!("look with `rotakey keys`; then `rotakey resume {profile}`, `rotakey undo {profile}` or `rotakey abort {profile}`"),
+        )),
+        Ending::Failed(failure) => {
+            let mut failed = Failed::from(failure);
+            failed.message = format!("{profile}: {}", failed.message);
+            Err(failed)
+        }
+    }
+}
+
+/// Tells a person what happens.
+struct Watcher<'a> {
+    profile: &'a str,
+    printer: &'a Printer,
+    step: Option<Step>,
+    clock: &'a SystemClock,
+}
+
+impl Observer for Watcher<'_> {
+    fn advanced(&mut self, status: &Status) {
+        let step = status.rotation.as_ref().map(|open| open.step);
+        if let Some(step) = step
+            && self.step != Some(step)
+        {
+            self.printer.progress_done();
+            self.printer.say(&format!("{}: {step}", self.profile));
+        }
+        self.step = step;
+    }
+
+    fn waits(&mut self, until: Timestamp, waiting_for: &WaitingFor) -> bool {
+        if let WaitingFor::Straggler(..) = waiting_for {
+            return false;
+        }
+        let left = until.duration_since(self.clock.now().wall);
+        let left = std::time::Duration::try_from(left).unwrap_or_default();
+        let line = format!("{}: waiting {} for {waiting_for}", self.profile, duration::format(left));
+        if left.as_secs() >= 30 {
+            self.printer.progress_done();
+            self.printer.say(&line);
+        } else {
+            self.printer.progress(&line);
+        }
+        true
+    }
+}
+
+/// Fetches credentials as programs do: by running ourselves as their `credential_process`.
+struct OwnProcess<'a> {
+    app: &'a App,
+    settings: &'a ProfileSettings,
+}
+
+impl Endpoint for OwnProcess<'_> {
+    async fn fetch(&self) -> Vec<(String, Result<Credentials, String>)> {
+        vec![("process".to_owned(), self.by_process().await)]
+    }
+}
+
+impl OwnProcess<'_> {
+    async fn by_process(&self) -> Result<Credentials, String> {
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let mut command = tokio::process::Command::new(program);
+        command
+            .args(["credential-process", "--profile", &self.app.profile])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let limit = std::time::Duration::from_secs(30).max(self.settings.policy.spacing);
+        let output = tokio::time::timeout(limit, command.output())
+            .await
+            .map_err(|_| "it did not answer in time".to_owned())?
+            .map_err(|error| error.to_string())?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+        }
+        parse_answer(&output.stdout)
+    }
+}
+
+pub(super) fn parse_answer(bytes: &[u8]) -> Result<Credentials, String> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Answer {
+        access_key_id: String,
+        secret_access_key: String,
+    }
+    let answer: Answer = serde_json::from_slice(bytes).map_err(|_| "it answered no JSON")?;
+    Ok(Credentials {
+        access_key_id: answer.access_key_id.parse().map_err(|_| "it answered no key id")?,
+        secret_access_key: SecretAccessKey::new(answer.secret_access_key),
+    })
+}
+
+/// This installation's tag on IAM users: `rotakey:<host>-<8 hex digits>`, made once.
+fn install_tag(app: &App) -> Result<String, Failed> {
+    let path = app.paths.state.join("install");
+    let unusable = |error: std::io::Error| {
+        Failed::new(Exit::Failed, format!("cannot use {}: {error}", path.display()))
+            .hint("make the folder writable for you, or set ROTAKEY_HOME")
+    };
+    if let Some(bytes) = disk::read(&path).map_err(unusable)? {
+        return Ok(format!("rotakey:{}", String::from_utf8_lossy(&bytes).trim()));
+    }
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host: String = host.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+    let name = format!("{host}-{}", &random_hex()?[..8]);
+    disk::replace(&path, name.as_bytes()).map_err(unusable)?;
+    Ok(format!("rotakey:{name}"))
+}
+
+fn random_hex() -> Result<String, Failed> {
+    let mut bytes = [0u8; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failed::new(Exit::Failed, format!("no randomness: {error}")))?;
+    Ok(hex::encode(bytes))
+}

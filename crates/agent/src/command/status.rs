@@ -1,0 +1,225 @@
+//! `status`: who am I, which keys, what is under way and what does it wait for.
+
+use jiff::Timestamp;
+use rotakey_core::credential::KeyStatus;
+use rotakey_core::journal::{Key, Open, Status, Step};
+use rotakey_core::lease::Ledger;
+use rotakey_core::time::later;
+use serde_json::{Map, Value, json};
+
+use super::App;
+use crate::cli::failure::Failed;
+use crate::clock::Clock;
+use crate::config::{ProfileSettings, duration};
+use crate::store::profile::ProfileState;
+
+/// CIS AWS Foundations: keys are rotated within 90 days.
+const CIS_DAYS: i64 = 90;
+
+/// A time as written in data: RFC 3339, UTC, whole seconds.
+pub fn seconds(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Runs it, for one profile or for all.
+pub fn run(app: &App, name: Option<String>, as_json: bool) -> Result<(), Failed> {
+    let named = name.or_else(|| app.env.get("AWS_PROFILE").map(str::to_owned));
+    let names: Vec<String> = match named {
+        Some(name) => vec![name],
+        None => app.config.profile_names().map(str::to_owned).collect(),
+    };
+    let mut profiles = Vec::new();
+    for name in &names {
+        let app = App::load(app.env.clone(), name.clone(), &app.printer)?;
+        profiles.push(View::of(&app)?);
+    }
+    if as_json {
+        let profiles: Vec<_> = profiles.iter().map(View::json).collect();
+        let agent = json!({"running": false, "pid": null, "since": null});
+        app.printer.data(&json!({"version": 1, "agent": agent, "profiles": profiles}).to_string());
+        return Ok(());
+    }
+    if profiles.is_empty() {
+        app.printer.say("no profiles yet: `rotakey add default` takes a key over");
+    }
+    for view in &profiles {
+        for line in view.text() {
+            app.printer.data(&line);
+        }
+    }
+    Ok(())
+}
+
+struct View {
+    name: String,
+    now: Timestamp,
+    settings: ProfileSettings,
+    status: Status,
+    ledger: Option<Ledger>,
+    engine: Option<u32>,
+}
+
+impl View {
+    fn of(app: &App) -> Result<Self, Failed> {
+        let state: ProfileState = app.state()?;
+        Ok(Self {
+            name: app.profile.clone(),
+            now: app.clock.now().wall,
+            settings: app.settings()?,
+            status: state.read()?.1,
+            ledger: state.ledger()?,
+            engine: state.engine(),
+        })
+    }
+
+    /// What the journal last saw of a key's status.
+    fn key_status(&self, key: &Key) -> KeyStatus {
+        let inactive = self
+            .status
+            .rotation
+            .as_ref()
+            .is_some_and(|open| open.outgoing.id == key.id && open.deactivated.is_some());
+        if inactive { KeyStatus::Inactive } else { KeyStatus::Active }
+    }
+
+    fn age(&self, key: &Key) -> Option<i64> {
+        key.created.map(|created| self.now.duration_since(created).as_secs())
+    }
+
+    fn previous<'a>(&'a self, open: &'a Open) -> Option<&'a Key> {
+        (open.published.is_some() && !open.deleted).then_some(&open.outgoing)
+    }
+
+    fn waiting_for(&self, open: &Open) -> String {
+        if open.stuck.is_some() {
+            return "a person to decide".to_owned();
+        }
+        if open.orphan.is_some() {
+            return "an orphan to be deleted".to_owned();
+        }
+        let what = match open.step {
+            Step::Create => "the new key",
+            Step::Verify => "the new key to be accepted everywhere",
+            Step::Publish => "the sources to serve the new key",
+            Step::Drain => "the leases on the old key to end",
+            Step::Deactivate => "the old key to be refused",
+            Step::Soak => "somebody to miss the deactivated key",
+            Step::Delete => "the old key to be gone",
+        };
+        match self.engine {
+            Some(_) => what.to_owned(),
+            None => format!("`rotakey resume {}`, then {what}", self.name),
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.settings.unsafe_durations {
+            warnings.push("unsafe_durations is set: the floors of the durations are lifted".to_owned());
+        }
+        if let Some(key) = &self.status.current
+            && self.age(key).is_some_and(|age| age > CIS_DAYS * 86_400)
+        {
+            warnings.push(format!("{} is older than {CIS_DAYS} days (CIS)", key.id));
+        }
+        warnings
+    }
+
+    fn next_rotation(&self) -> Option<Timestamp> {
+        let created = self.status.current.as_ref()?.created?;
+        self.status.rotation.is_none().then(|| later(created, self.settings.max_age))
+    }
+
+    fn json(&self) -> Value {
+        let enrolment = self.status.enrolment.as_ref();
+        let key = |key: &Key| {
+            json!({
+                "access_key_id": key.id.as_str(),
+                "status": self.key_status(key).to_string(),
+                "created": key.created.map(seconds),
+                "age_seconds": self.age(key),
+            })
+        };
+        let open = self.status.rotation.as_ref();
+        let previous = open.and_then(|open| {
+            let mut value = key(self.previous(open)?);
+            let delete_after = open.deactivated.map(|at| later(at, self.settings.policy.soak));
+            let value_map = value.as_object_mut()?;
+            value_map.remove("age_seconds");
+            value_map.insert("delete_after".into(), delete_after.map(seconds).into());
+            Some(value)
+        });
+        let rotation = open.map(|open| {
+            json!({
+                "id": open.id.0,
+                "step": open.step.name(),
+                "since": seconds(open.since),
+                "waiting_for": self.waiting_for(open),
+                "stuck": open.stuck,
+            })
+        });
+        let horizons: Map<String, Value> = self
+            .ledger
+            .iter()
+            .flat_map(|ledger| &ledger.horizons)
+            .filter_map(|(id, h)| {
+                let until = h.served_until.max(h.unrecorded_until)?;
+                Some((id.to_string(), seconds(until).into()))
+            })
+            .collect();
+        json!({
+            "profile": self.name,
+            "account_id": enrolment.map(|e| &e.account_id),
+            "user": enrolment.map(|e| &e.user),
+            "arn": enrolment.map(|e| &e.arn),
+            "current": self.status.current.as_ref().map(key),
+            "previous": previous,
+            "rotation": rotation,
+            "next_rotation": self.next_rotation().map(seconds),
+            "leases": {"horizon": horizons, "holders": []},
+            "sources": {"process": true},
+            "warnings": self.warnings(),
+            "last_error": self.status.last_failure,
+        })
+    }
+
+    fn text(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let whose = self.status.enrolment.as_ref().map_or("no key yet", |e| e.arn.as_str());
+        lines.push(format!("{}  {whose}", self.name));
+        if let Some(key) = &self.status.current {
+            let age = match self.age(key) {
+                Some(age) => format!("{} days old, of {CIS_DAYS} (CIS)", age / 86_400),
+                None => "age unknown".to_owned(),
+            };
+            lines.push(format!("  serves    {}  {age}", key.id));
+        }
+        if let Some(open) = &self.status.rotation {
+            if let Some(previous) = self.previous(open) {
+                let fate = match open.deactivated {
+                    Some(at) => {
+                        let after = seconds(later(at, self.settings.policy.soak));
+                        format!("Inactive, deleted after {after}")
+                    }
+                    None => "Active, to be drained".to_owned(),
+                };
+                lines.push(format!("  previous  {}  {fate}", previous.id));
+            }
+            lines.push(format!("  rotation  {} since {}", open.step, seconds(open.since)));
+            lines.push(format!("  waits for {}", self.waiting_for(open)));
+            if let Some(why) = &open.stuck {
+                lines.push(format!("  stuck     {why}"));
+            }
+        } else if let Some(next) = self.next_rotation() {
+            let max_age = duration::format(self.settings.max_age);
+            lines.push(format!("  due       {} ({max_age} old)", seconds(next)));
+        }
+        for warning in self.warnings() {
+            lines.push(format!("  warning   {warning}"));
+        }
+        if let Some(why) = &self.status.last_failure {
+            lines.push(format!("  last time {why}"));
+        }
+        lines
+    }
+}

@@ -1,0 +1,100 @@
+//! Every key of `config.toml`, in one table: what is not in it is refused by name.
+
+use super::ConfigError;
+
+/// A key: its table, its name, its default as written, and what it means.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// `agent`, `store`, `profile.<name>` or `profile.<name>.probe`.
+    pub table: &'static str,
+    /// The key.
+    pub name: &'static str,
+    /// Its default; empty if there is none.
+    pub default: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+const fn key(
+    table: &'static str,
+    name: &'static str,
+    default: &'static str,
+    meaning: &'static str,
+) -> Key {
+    Key { table, name, default, meaning }
+}
+
+const PROFILE: &str = "profile.<name>";
+const PROBE: &str = "profile.<name>.probe";
+
+/// The keys that this version acts on. docs/configuration.md is checked against it.
+pub const KEYS: &[Key] = &[
+    key("store", "kind", "\"keyring\"", "where secrets are kept: `keyring` (the OS keyring) or `file` (encrypted)"),
+    key("store", "passphrase_file", "", "a file (mode 0600) that holds the key file's passphrase"),
+    key("store", "passphrase_command", "", "a command that prints the key file's passphrase"),
+    key("store", "passphrase_credential", "", "the systemd credential that holds the key file's passphrase"),
+    key(PROFILE, "region", "AWS_REGION, AWS_DEFAULT_REGION, us-east-1", "the home region; it also decides the partition"),
+    key(PROFILE, "user", "from GetCallerIdentity", "the IAM user's name"),
+    key(PROFILE, "endpoint_url", "AWS_ENDPOINT_URL[_IAM|_STS]", "the URL of an IAM- and STS-compatible server"),
+    key(PROFILE, "serve", "\"key\"", "what programs are given: `key`"),
+    key(PROFILE, "source_profile", "", "the profile whose key this one uses"),
+    key(PROFILE, "max_age", "\"30d\"", "rotate when the key is this old (floor 1d)"),
+    key(PROFILE, "lease", "\"60m\"", "the life of a served credential (floor 30m)"),
+    key(PROFILE, "observe", "\"4h\"", "extra time before a key with unknown holders is deactivated"),
+    key(PROFILE, "soak", "\"7d\"", "time between deactivate and delete (floor 1h)"),
+    key(PROFILE, "orphan_wait", "\"1h\"", "time between deactivating and deleting an orphan (floor 10m)"),
+    key(PROFILE, "on_straggler", "\"hold\"", "`hold` or `proceed`, when the old key is still used from outside"),
+    key(PROFILE, "presigned_ttl", "\"0s\"", "the life of presigned URLs that programs hand out"),
+    key(PROFILE, "unsafe_durations", "false", "lift the floors (tests, demos)"),
+    key(PROFILE, "probe", "", "a table: how a new key is verified"),
+    key(PROBE, "successes", "5", "accepted calls in a row, at every vantage (floor 3)"),
+    key(PROBE, "spacing", "\"2s\"", "between two rounds (floor 1s)"),
+    key(PROBE, "settle", "\"30s\"", "between the last success and publishing (floor 10s)"),
+    key(PROBE, "deadline", "\"5m\"", "the longest a key may take to be accepted, or refused (floor 30s)"),
+    key(PROBE, "regions", "[region]", "the regions whose STS must accept the key"),
+];
+
+pub(super) fn check(table: &toml::Table) -> Result<(), ConfigError> {
+    for (name, value) in table {
+        match name.as_str() {
+            "store" => check_table(value, "store", "store")?,
+            "profile" => {
+                let profiles = expect_table(value, "profile")?;
+                for (profile, value) in profiles {
+                    let at = format!("profile.{profile}");
+                    check_table(value, PROFILE, &at)?;
+                    if let Some(probe) = value.get("probe") {
+                        check_table(probe, PROBE, &format!("{at}.probe"))?;
+                    }
+                }
+            }
+            other => return Err(unknown(other, "the file", &["store", "profile"])),
+        }
+    }
+    Ok(())
+}
+
+fn check_table(value: &toml::Value, kind: &str, at: &str) -> Result<(), ConfigError> {
+    let known: Vec<_> = KEYS.iter().filter(|key| key.table == kind).map(|key| key.name).collect();
+    for name in expect_table(value, at)?.keys() {
+        if !known.contains(&name.as_str()) {
+            return Err(unknown(name, &format!("[{at}]"), &known));
+        }
+    }
+    Ok(())
+}
+
+fn expect_table<'a>(value: &'a toml::Value, at: &str) -> Result<&'a toml::Table, ConfigError> {
+    value.as_table().ok_or_else(|| {
+        ConfigError::new(format!("{at} is not a table"), format!("write [{at}] on a line of its own"))
+    })
+}
+
+fn unknown(name: &str, place: &str, known: &[&str]) -> ConfigError {
+    let nearest = known.iter().map(|key| (strsim::damerau_levenshtein(name, key), *key)).min();
+    let hint = match nearest {
+        Some((distance, key)) if distance <= name.len().max(3) / 2 => format!("did you mean `{key}`?"),
+        _ => format!("known here: {}", known.join(", ")),
+    };
+    ConfigError::new(format!("unknown key `{name}` in {place}"), hint)
+}

@@ -1,0 +1,208 @@
+//! What a profile's table amounts to: defaults, floors, and what follows from both.
+
+use std::time::Duration;
+
+use rotakey_core::iam::Vantage;
+use rotakey_core::policy::{OnStraggler, Policy};
+
+use super::{ConfigError, Env, duration};
+use crate::iam::aws::{CALL_TIMEOUT, Endpoints};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Where secrets are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// Which kind of keystore.
+    pub kind: StoreKind,
+    /// A file with the passphrase.
+    pub passphrase_file: Option<String>,
+    /// A command that prints it.
+    pub passphrase_command: Option<String>,
+    /// The systemd credential that holds it.
+    pub passphrase_credential: Option<String>,
+}
+
+/// The kinds of keystore.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StoreKind {
+    /// The OS keyring.
+    #[default]
+    Keyring,
+    /// The encrypted file.
+    File,
+}
+
+/// The settings of one profile.
+#[derive(Clone, Debug)]
+pub struct ProfileSettings {
+    /// The home region.
+    pub region: String,
+    /// The IAM user's name, if given.
+    pub user: Option<String>,
+    /// Servers other than AWS's.
+    pub endpoints: Endpoints,
+    /// When to rotate.
+    pub max_age: Duration,
+    /// How to rotate.
+    pub policy: Policy,
+    /// The floors are lifted.
+    pub unsafe_durations: bool,
+}
+
+pub(super) fn store(table: &toml::Table) -> Result<StoreSettings, ConfigError> {
+    let read = Reader { at: "[store]".to_owned(), table };
+    let kind = match read.text("kind")?.unwrap_or("keyring") {
+        "keyring" => StoreKind::Keyring,
+        "file" => StoreKind::File,
+        other => return Err(read.wrong("kind", &format!("{other:?}"), "`keyring` or `file`")),
+    };
+    let text = |name| read.text(name).map(|value| value.map(str::to_owned));
+    Ok(StoreSettings {
+        kind,
+        passphrase_file: text("passphrase_file")?,
+        passphrase_command: text("passphrase_command")?,
+        passphrase_credential: text("passphrase_credential")?,
+    })
+}
+
+pub(super) fn profile(
+    name: &str,
+    table: &toml::Table,
+    env: &Env,
+) -> Result<ProfileSettings, ConfigError> {
+    let read = Reader { at: format!("[profile.{name}]"), table };
+    let none = toml::Table::new();
+    let probe = table.get("probe").and_then(toml::Value::as_table).unwrap_or(&none);
+    let probe = Reader { at: format!("[profile.{name}.probe]"), table: probe };
+    let lifted = read.flag("unsafe_durations")?.unwrap_or(false);
+
+    match read.text("serve")?.unwrap_or("key") {
+        "key" => {}
+        other => return Err(read.wrong("serve", &format!("{other:?}"), "`key`")),
+    }
+    let on_straggler = match read.text("on_straggler")?.unwrap_or("hold") {
+        "hold" => OnStraggler::Hold,
+        "proceed" => OnStraggler::Proceed,
+        other => {
+            return Err(read.wrong("on_straggler", &format!("{other:?}"), "`hold` or `proceed`"));
+        }
+    };
+    let region = read
+        .text("region")?
+        .or_else(|| env.get("AWS_REGION"))
+        .or_else(|| env.get("AWS_DEFAULT_REGION"))
+        .unwrap_or("us-east-1")
+        .to_owned();
+    let floor = |floor| if lifted { Duration::ZERO } else { floor };
+    let lease = read.duration("lease", 60 * MINUTE, floor(30 * MINUTE))?.max(SECOND);
+    let soak = read.duration("soak", 7 * DAY, floor(HOUR))?;
+    let window = if lifted { lease.min(15 * MINUTE) } else { 15 * MINUTE };
+    let policy = Policy {
+        successes: probe.count("successes", 5, if lifted { 1 } else { 3 })?,
+        spacing: probe.duration("spacing", 2 * SECOND, floor(SECOND))?,
+        settle: probe.duration("settle", if lifted { Duration::ZERO } else { 30 * SECOND }, floor(10 * SECOND))?,
+        deadline: probe.duration("deadline", 5 * MINUTE, floor(30 * SECOND))?,
+        vantages: probe
+            .list("regions")?
+            .unwrap_or_else(|| vec![region.clone()])
+            .into_iter()
+            .map(Vantage::Sts)
+            .chain([Vantage::Iam])
+            .collect(),
+        lease,
+        client_backoff: window,
+        signature_window: window,
+        presigned_ttl: read.duration("presigned_ttl", Duration::ZERO, Duration::ZERO)?,
+        observe: read.duration("observe", if lifted { Duration::ZERO } else { 4 * HOUR }, Duration::ZERO)?,
+        soak,
+        orphan_wait: read.duration("orphan_wait", if lifted { soak } else { HOUR }, floor(10 * MINUTE))?,
+        on_straggler,
+        create_timeout: CALL_TIMEOUT,
+        lost_reply_wait: 30 * SECOND,
+    };
+    let own = read.url("endpoint_url")?;
+    let endpoint = |service: &str| {
+        own.or_else(|| env.get(service)).or_else(|| env.get("AWS_ENDPOINT_URL")).map(str::to_owned)
+    };
+    Ok(ProfileSettings {
+        endpoints: Endpoints { iam: endpoint("AWS_ENDPOINT_URL_IAM"), sts: endpoint("AWS_ENDPOINT_URL_STS") },
+        region,
+        user: read.text("user")?.map(str::to_owned),
+        max_age: read.duration("max_age", 30 * DAY, floor(DAY))?,
+        policy,
+        unsafe_durations: lifted,
+    })
+}
+
+/// Reads values out of a table, and names the key when one is wrong.
+struct Reader<'a> {
+    at: String,
+    table: &'a toml::Table,
+}
+
+impl<'a> Reader<'a> {
+    fn wrong(&self, key: &str, found: &str, wanted: &str) -> ConfigError {
+        ConfigError::new(format!("{}: {key} is {found}", self.at), format!("{key} must be {wanted}"))
+    }
+
+    fn get<T>(
+        &self,
+        key: &str,
+        wanted: &str,
+        read: impl FnOnce(&'a toml::Value) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(value) = self.table.get(key) else { return Ok(None) };
+        read(value).map(Some).ok_or_else(|| self.wrong(key, &value.to_string(), wanted))
+    }
+
+    fn text(&self, key: &str) -> Result<Option<&'a str>, ConfigError> {
+        self.get(key, "a text in quotes, and not empty", |v| v.as_str().filter(|text| !text.is_empty()))
+    }
+
+    fn flag(&self, key: &str) -> Result<Option<bool>, ConfigError> {
+        self.get(key, "true or false", toml::Value::as_bool)
+    }
+
+    fn list(&self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
+        self.get(key, "a list of texts, and not empty", |value| {
+            let texts: Option<Vec<_>> =
+                value.as_array()?.iter().map(|one| one.as_str().map(str::to_owned)).collect();
+            texts.filter(|texts| !texts.is_empty())
+        })
+    }
+
+    fn url(&self, key: &str) -> Result<Option<&'a str>, ConfigError> {
+        self.get(key, "a URL that begins with http:// or https://", |value| {
+            value.as_str().filter(|text| {
+                let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+                host.is_some_and(|host| !host.is_empty() && !host.starts_with('/'))
+            })
+        })
+    }
+
+    fn count(&self, key: &str, default: u32, floor: u32) -> Result<u32, ConfigError> {
+        let wanted = format!("a number, at least {floor}");
+        let read = |v: &toml::Value| v.as_integer().and_then(|n| u32::try_from(n).ok()).filter(|n| *n >= floor);
+        Ok(self.get(key, &wanted, read)?.unwrap_or(default))
+    }
+
+    fn duration(&self, key: &str, default: Duration, floor: Duration) -> Result<Duration, ConfigError> {
+        let Some(text) = self.get(key, "a duration in quotes, such as \"90s\"", toml::Value::as_str)? else {
+            return Ok(default);
+        };
+        let value = duration::parse(text).map_err(|why| {
+            ConfigError::new(format!("{}: {key}: {why}", self.at), format!("{key} = \"90s\", for example"))
+        })?;
+        if value < floor {
+            return Err(ConfigError::new(
+                format!("{}: {key} is {text:?}, less than {}", self.at, duration::format(floor)),
+                format!("{key} must be at least {}; for a test, set unsafe_durations = true", duration::format(floor)),
+            ));
+        }
+        Ok(value)
+    }
+}

@@ -1,0 +1,224 @@
+//! What the people behind the account can do without a signature: set scenes, and look behind them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use rotakey_core::credential::KeyStatus;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::account::{State, User};
+use super::behaviour::Fault;
+use super::message::{ApiError, UserRow};
+use super::state::{Simulator, whole_seconds};
+
+/// An order to the simulator itself, as JSON: `{"op": "create-user", "user": "app"}`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "op", rename_all = "kebab-case")]
+pub enum Command {
+    /// Makes a user; answers its `arn`.
+    CreateUser {
+        /// Its name.
+        user: String,
+        /// Its path.
+        #[serde(default = "root_path")]
+        path: String,
+    },
+    /// Makes a key, within the quota; answers `access_key_id` and `secret_access_key`.
+    CreateKey {
+        /// The owner.
+        user: String,
+    },
+    /// Activates or deactivates a key.
+    SetKeyStatus {
+        /// Which.
+        access_key_id: String,
+        /// `Active` or `Inactive`.
+        status: KeyStatus,
+    },
+    /// Deletes a key.
+    DeleteKey {
+        /// Which.
+        access_key_id: String,
+    },
+    /// The true keys of one user, or of all.
+    Keys {
+        /// Whose.
+        #[serde(default)]
+        user: Option<String>,
+    },
+    /// Uses a key as some other program would; answers whether it was `accepted`.
+    UseKey {
+        /// Which.
+        access_key_id: String,
+        /// At which service.
+        service: String,
+        /// In which region.
+        region: String,
+    },
+    /// Merges `set` into the behaviour and answers the whole of it.
+    Behaviour {
+        /// Members of [`super::Behaviour`].
+        #[serde(default)]
+        set: Value,
+    },
+    /// Scripts a fault.
+    Fault {
+        /// The action, or `*`.
+        action: String,
+        /// What goes wrong.
+        #[serde(flatten)]
+        fault: Fault,
+        /// How many calls go wrong.
+        #[serde(default = "once")]
+        times: u32,
+        /// How many calls go right before.
+        #[serde(default)]
+        after: u32,
+    },
+    /// Forgets the faults not yet met.
+    ClearFaults,
+    /// Sets what a user may not do, in place of what was set before.
+    Deny {
+        /// Whom.
+        user: String,
+        /// Such as `iam:CreateAccessKey`; `iam:` may be left out.
+        actions: Vec<String>,
+    },
+    /// Puts a user under AWS's quarantine for leaked keys, or takes it off.
+    Quarantine {
+        /// Whom.
+        user: String,
+        /// Whether.
+        #[serde(default = "yes")]
+        on: bool,
+    },
+    /// The events since number `from`.
+    Log {
+        /// How many to leave out.
+        #[serde(default)]
+        from: usize,
+    },
+    /// Sets the server's clock ahead of the true time (negative: behind).
+    ClockOffset {
+        /// By how much.
+        milliseconds: i64,
+    },
+}
+
+fn root_path() -> String {
+    "/".to_owned()
+}
+
+fn once() -> u32 {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Simulator {
+    /// Carries an order out. Answers a JSON object; says why not in words.
+    pub fn control(&mut self, now: Timestamp, command: Command) -> Result<Value, String> {
+        self.obey(now, command).map_err(|error| format!("{}: {}", error.code, error.message))
+    }
+
+    fn obey(&mut self, now: Timestamp, command: Command) -> Result<Value, ApiError> {
+        match command {
+            Command::CreateUser { user, path } => {
+                self.create_user(now, &user, &path).map(|arn| json!({ "arn": arn }))
+            }
+            Command::CreateKey { user } => {
+                let (row, secret) = self.create(now, &user)?;
+                let created = row.created.to_string();
+                Ok(
+                    json!({ "access_key_id": row.id, "secret_access_key": secret, "created": created }),
+                )
+            }
+            Command::SetKeyStatus { access_key_id, status } => {
+                let state = match status {
+                    KeyStatus::Active => State::Active,
+                    KeyStatus::Inactive => State::Inactive,
+                };
+                self.set_key(now, &access_key_id, None, state).map(|()| json!({}))
+            }
+            Command::DeleteKey { access_key_id } => {
+                self.set_key(now, &access_key_id, None, State::Deleted).map(|()| json!({}))
+            }
+            Command::Keys { user } => Ok(json!({ "keys": self.true_keys(user.as_deref()) })),
+            Command::UseKey { access_key_id, service, region } => {
+                let accepted = self.accepts(now, &access_key_id, &service, &region);
+                if accepted {
+                    self.record_use(now, &access_key_id, &service, &region);
+                }
+                Ok(json!({ "accepted": accepted }))
+            }
+            Command::Behaviour { set } => {
+                let merged = self.behaviour.merged(&set);
+                self.behaviour = merged.map_err(|error| ApiError::invalid(error.to_string()))?;
+                Ok(json!({ "behaviour": self.behaviour }))
+            }
+            Command::Fault { action, fault, times, after } => {
+                self.script(&action, fault, times, after);
+                Ok(json!({}))
+            }
+            Command::ClearFaults => {
+                self.clear_faults();
+                Ok(json!({}))
+            }
+            Command::Deny { user, actions } => {
+                let whole = |action: String| match action.contains(':') {
+                    true => action,
+                    false => format!("iam:{action}"),
+                };
+                self.user_mut(&user)?.denied = actions.into_iter().map(whole).collect();
+                Ok(json!({}))
+            }
+            Command::Quarantine { user, on } => {
+                self.user_mut(&user)?.quarantined = on;
+                Ok(json!({}))
+            }
+            Command::Log { from } => {
+                let events: Vec<_> = self.log.iter().skip(from).collect();
+                Ok(json!({ "events": events }))
+            }
+            Command::ClockOffset { milliseconds } => {
+                self.behaviour.server_offset = milliseconds;
+                Ok(json!({}))
+            }
+        }
+    }
+
+    fn create_user(&mut self, now: Timestamp, name: &str, path: &str) -> Result<String, ApiError> {
+        if self.users.contains_key(name) {
+            let message = format!("User with name {name} already exists.");
+            return Err(ApiError::new(409, "EntityAlreadyExists", message));
+        }
+        if !(path.starts_with('/') && path.ends_with('/')) {
+            return Err(ApiError::invalid("a path begins and ends with '/'"));
+        }
+        let arn = self.arn(&format!("user{path}{name}"));
+        let row = UserRow {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            id: self.lot.id(self.behaviour.seed, "AIDA"),
+            arn: arn.clone(),
+            created: whole_seconds(self.server_time(now)),
+        };
+        let (tags, denied) = (BTreeMap::new(), BTreeSet::new());
+        self.users.insert(name.to_owned(), User { row, tags, denied, quarantined: false });
+        Ok(arn)
+    }
+
+    fn true_keys(&self, user: Option<&str>) -> Vec<Value> {
+        let wanted = self.keys.iter().filter(|key| user.is_none_or(|user| user == key.user));
+        let alive = wanted.filter_map(|key| Some((key, key.state().status()?)));
+        alive
+            .map(|(key, status)| {
+                let created = key.created.to_string();
+                json!({ "user": key.user, "access_key_id": key.id, "status": status, "created": created })
+            })
+            .collect()
+    }
+}

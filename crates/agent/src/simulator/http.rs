@@ -1,0 +1,230 @@
+//! The HTTP front: a server that the AWS SDKs take for IAM and STS.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::Timestamp;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::control::Command;
+use super::message::Delivery;
+use super::state::Simulator;
+use super::{sigv4, xml};
+
+/// A simulator that several fronts share.
+pub type Shared = Arc<Mutex<Simulator>>;
+
+/// Tells the time; a simulated one in tests.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Where orders to the simulator itself are posted.
+pub const CONTROL_PATH: &str = "/_simulator";
+
+/// No request of IAM or STS is near this long.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// Takes the simulator, also after a panic elsewhere: each call leaves it whole.
+pub(super) fn lock(simulator: &Shared) -> MutexGuard<'_, Simulator> {
+    simulator.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A running server. It stops, and drops its connections, when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens at a loopback address; port 0 takes a free one.
+    pub async fn start(
+        simulator: Shared,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+        listen: SocketAddr,
+    ) -> io::Result<Self> {
+        if !listen.ip().is_loopback() {
+            // Whoever reaches the control route is given secrets.
+            let message = "the simulator listens on loopback addresses only";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        let clock: Clock = Arc::new(clock);
+        let accepting = tokio::spawn(accept(listener, simulator, clock));
+        Ok(Self { address, accepting })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The `endpoint_url` for SDKs.
+    pub fn endpoint_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stops, and waits until it has.
+    pub async fn stop(mut self) {
+        self.accepting.abort();
+        // Being aborted is the error that is wanted here.
+        let _ = (&mut self.accepting).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, simulator: Shared, clock: Clock) {
+    // Dropped with this task, and all connections with it.
+    let mut connections = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                connections.spawn(converse(stream, simulator.clone(), clock.clone()));
+            }
+            // Out of file descriptors, say: others may finish meanwhile.
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn converse(stream: TcpStream, simulator: Shared, clock: Clock) {
+    let service = service_fn(move |request| answer(request, simulator.clone(), clock.clone()));
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new());
+    // Errors here are the faults that were asked for, and clients that went away.
+    let _ = server.serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// An error makes hyper drop the connection without an answer.
+async fn answer(
+    request: http::Request<Incoming>,
+    simulator: Shared,
+    clock: Clock,
+) -> io::Result<Response<ReplyBody>> {
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, BODY_LIMIT).collect().await.map_err(io::Error::other)?.to_bytes();
+    if parts.uri.path() == CONTROL_PATH {
+        return Ok(control(&simulator, clock(), &body));
+    }
+    let (text, reply) = {
+        let mut simulator = lock(&simulator);
+        let secret_of = |id: &str| simulator.secret_of(id).map(str::to_owned);
+        let request = sigv4::read(&parts, &body, secret_of);
+        let reply = simulator.handle(clock(), &request);
+        (xml::body(&request, &reply), reply)
+    };
+    let body = match reply.delivery {
+        Delivery::Sent => ReplyBody::whole(text),
+        Delivery::Truncated => ReplyBody::half(text),
+        Delivery::Dropped => return Err(io::Error::other("dropped, as scripted")),
+        Delivery::Hung => {
+            let Ok(never) = std::future::pending::<Result<_, Infallible>>().await;
+            never
+        }
+    };
+    let status = reply.result.as_ref().map_or_else(|error| error.status, |_| 200);
+    let mut response = Response::new(body);
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    let date = reply.server_time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    for (name, value) in [("date", date), ("x-amzn-requestid", reply.request_id)] {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    }
+    Ok(response)
+}
+
+fn control(simulator: &Shared, now: Timestamp, body: &[u8]) -> Response<ReplyBody> {
+    let done = serde_json::from_slice::<Command>(body)
+        .map_err(|error| error.to_string())
+        .and_then(|command| lock(simulator).control(now, command));
+    let (status, value) = match done {
+        Ok(value) => (StatusCode::OK, value),
+        Err(error) => (StatusCode::BAD_REQUEST, serde_json::json!({ "error": error })),
+    };
+    let mut response = Response::new(ReplyBody::whole(value.to_string()));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+/// A body that may break off in the middle.
+struct ReplyBody {
+    promised: u64,
+    rest: Option<Bytes>,
+    /// Before breaking off, hyper gets a turn in which to send what it has.
+    breaks: Option<Turn>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Flush,
+    Break,
+}
+
+impl ReplyBody {
+    fn whole(text: String) -> Self {
+        Self { promised: text.len() as u64, rest: Some(text.into()), breaks: None }
+    }
+
+    fn half(text: String) -> Self {
+        let promised = text.len() as u64;
+        let bytes = Bytes::from(text);
+        let half = bytes.slice(..bytes.len() / 2);
+        Self { promised, rest: Some(half), breaks: Some(Turn::Flush) }
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(bytes) = self.rest.take() {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        match self.breaks {
+            None => Poll::Ready(None),
+            Some(Turn::Flush) => {
+                self.breaks = Some(Turn::Break);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Some(Turn::Break) => Poll::Ready(Some(Err(io::Error::other("truncated, as scripted")))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_none() && self.breaks.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.promised)
+    }
+}

@@ -1,0 +1,245 @@
+//! What goes in and out of the simulator, whichever front it comes through.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rotakey_core::credential::KeyStatus;
+use serde::Serialize;
+
+/// One call, as a front understood it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Such as `CreateAccessKey`.
+    pub action: String,
+    /// The parameters in the query protocol's names, such as `ActionNames.member.1`.
+    pub params: BTreeMap<String, String>,
+    /// The access key id of the signature; `None` if the request is not signed.
+    pub signer: Option<String>,
+    /// The region of the signature's scope.
+    pub region: String,
+    /// The service of the signature's scope: `iam` or `sts`.
+    pub service: String,
+    /// Whether the signature is the one that the key's secret makes.
+    pub signature_ok: bool,
+    /// The time of the signature (`X-Amz-Date`).
+    pub signed_at: Option<Timestamp>,
+    /// The `User-Agent` header, for the log.
+    pub user_agent: String,
+}
+
+impl Request {
+    /// A parameter that is there and not empty.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// A list parameter: `name.member.1`, `name.member.2`, ...
+    pub fn list(&self, name: &str) -> Vec<&str> {
+        (1..).map_while(|n| self.param(&format!("{name}.member.{n}"))).collect()
+    }
+}
+
+/// What the caller gets, and how much of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The answer.
+    pub result: Result<Answer, ApiError>,
+    /// What becomes of the answer on its way.
+    pub delivery: Delivery,
+    /// AWS gives every answer one.
+    pub request_id: String,
+    /// The server's own time.
+    pub server_time: Timestamp,
+}
+
+/// What becomes of an answer on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    /// It arrives.
+    Sent,
+    /// The connection is dropped instead.
+    Dropped,
+    /// The connection stays open and silent.
+    Hung,
+    /// Half of it arrives, then the connection is dropped.
+    Truncated,
+}
+
+/// An error answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    /// The HTTP status.
+    pub status: u16,
+    /// Such as `NoSuchEntity`.
+    pub code: String,
+    /// AWS's words.
+    pub message: String,
+}
+
+impl ApiError {
+    /// An error from its parts.
+    pub fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
+        Self { status, code: code.to_owned(), message: message.into() }
+    }
+
+    /// The one error for a key that is unknown, inactive or not yet known.
+    pub fn key_unknown() -> Self {
+        let message = "The security token included in the request is invalid.";
+        Self::new(403, "InvalidClientTokenId", message)
+    }
+
+    /// Too many calls.
+    pub fn throttled() -> Self {
+        Self::new(400, "Throttling", "Rate exceeded")
+    }
+
+    pub(super) fn no_user(name: &str) -> Self {
+        let message = format!("The user with name {name} cannot be found.");
+        Self::new(404, "NoSuchEntity", message)
+    }
+
+    pub(super) fn no_key(id: &str) -> Self {
+        let message = format!("The Access Key with id {id} cannot be found.");
+        Self::new(404, "NoSuchEntity", message)
+    }
+
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(400, "ValidationError", message)
+    }
+
+    pub(super) fn missing(parameter: &str) -> Self {
+        // AWS names the member with a small first letter.
+        let mut name = parameter.to_owned();
+        name[..1].make_ascii_lowercase();
+        Self::invalid(format!(
+            "1 validation error detected: Value at '{name}' failed to satisfy constraint: \
+             Member must not be null"
+        ))
+    }
+}
+
+/// A user, as `GetUser` and `ListUsers` show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserRow {
+    /// The user's name.
+    pub name: String,
+    /// The user's path, `/` if it has none.
+    pub path: String,
+    /// The user's unique id, `AIDA...`.
+    pub id: String,
+    /// The user's ARN.
+    pub arn: String,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// A key, as `ListAccessKeys` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRow {
+    /// The owner.
+    pub user: String,
+    /// The key's id.
+    pub id: String,
+    /// Its state.
+    pub status: KeyStatus,
+    /// When it was made, in whole seconds of the server's clock.
+    pub created: Timestamp,
+}
+
+/// A recorded use of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UseRow {
+    /// When, by the server's clock.
+    pub at: Timestamp,
+    /// Which service was called.
+    pub service: String,
+    /// In which region.
+    pub region: String,
+}
+
+/// A good answer.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// `GetCallerIdentity`.
+    Identity {
+        /// The account's digits.
+        account: String,
+        /// The caller's ARN.
+        arn: String,
+        /// The caller's unique id.
+        user_id: String,
+    },
+    /// `ListAccessKeys`.
+    Keys {
+        /// Whose.
+        user: String,
+        /// The lines.
+        keys: Vec<KeyRow>,
+    },
+    /// `CreateAccessKey`.
+    Created {
+        /// The new key.
+        key: KeyRow,
+        /// Its secret.
+        secret: String,
+    },
+    /// `GetAccessKeyLastUsed`.
+    LastUsed {
+        /// The key's owner.
+        user: String,
+        /// The use, if one shows.
+        last: Option<UseRow>,
+    },
+    /// `GetUser`.
+    User(UserRow),
+    /// `ListUsers`.
+    Users(Vec<UserRow>),
+    /// `ListUserTags`.
+    Tags(Vec<(String, String)>),
+    /// `SimulatePrincipalPolicy`: actions and decisions.
+    Decisions(Vec<(String, &'static str)>),
+    /// `ListAttachedUserPolicies`: names and ARNs.
+    Policies(Vec<(String, String)>),
+    /// Nothing but "done".
+    Empty,
+}
+
+// By hand, as one variant holds a secret.
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Identity { arn, .. } => write!(f, "Identity({arn})"),
+            Self::Keys { user, keys } => write!(f, "Keys({user}, {keys:?})"),
+            Self::Created { key, .. } => write!(f, "Created({key:?}, [redacted])"),
+            Self::LastUsed { user, last } => write!(f, "LastUsed({user}, {last:?})"),
+            Self::User(user) => write!(f, "User({user:?})"),
+            Self::Users(users) => write!(f, "Users({users:?})"),
+            Self::Tags(tags) => write!(f, "Tags({tags:?})"),
+            Self::Decisions(decisions) => write!(f, "Decisions({decisions:?})"),
+            Self::Policies(policies) => write!(f, "Policies({policies:?})"),
+            Self::Empty => f.write_str("Empty"),
+        }
+    }
+}
+
+/// One line of the simulator's log. It never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// When, by the true clock.
+    pub at: Timestamp,
+    /// Which action.
+    pub action: String,
+    /// Which key signed.
+    pub signer: Option<String>,
+    /// Where: `sts/eu-west-1`.
+    pub vantage: String,
+    /// The user or key acted on (the new key, for `CreateAccessKey`).
+    pub target: Option<String>,
+    /// `Done`, or the error's code.
+    pub outcome: String,
+    /// Whether the caller got the answer.
+    pub delivery: Delivery,
+    /// The caller's `User-Agent`.
+    pub user_agent: String,
+}

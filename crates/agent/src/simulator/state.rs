@@ -1,0 +1,424 @@
+//! The state machine: requests in, replies out, and time an argument.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::account::{Acceptance, Decision, Key, Lot, QUARANTINE_POLICY, State, User};
+use super::behaviour::{Behaviour, Fault};
+use super::message::{Answer, ApiError, Delivery, Event, KeyRow, Reply, Request, UseRow};
+
+/// The log keeps this many events.
+const LOG_LIMIT: usize = 10_000;
+
+/// An AWS account with IAM and STS. It has no clock and does no I/O; equal calls give equal answers.
+#[derive(Clone, Default)]
+pub struct Simulator {
+    pub(super) behaviour: Behaviour,
+    pub(super) users: BTreeMap<String, User>,
+    /// In the order of their creation, which is the order of lists.
+    pub(super) keys: Vec<Key>,
+    pub(super) lot: Lot,
+    /// Per action; `None` lets a call through.
+    faults: BTreeMap<String, VecDeque<Option<Fault>>>,
+    /// Per action: a second, and the calls in it.
+    rates: BTreeMap<String, (i64, u32)>,
+    pub(super) log: VecDeque<Event>,
+}
+
+impl Simulator {
+    /// An account without users.
+    pub fn new(behaviour: Behaviour) -> Self {
+        Self { behaviour, ..Self::default() }
+    }
+
+    /// How the account behaves.
+    pub fn behaviour(&self) -> &Behaviour {
+        &self.behaviour
+    }
+
+    /// Changes how it behaves, from the next call on.
+    pub fn set_behaviour(&mut self, behaviour: Behaviour) {
+        self.behaviour = behaviour;
+    }
+
+    /// The server's own time.
+    pub fn server_time(&self, now: Timestamp) -> Timestamp {
+        let offset = SignedDuration::from_millis(self.behaviour.server_offset);
+        now.checked_add(offset).unwrap_or(now)
+    }
+
+    /// The secret of a key, deleted ones included: what a front checks signatures with.
+    pub fn secret_of(&self, id: &str) -> Option<&str> {
+        self.key(id).map(|key| key.secret.as_str())
+    }
+
+    /// What happened, the oldest first.
+    pub fn log(&self) -> impl Iterator<Item = &Event> {
+        self.log.iter()
+    }
+
+    /// Makes the next `times` calls of `action` (`*`: of any) go wrong, after `after` calls that do not.
+    pub fn script(&mut self, action: &str, fault: Fault, times: u32, after: u32) {
+        let queue = self.faults.entry(action.to_owned()).or_default();
+        queue.extend((0..after).map(|_| None));
+        queue.extend((0..times).map(|_| Some(fault.clone())));
+    }
+
+    /// Forgets all faults scripted and not yet met.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
+
+    /// Answers one call.
+    pub fn handle(&mut self, now: Timestamp, request: &Request) -> Reply {
+        let fault = self.next_fault(&request.action);
+        let done = match &fault {
+            Some(fault) if !fault.is_done() => None,
+            _ if self.is_over_rate(now, &request.action) => Some(Err(ApiError::throttled())),
+            _ => Some(self.perform(now, request)),
+        };
+        let target = match &done {
+            Some(Ok(Answer::Created { key, .. })) => Some(key.id.clone()),
+            _ => request.param("AccessKeyId").or(request.param("UserName")).map(str::to_owned),
+        };
+        let undone = || Err(ApiError::new(500, "InternalFailure", "not done"));
+        let (result, delivery) = match fault {
+            None => (done.unwrap_or_else(undone), Delivery::Sent),
+            Some(Fault::Lost | Fault::Dropped) => (done.unwrap_or_else(undone), Delivery::Dropped),
+            Some(Fault::Hung | Fault::HungNotDone) => (done.unwrap_or_else(undone), Delivery::Hung),
+            Some(Fault::Truncated) => (done.unwrap_or_else(undone), Delivery::Truncated),
+            Some(Fault::Throttled) => (Err(ApiError::throttled()), Delivery::Sent),
+            Some(Fault::Error { status, code, done: is_done }) => {
+                let message = if is_done { "An error occurred." } else { "Nothing was done." };
+                (Err(ApiError::new(status, &code, message)), Delivery::Sent)
+            }
+        };
+        self.note(Event {
+            at: now,
+            action: request.action.clone(),
+            signer: request.signer.clone(),
+            vantage: format!("{}/{}", request.service, request.region),
+            target,
+            outcome: result.as_ref().map_or_else(|e| e.code.clone(), |_| "Done".to_owned()),
+            delivery,
+            user_agent: request.user_agent.clone(),
+        });
+        let request_id = self.lot.request_id(self.behaviour.seed);
+        Reply { result, delivery, request_id, server_time: self.server_time(now) }
+    }
+
+    fn note(&mut self, event: Event) {
+        if self.log.len() == LOG_LIMIT {
+            self.log.pop_front();
+        }
+        self.log.push_back(event);
+    }
+
+    fn next_fault(&mut self, action: &str) -> Option<Fault> {
+        for name in [action, "*"] {
+            let queue = self.faults.get_mut(name).filter(|queue| !queue.is_empty());
+            if let Some(next) = queue.and_then(VecDeque::pop_front) {
+                return next;
+            }
+        }
+        None
+    }
+
+    fn is_over_rate(&mut self, now: Timestamp, action: &str) -> bool {
+        let rate = &self.behaviour.rate;
+        let Some(limit) = rate.get(action).or_else(|| rate.get("*")).copied() else {
+            return false;
+        };
+        let second = now.as_second();
+        let (current, calls) = self.rates.entry(action.to_owned()).or_insert((second, 0));
+        if *current != second {
+            (*current, *calls) = (second, 0);
+        }
+        *calls += 1;
+        *calls > limit
+    }
+
+    fn perform(&mut self, now: Timestamp, request: &Request) -> Result<Answer, ApiError> {
+        let signer = self.authenticate(now, request)?;
+        let action = request.action.as_str();
+        if action == "GetCallerIdentity" {
+            let row = &self.user(&signer)?.row;
+            let (account, arn) = (self.behaviour.account_id.clone(), row.arn.clone());
+            return Ok(Answer::Identity { account, arn, user_id: row.id.clone() });
+        }
+        let user = request.param("UserName").unwrap_or(&signer);
+        self.authorize(&signer, request, user)?;
+        match action {
+            "ListAccessKeys" => self.list(now, user),
+            "CreateAccessKey" => {
+                self.create(now, user).map(|(key, secret)| Answer::Created { key, secret })
+            }
+            "UpdateAccessKey" | "DeleteAccessKey" => self.change(now, request, user),
+            "GetAccessKeyLastUsed" => {
+                let key = self.key(need(request, "AccessKeyId")?);
+                let key = key.ok_or_else(ApiError::key_unknown)?;
+                let last = key.last_used(now, &self.behaviour).cloned();
+                Ok(Answer::LastUsed { user: key.user.clone(), last })
+            }
+            "GetUser" => Ok(Answer::User(self.user(user)?.row.clone())),
+            "ListUsers" => {
+                Ok(Answer::Users(self.users.values().map(|user| user.row.clone()).collect()))
+            }
+            "ListUserTags" => Ok(Answer::Tags(self.user(user)?.tags.clone().into_iter().collect())),
+            "TagUser" => self.tag(request, user),
+            "UntagUser" => {
+                let keys = request.list("TagKeys");
+                self.user_mut(user)?.tags.retain(|key, _| !keys.contains(&key.as_str()));
+                Ok(Answer::Empty)
+            }
+            "SimulatePrincipalPolicy" => self.decisions(request),
+            "ListAttachedUserPolicies" => {
+                let quarantined = self.user(user)?.quarantined;
+                let policy = (QUARANTINE_POLICY.to_owned(), self.quarantine_arn());
+                Ok(Answer::Policies(quarantined.then_some(policy).into_iter().collect()))
+            }
+            _ => {
+                let message = format!("Could not find operation {action} for version 2010-05-08");
+                Err(ApiError::new(400, "InvalidAction", message))
+            }
+        }
+    }
+
+    /// Who signed, if the vantage lets the key in.
+    fn authenticate(&mut self, now: Timestamp, request: &Request) -> Result<String, ApiError> {
+        let Some(signer) = request.signer.as_deref() else {
+            let message = "Request is missing Authentication Token";
+            return Err(ApiError::new(403, "MissingAuthenticationToken", message));
+        };
+        if !self.accepts(now, signer, &request.service, &request.region) {
+            return Err(ApiError::key_unknown());
+        }
+        self.check_time(now, request.signed_at)?;
+        if !request.signature_ok {
+            let message = "The request signature we calculated does not match the signature you \
+                           provided. Check your AWS Secret Access Key and signing method. Consult \
+                           the service documentation for details.";
+            return Err(ApiError::new(403, "SignatureDoesNotMatch", message));
+        }
+        self.record_use(now, signer, &request.service, &request.region);
+        self.key(signer).map(|key| key.user.clone()).ok_or_else(ApiError::key_unknown)
+    }
+
+    /// Whether a vantage lets a key in just now.
+    pub(super) fn accepts(
+        &mut self,
+        now: Timestamp,
+        id: &str,
+        service: &str,
+        region: &str,
+    ) -> bool {
+        let Some(key) = self.key(id) else { return false };
+        match key.acceptance(now, &self.behaviour, service, region) {
+            Acceptance::Yes => true,
+            Acceptance::No => false,
+            Acceptance::Flapping => {
+                !self.lot.chance(self.behaviour.seed, self.behaviour.flap_percent)
+            }
+        }
+    }
+
+    pub(super) fn record_use(&mut self, now: Timestamp, id: &str, service: &str, region: &str) {
+        let at = whole_seconds(self.server_time(now));
+        let row = UseRow { at, service: service.to_owned(), region: region.to_owned() };
+        if let Some(key) = self.keys.iter_mut().find(|key| key.id == id) {
+            key.used(now, &self.behaviour, row);
+        }
+    }
+
+    fn check_time(&self, now: Timestamp, signed_at: Option<Timestamp>) -> Result<(), ApiError> {
+        let (Some(signed), server) = (signed_at, self.server_time(now)) else { return Ok(()) };
+        let skew = i64::try_from(self.behaviour.max_skew).unwrap_or(i64::MAX);
+        let (skew, minutes) = (SignedDuration::from_millis(skew), skew / 60_000);
+        let ahead = signed.duration_since(server);
+        if ahead.abs() <= skew {
+            return Ok(());
+        }
+        let text = |time: Timestamp| time.strftime("%Y%m%dT%H%M%SZ").to_string();
+        let (signed, server_text) = (text(signed), text(server));
+        let message = if ahead.is_negative() {
+            let limit = text(server.checked_sub(skew).unwrap_or(server));
+            format!(
+                "Signature expired: {signed} is now earlier than {limit} ({server_text} - {minutes} min.)"
+            )
+        } else {
+            let limit = text(server.checked_add(skew).unwrap_or(server));
+            format!(
+                "Signature not yet current: {signed} is still later than {limit} ({server_text} + {minutes} min.)"
+            )
+        };
+        Err(ApiError::new(403, "SignatureDoesNotMatch", message))
+    }
+
+    fn authorize(&self, signer: &str, request: &Request, user: &str) -> Result<(), ApiError> {
+        let action = format!("iam:{}", request.action);
+        let caller = self.user(signer)?;
+        // An id that the account does not know is refused like one that the caller may not see.
+        let unknown = action == "iam:GetAccessKeyLastUsed"
+            && request.param("AccessKeyId").is_some_and(|id| self.key(id).is_none());
+        let why = match caller.decide(&action) {
+            Decision::Allowed if !unknown => return Ok(()),
+            Decision::Allowed | Decision::ImplicitDeny => {
+                format!("because no identity-based policy allows the {action} action")
+            }
+            Decision::Quarantine => {
+                format!(
+                    "with an explicit deny in an identity-based policy: {}",
+                    self.quarantine_arn()
+                )
+            }
+        };
+        let resource = match request.action.as_str() {
+            "GetAccessKeyLastUsed" => {
+                format!("access key {}", request.param("AccessKeyId").unwrap_or_default())
+            }
+            "ListUsers" => self.arn("user/"),
+            "SimulatePrincipalPolicy" => {
+                request.param("PolicySourceArn").unwrap_or_default().to_owned()
+            }
+            _ => format!("user {user}"),
+        };
+        let arn = &caller.row.arn;
+        let message = format!(
+            "User: {arn} is not authorized to perform: {action} on resource: {resource} {why}"
+        );
+        Err(ApiError::new(403, "AccessDenied", message))
+    }
+
+    fn list(&self, now: Timestamp, user: &str) -> Result<Answer, ApiError> {
+        self.user(user)?;
+        let own = self.keys.iter().filter(|key| key.user == user);
+        let keys = own.filter_map(|key| key.listed(now, self.behaviour.list_lag)).collect();
+        Ok(Answer::Keys { user: user.to_owned(), keys })
+    }
+
+    /// A new key of a user, and its secret.
+    pub(super) fn create(
+        &mut self,
+        now: Timestamp,
+        user: &str,
+    ) -> Result<(KeyRow, String), ApiError> {
+        self.user(user)?;
+        let alive = |key: &&Key| key.user == user && key.state() != State::Deleted;
+        let quota = self.behaviour.quota;
+        if self.keys.iter().filter(alive).count() >= quota {
+            let message = format!("Cannot exceed quota for AccessKeysPerUser: {quota}");
+            return Err(ApiError::new(409, "LimitExceeded", message));
+        }
+        let id = self.lot.id(self.behaviour.seed, &self.behaviour.key_prefix);
+        let secret = self.lot.secret(self.behaviour.seed);
+        let created = whole_seconds(self.server_time(now));
+        let key = Key::new(id, secret.clone(), user, now, created);
+        let row = key.row(rotakey_core::credential::KeyStatus::Active);
+        self.keys.push(key);
+        Ok((row, secret))
+    }
+
+    fn change(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+        user: &str,
+    ) -> Result<Answer, ApiError> {
+        let id = need(request, "AccessKeyId")?;
+        let state = if request.action == "DeleteAccessKey" {
+            State::Deleted
+        } else {
+            match need(request, "Status")? {
+                "Active" => State::Active,
+                "Inactive" => State::Inactive,
+                other => {
+                    return Err(ApiError::invalid(format!(
+                        "1 validation error detected: Value '{other}' at 'status' failed to satisfy \
+                         constraint: Member must satisfy enum value set: [Active, Inactive]"
+                    )));
+                }
+            }
+        };
+        self.user(user)?;
+        self.set_key(now, id, Some(user), state).map(|()| Answer::Empty)
+    }
+
+    /// Changes a key's state, if it exists and is `user`'s.
+    pub(super) fn set_key(
+        &mut self,
+        now: Timestamp,
+        id: &str,
+        user: Option<&str>,
+        state: State,
+    ) -> Result<(), ApiError> {
+        let own = |key: &&mut Key| {
+            key.id == id
+                && key.state() != State::Deleted
+                && user.is_none_or(|user| user == key.user)
+        };
+        let key = self.keys.iter_mut().find(own).ok_or_else(|| ApiError::no_key(id))?;
+        key.set(now, state);
+        Ok(())
+    }
+
+    fn tag(&mut self, request: &Request, user: &str) -> Result<Answer, ApiError> {
+        let tags: Vec<_> = (1..)
+            .map_while(|n| {
+                let key = request.param(&format!("Tags.member.{n}.Key"))?;
+                let value = request.param(&format!("Tags.member.{n}.Value")).unwrap_or_default();
+                Some((key.to_owned(), value.to_owned()))
+            })
+            .collect();
+        if tags.is_empty() {
+            return Err(ApiError::missing("Tags"));
+        }
+        self.user_mut(user)?.tags.extend(tags);
+        Ok(Answer::Empty)
+    }
+
+    fn decisions(&self, request: &Request) -> Result<Answer, ApiError> {
+        let arn = need(request, "PolicySourceArn")?;
+        let found = self.users.values().find(|user| user.row.arn == arn);
+        let user = found.ok_or_else(|| {
+            ApiError::new(404, "NoSuchEntity", format!("Entity {arn} does not exist."))
+        })?;
+        let decide = |action: &str| match user.decide(action) {
+            Decision::Allowed => "allowed",
+            Decision::ImplicitDeny => "implicitDeny",
+            Decision::Quarantine => "explicitDeny",
+        };
+        let actions = request.list("ActionNames").into_iter();
+        Ok(Answer::Decisions(actions.map(|action| (action.to_owned(), decide(action))).collect()))
+    }
+
+    pub(super) fn key(&self, id: &str) -> Option<&Key> {
+        self.keys.iter().find(|key| key.id == id)
+    }
+
+    pub(super) fn user(&self, name: &str) -> Result<&User, ApiError> {
+        self.users.get(name).ok_or_else(|| ApiError::no_user(name))
+    }
+
+    pub(super) fn user_mut(&mut self, name: &str) -> Result<&mut User, ApiError> {
+        self.users.get_mut(name).ok_or_else(|| ApiError::no_user(name))
+    }
+
+    pub(super) fn arn(&self, resource: &str) -> String {
+        let Behaviour { partition, account_id, .. } = &self.behaviour;
+        format!("arn:{partition}:iam::{account_id}:{resource}")
+    }
+
+    fn quarantine_arn(&self) -> String {
+        format!("arn:{}:iam::aws:policy/{QUARANTINE_POLICY}", self.behaviour.partition)
+    }
+}
+
+fn need<'a>(request: &'a Request, parameter: &str) -> Result<&'a str, ApiError> {
+    request.param(parameter).ok_or_else(|| ApiError::missing(parameter))
+}
+
+/// AWS tells times in whole seconds.
+pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}

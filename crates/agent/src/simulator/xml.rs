@@ -1,0 +1,130 @@
+//! Answers in the XML of AWS's query protocol.
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+
+use super::message::{Answer, Reply, Request, UserRow};
+
+/// The body of a reply, whole.
+pub(super) fn body(request: &Request, reply: &Reply) -> String {
+    let namespace = match request.service.as_str() {
+        "sts" => "https://sts.amazonaws.com/doc/2011-06-15/",
+        _ => "https://iam.amazonaws.com/doc/2010-05-08/",
+    };
+    let id = &reply.request_id;
+    match &reply.result {
+        Err(error) => {
+            let kind = if error.status < 500 { "Sender" } else { "Receiver" };
+            let (code, message) = (escape(&error.code), escape(&error.message));
+            format!(
+                "<ErrorResponse xmlns=\"{namespace}\"><Error><Type>{kind}</Type><Code>{code}</Code>\
+                 <Message>{message}</Message></Error><RequestId>{id}</RequestId></ErrorResponse>\n"
+            )
+        }
+        Ok(answer) => {
+            let action = escape(&request.action);
+            let result = match answer {
+                // AWS sends no result element where there is nothing to say.
+                Answer::Empty => String::new(),
+                answer => format!("<{action}Result>{}</{action}Result>", inner(answer)),
+            };
+            format!(
+                "<{action}Response xmlns=\"{namespace}\">{result}<ResponseMetadata>\
+                 <RequestId>{id}</RequestId></ResponseMetadata></{action}Response>\n"
+            )
+        }
+    }
+}
+
+fn inner(answer: &Answer) -> String {
+    match answer {
+        Answer::Identity { account, arn, user_id } => {
+            element("Arn", arn) + &element("UserId", user_id) + &element("Account", account)
+        }
+        Answer::Keys { user, keys } => {
+            let members = members(keys, |key| {
+                element("UserName", &key.user)
+                    + &element("AccessKeyId", &key.id)
+                    + &element("Status", &key.status.to_string())
+                    + &element("CreateDate", &date(key.created))
+            });
+            element("UserName", user) + &page("AccessKeyMetadata", &members)
+        }
+        Answer::Created { key, secret } => {
+            let key = element("UserName", &key.user)
+                + &element("AccessKeyId", &key.id)
+                + &element("Status", &key.status.to_string())
+                + &element("SecretAccessKey", secret)
+                + &element("CreateDate", &date(key.created));
+            format!("<AccessKey>{key}</AccessKey>")
+        }
+        Answer::LastUsed { user, last } => {
+            let (when, service, region) = match last {
+                Some(last) => (
+                    element("LastUsedDate", &date(last.at)),
+                    last.service.as_str(),
+                    last.region.as_str(),
+                ),
+                None => (String::new(), "N/A", "N/A"),
+            };
+            let used = when + &element("ServiceName", service) + &element("Region", region);
+            element("UserName", user) + &format!("<AccessKeyLastUsed>{used}</AccessKeyLastUsed>")
+        }
+        Answer::User(row) => format!("<User>{}</User>", user(row)),
+        Answer::Users(rows) => page("Users", &members(rows, user)),
+        Answer::Tags(tags) => {
+            let tag =
+                |(key, value): &(String, String)| element("Key", key) + &element("Value", value);
+            page("Tags", &members(tags, tag))
+        }
+        Answer::Decisions(decisions) => {
+            let decision = |(action, decision): &(String, &str)| {
+                element("EvalActionName", action)
+                    + &element("EvalResourceName", "*")
+                    + &element("EvalDecision", decision)
+            };
+            page("EvaluationResults", &members(decisions, decision))
+        }
+        Answer::Policies(policies) => {
+            let policy = |(name, arn): &(String, String)| {
+                element("PolicyName", name) + &element("PolicyArn", arn)
+            };
+            page("AttachedPolicies", &members(policies, policy))
+        }
+        Answer::Empty => String::new(),
+    }
+}
+
+fn user(row: &UserRow) -> String {
+    element("Path", &row.path)
+        + &element("UserName", &row.name)
+        + &element("UserId", &row.id)
+        + &element("Arn", &row.arn)
+        + &element("CreateDate", &date(row.created))
+}
+
+fn members<T>(rows: &[T], show: impl Fn(&T) -> String) -> String {
+    rows.iter().fold(String::new(), |mut text, row| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "<member>{}</member>", show(row));
+        text
+    })
+}
+
+fn page(name: &str, members: &str) -> String {
+    format!("<IsTruncated>false</IsTruncated><{name}>{members}</{name}>")
+}
+
+fn element(name: &str, text: &str) -> String {
+    format!("<{name}>{}</{name}>", escape(text))
+}
+
+fn date(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn escape(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;")
+}
