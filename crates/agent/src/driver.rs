@@ -228,7 +228,9 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
             }
             Ok(None) => {
                 let store = self.keystore.describe();
-                Err(Event::Fault(Failure::Keystore(format!("{store} does not hold the secret of {id}"))))
+                Err(Event::Fault(Failure::Keystore(format!(
+                    "{store} does not hold the secret of {id}"
+                ))))
             }
             Err(error) => Err(keystore_fault(&error)),
         }

@@ -74,11 +74,7 @@ impl RefusalClass {
     pub fn is_authenticated(self) -> bool {
         matches!(
             self,
-            Self::Permission
-                | Self::Quarantine
-                | Self::Quota
-                | Self::NoSuchEntity
-                | Self::Conflict
+            Self::Permission | Self::Quarantine | Self::Quota | Self::NoSuchEntity | Self::Conflict
         )
     }
 

@@ -4,7 +4,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Rotates AWS IAM access keys, and hands the current one to the programs of this machine.
 #[derive(Debug, Parser)]
-#[command(name = "rotakey", version, after_help = "First: rotakey add default\nThen:  rotakey rotate")]
+#[command(
+    name = "rotakey",
+    version,
+    after_help = "First: rotakey add default\nThen:  rotakey rotate"
+)]
 pub struct Arguments {
     /// The profile [default: $AWS_PROFILE, then "default"]
     #[arg(long, global = true, value_name = "NAME")]
@@ -21,7 +25,9 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Take a key over: check it with AWS, store its secret, remember the profile
-    #[command(after_help = "Example: rotakey add deploy --access-key-id AKIA... --region eu-west-1")]
+    #[command(
+        after_help = "Example: rotakey add deploy --access-key-id AKIA... --region eu-west-1"
+    )]
     Add(AddArgs),
     /// Give a profile up; its key stays as it is in IAM
     #[command(after_help = "Example: rotakey remove deploy --yes")]
@@ -83,7 +89,9 @@ pub enum Verb {
     )]
     CredentialProcess,
     /// Print completions for a shell
-    #[command(after_help = "Example: rotakey completions bash > ~/.local/share/bash-completion/completions/rotakey")]
+    #[command(
+        after_help = "Example: rotakey completions bash > ~/.local/share/bash-completion/completions/rotakey"
+    )]
     Completions {
         /// Which shell
         shell: clap_complete::Shell,

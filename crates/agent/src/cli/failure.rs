@@ -62,7 +62,8 @@ impl From<KeystoreError> for Failed {
 
 impl From<StateError> for Failed {
     fn from(error: StateError) -> Self {
-        let exit = if matches!(error, StateError::Busy { .. }) { Exit::Decide } else { Exit::Failed };
+        let exit =
+            if matches!(error, StateError::Busy { .. }) { Exit::Decide } else { Exit::Failed };
         Self::new(exit, error.to_string()).hint(error.hint())
     }
 }
@@ -72,8 +73,9 @@ impl From<Failure> for Failed {
         let message = failure.to_string();
         match failure {
             Failure::Account { act, refusal } => refused(&act, &refusal),
-            Failure::Unreachable { .. } => Self::new(Exit::Failed, message)
-                .hint("check the network and endpoint_url; what was begun goes on with `rotakey resume`"),
+            Failure::Unreachable { .. } => Self::new(Exit::Failed, message).hint(
+                "check the network and endpoint_url; what was begun goes on with `rotakey resume`",
+            ),
             Failure::Keystore(_) => Self::new(Exit::Unreachable, message)
                 .hint("unlock or repair the keystore, then run `rotakey resume`; nothing is lost"),
             Failure::Environment(_) => Self::new(Exit::Failed, message)
@@ -81,8 +83,9 @@ impl From<Failure> for Failed {
             Failure::Operator(_) => {
                 Self::new(Exit::Usage, message).hint("`rotakey status` says what is under way")
             }
-            Failure::Bug(_) => Self::new(Exit::Failed, message)
-                .hint("nothing was changed; please report this with the output of `rotakey history`"),
+            Failure::Bug(_) => Self::new(Exit::Failed, message).hint(
+                "nothing was changed; please report this with the output of `rotakey history`",
+            ),
         }
     }
 }

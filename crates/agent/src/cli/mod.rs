@@ -38,9 +38,10 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<(), Failed> {
         App::load(env.clone(), name.unwrap_or_else(|| "default".to_owned()), printer)
     };
     let runtime = || {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-            Failed::new(failure::Exit::Failed, format!("cannot start: {error}"))
-        })
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failed::new(failure::Exit::Failed, format!("cannot start: {error}")))
     };
     match arguments.verb {
         Verb::Add(args) => {

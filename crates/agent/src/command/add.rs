@@ -50,7 +50,9 @@ pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
     if args.user.as_ref().is_some_and(|wanted| *wanted != user) {
         let wanted = args.user.as_deref().unwrap_or_default();
         let message = format!("{id} belongs to the user {user}, not to {wanted}");
-        return Err(Failed::new(Exit::Usage, message).hint("leave --user out, or give that user's key"));
+        return Err(
+            Failed::new(Exit::Usage, message).hint("leave --user out, or give that user's key")
+        );
     }
     if let Some(other) = holder(app, id)? {
         edit::add_profile(&app.paths.config, name, &[("source_profile", &other)])?;
@@ -112,9 +114,11 @@ pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
 fn holder(app: &App, id: &AccessKeyId) -> Result<Option<String>, Failed> {
     for name in app.managed()? {
         let (_, status) = ProfileState::new(&app.paths.state, &name).read()?;
-        let mut ours = status.current.iter().map(|key| &key.id).chain(
-            status.rotation.iter().flat_map(|open| open.ours()),
-        );
+        let mut ours = status
+            .current
+            .iter()
+            .map(|key| &key.id)
+            .chain(status.rotation.iter().flat_map(|open| open.ours()));
         if ours.any(|key| key == id) {
             return Ok(Some(name));
         }
@@ -148,7 +152,10 @@ fn ask(args: &AddArgs) -> Result<Credentials, Failed> {
     let secret = zeroize::Zeroizing::new(secret);
     let trimmed = secret.trim();
     if trimmed.is_empty() {
-        return Err(usage("the secret access key is empty".to_owned(), "give it on standard input"));
+        return Err(usage(
+            "the secret access key is empty".to_owned(),
+            "give it on standard input",
+        ));
     }
     let secret_access_key = SecretAccessKey::new(trimmed.to_owned());
     Ok(Credentials { access_key_id, secret_access_key })

@@ -45,7 +45,9 @@ pub fn run(app: &App) -> Result<(), Failed> {
             continue;
         }
         let snapshot = Snapshot { generation: ledger.generation, credentials };
-        publisher.publish(snapshot).map_err(|stale| Failed::new(Exit::Failed, stale.to_string()))?;
+        publisher
+            .publish(snapshot)
+            .map_err(|stale| Failed::new(Exit::Failed, stale.to_string()))?;
         if let Some(snapshot) = subscriber.latest().as_ref() {
             let answer = process::answer(snapshot, expiration, None);
             return app.printer.data_whole(&answer).map_err(|error| {
@@ -53,7 +55,8 @@ pub fn run(app: &App) -> Result<(), Failed> {
             });
         }
     }
-    Err(Failed::new(Exit::Failed, "the served key kept changing while it was read").hint("try again"))
+    Err(Failed::new(Exit::Failed, "the served key kept changing while it was read")
+        .hint("try again"))
 }
 
 /// Whether an answer may go out: its horizon is on disk, or cannot be, in which case serving goes on.

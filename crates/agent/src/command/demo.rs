@@ -53,7 +53,15 @@ pub async fn run(printer: &Printer) -> Result<(), Failed> {
     tokio::time::sleep(std::time::Duration::from_millis(5200)).await;
 
     let home = std::env::temp_dir().join(format!("rotakey-demo-{}", std::process::id()));
-    let result = walk(printer, &home, &url, &key, &control, InProcess::new(Arc::clone(&simulator), wall.clone())).await;
+    let result = walk(
+        printer,
+        &home,
+        &url,
+        &key,
+        &control,
+        InProcess::new(Arc::clone(&simulator), wall.clone()),
+    )
+    .await;
     server.stop().await;
     disk::remove_demo_dir(&home).map_err(|error| failed("cannot clean up", &error))?;
     result
@@ -67,7 +75,8 @@ async fn walk(
     control: &impl Fn(serde_json::Value) -> Result<serde_json::Value, Failed>,
     service: InProcess,
 ) -> Result<(), Failed> {
-    let io = |error: std::io::Error| Failed::new(Exit::Failed, format!("the demo's folder: {error}"));
+    let io =
+        |error: std::io::Error| Failed::new(Exit::Failed, format!("the demo's folder: {error}"));
     disk::create_private_dir(home).map_err(io)?;
     disk::replace(&home.join("passphrase"), b"for the demo only").map_err(io)?;
     let config = format!(
@@ -82,7 +91,9 @@ async fn walk(
     let args = ["add", "deploy", "--access-key-id", &id, "--secret-stdin", "--endpoint-url", url];
     rotakey(printer, home, &args, Some(&text("secret_access_key"))).await?;
     let mut config = config + "\n[profile.deploy]\nuser = \"deploy-bot\"\n";
-    config.push_str(&format!("endpoint_url = \"{url}\"\nunsafe_durations = true\nlease = \"3s\"\nsoak = \"4s\"\n"));
+    config.push_str(&format!(
+        "endpoint_url = \"{url}\"\nunsafe_durations = true\nlease = \"3s\"\nsoak = \"4s\"\n"
+    ));
     config.push_str("probe = { successes = 3, spacing = \"1s\" }\n");
     disk::replace(&home.join("config.toml"), config.as_bytes()).map_err(io)?;
 
@@ -115,7 +126,8 @@ async fn rotakey(
     stdin: Option<&str>,
 ) -> Result<(), Failed> {
     use tokio::io::AsyncWriteExt;
-    let broken = |error: std::io::Error| Failed::new(Exit::Failed, format!("cannot run rotakey: {error}"));
+    let broken =
+        |error: std::io::Error| Failed::new(Exit::Failed, format!("cannot run rotakey: {error}"));
     printer.data(&format!("\n$ rotakey {}", args.join(" ")));
     let mut child = command(home)?
         .args(args)
@@ -158,7 +170,8 @@ impl Client {
             let (stop, calls, refused) = shared;
             while !stop.load(Ordering::Relaxed) {
                 let Ok(mut command) = command(&home) else { break };
-                let output = command.args(["credential-process", "--profile", "deploy"]).output().await;
+                let output =
+                    command.args(["credential-process", "--profile", "deploy"]).output().await;
                 let credentials =
                     output.ok().and_then(|o| super::rotate::parse_answer(&o.stdout).ok());
                 let accepted = match credentials {

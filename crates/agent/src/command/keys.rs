@@ -53,7 +53,11 @@ pub async fn run(app: &App, args: &KeysArgs) -> Result<(), Failed> {
 
 type Row = (ListedKey, Result<Option<LastUsed>, String>);
 
-async fn rows(service: &AwsKeyService, signer: &Credentials, user: &str) -> Result<Vec<Row>, Failed> {
+async fn rows(
+    service: &AwsKeyService,
+    signer: &Credentials,
+    user: &str,
+) -> Result<Vec<Row>, Failed> {
     let list = expect("iam:ListAccessKeys", service.list_access_keys(signer, user).await)?;
     let mut rows = Vec::new();
     for key in list.keys {
@@ -68,7 +72,12 @@ async fn rows(service: &AwsKeyService, signer: &Credentials, user: &str) -> Resu
 }
 
 /// What CIS AWS Foundations (v3.0 1.12 to 1.14) finds wrong with an active key.
-fn findings(key: &ListedKey, used: &Result<Option<LastUsed>, String>, active: usize, now: Timestamp) -> Vec<&'static str> {
+fn findings(
+    key: &ListedKey,
+    used: &Result<Option<LastUsed>, String>,
+    active: usize,
+    now: Timestamp,
+) -> Vec<&'static str> {
     if key.status == KeyStatus::Inactive {
         return Vec::new();
     }
@@ -91,10 +100,16 @@ fn findings(key: &ListedKey, used: &Result<Option<LastUsed>, String>, active: us
     found
 }
 
-fn as_json(user: &str, key: &ListedKey, used: &Result<Option<LastUsed>, String>, active: usize, now: Timestamp) -> String {
-    let last_used = used.as_ref().ok().and_then(Option::as_ref).map(|used| {
-        json!({"at": seconds(used.at), "service": used.service, "region": used.region})
-    });
+fn as_json(
+    user: &str,
+    key: &ListedKey,
+    used: &Result<Option<LastUsed>, String>,
+    active: usize,
+    now: Timestamp,
+) -> String {
+    let last_used = used.as_ref().ok().and_then(Option::as_ref).map(
+        |used| json!({"at": seconds(used.at), "service": used.service, "region": used.region}),
+    );
     json!({
         "user": user,
         "access_key_id": key.access_key_id.as_str(),
@@ -107,7 +122,13 @@ fn as_json(user: &str, key: &ListedKey, used: &Result<Option<LastUsed>, String>,
     .to_string()
 }
 
-fn as_text(user: &str, key: &ListedKey, used: &Result<Option<LastUsed>, String>, active: usize, now: Timestamp) -> String {
+fn as_text(
+    user: &str,
+    key: &ListedKey,
+    used: &Result<Option<LastUsed>, String>,
+    active: usize,
+    now: Timestamp,
+) -> String {
     let age = format!("{}d", now.duration_since(key.created).as_secs() / 86_400);
     let last = match used {
         Ok(Some(used)) => format!("{} {}", seconds(used.at), used.service),

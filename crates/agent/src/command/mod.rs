@@ -104,9 +104,8 @@ impl App {
                     let directory = self.env.get("CREDENTIALS_DIRECTORY").map(PathBuf::from);
                     Passphrase::Credential { directory, name: name.clone() }
                 } else {
-                    return Err(Failed::new(Exit::Usage, "[store] names no passphrase").hint(
-                        "set passphrase_file, passphrase_command or passphrase_credential",
-                    ));
+                    return Err(Failed::new(Exit::Usage, "[store] names no passphrase")
+                        .hint("set passphrase_file, passphrase_command or passphrase_credential"));
                 };
                 Box::new(FileKeystore::new(self.paths.state.join("keys"), passphrase))
             }
@@ -146,8 +145,9 @@ pub fn credentials(keystore: &dyn Keystore, id: AccessKeyId) -> Result<Credentia
         Some(secret_access_key) => Ok(Credentials { access_key_id: id, secret_access_key }),
         None => {
             let message = format!("{} does not hold the secret of {id}", keystore.describe());
-            Err(Failed::new(Exit::Unreachable, message)
-                .hint("if [store] was changed, change it back; else make a new key and `rotakey add` it"))
+            Err(Failed::new(Exit::Unreachable, message).hint(
+                "if [store] was changed, change it back; else make a new key and `rotakey add` it",
+            ))
         }
     }
 }

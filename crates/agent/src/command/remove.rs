@@ -24,8 +24,9 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
     let status = journal.status();
     if let Some(open) = &status.rotation {
         let message = format!("{name} is being rotated (step {})", open.step);
-        return Err(Failed::new(Exit::Decide, message)
-            .hint(format!("`rotakey resume {name} --wait deleted` or `rotakey abort {name}` first")));
+        return Err(Failed::new(Exit::Decide, message).hint(format!(
+            "`rotakey resume {name} --wait deleted` or `rotakey abort {name}` first"
+        )));
     }
     let now = app.clock.now().wall;
     let lease = state.ledger()?.and_then(|l| l.horizons.get(&l.access_key_id)?.served_until);
@@ -53,7 +54,10 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
     disk::create_private_dir(&removed)
         .and_then(|()| disk::rename_dir(state.dir(), &target))
         .map_err(|error| {
-            Failed::new(Exit::Failed, format!("cannot move {} away: {error}", state.dir().display()))
+            Failed::new(
+                Exit::Failed,
+                format!("cannot move {} away: {error}", state.dir().display()),
+            )
         })?;
     edit::remove_profile(&app.paths.config, name)?;
     app.printer.say(&format!("{name} is removed; IAM was not touched"));

@@ -118,8 +118,11 @@ fn soaking(app: &App, open: &Open) -> Result<Failed, Failed> {
 
 async fn dry_run(app: &App) -> Result<(), Failed> {
     if let Some(open) = app.status()?.rotation {
-        return Err(Failed::new(Exit::Decide, format!("a rotation is under way (step {})", open.step))
-            .hint(format!("`rotakey status {}` says what it waits for", app.profile)));
+        return Err(Failed::new(
+            Exit::Decide,
+            format!("a rotation is under way (step {})", open.step),
+        )
+        .hint(format!("`rotakey status {}` says what it waits for", app.profile)));
     }
     let ending = match drive(app, Goal::Check, None).await? {
         Driven { stop: Stop::Ending(ending), .. } => ending,
@@ -137,7 +140,10 @@ async fn dry_run(app: &App) -> Result<(), Failed> {
             p.vantages.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         ),
         "publish     programs get the new key from then on".to_owned(),
-        format!("drain       until every lease of {} on the old key has ended", duration::format(p.lease)),
+        format!(
+            "drain       until every lease of {} on the old key has ended",
+            duration::format(p.lease)
+        ),
         "deactivate  the old key, and see it refused".to_owned(),
         format!("soak        {}: `rotakey undo` brings it back", duration::format(p.soak)),
         "delete      the old key".to_owned(),
@@ -155,9 +161,8 @@ fn blocked(app: &App, findings: Vec<Finding>) -> Result<(), Failed> {
     let Some(first) = findings.first() else {
         return Ok(());
     };
-    let decide = findings
-        .iter()
-        .any(|f| matches!(f, Finding::Stranger(_) | Finding::SecondInstall(_)));
+    let decide =
+        findings.iter().any(|f| matches!(f, Finding::Stranger(_) | Finding::SecondInstall(_)));
     let exit = if decide { Exit::Decide } else { Exit::Refused };
     let message = findings.iter().map(describe).collect::<Vec<_>>().join("; ");
     let hint = match first {
@@ -218,10 +223,12 @@ async fn join(app: &App, wait: Milestone) -> Result<bool, Failed> {
         if state.engine().is_none() {
             return Ok(false);
         }
-        app.clock.sleep_until(rotakey_core::time::later(
-            app.clock.now().wall,
-            std::time::Duration::from_millis(300),
-        )).await;
+        app.clock
+            .sleep_until(rotakey_core::time::later(
+                app.clock.now().wall,
+                std::time::Duration::from_millis(300),
+            ))
+            .await;
     }
 }
 
@@ -276,7 +283,8 @@ async fn drive(app: &App, goal: Goal, wait: Option<Milestone>) -> Result<Driven,
     };
     let mut watcher = Watcher { profile, printer: &app.printer, step: None, clock: &app.clock };
     let goes_to = wait.unwrap_or(Milestone::Deleted);
-    let until = |status: &Status| status.rotation.as_ref().is_some_and(|open| reached(open, goes_to));
+    let until =
+        |status: &Status| status.rotation.as_ref().is_some_and(|open| reached(open, goes_to));
     let stop = driver.drive(&mut rotation, until, &mut watcher).await;
     app.printer.progress_done();
     Ok(Driven { stop, status: rotation.status().clone() })
@@ -373,7 +381,8 @@ impl Observer for Watcher<'_> {
         }
         let left = until.duration_since(self.clock.now().wall);
         let left = std::time::Duration::try_from(left).unwrap_or_default();
-        let line = format!("{}: waiting {} for {waiting_for}", self.profile, duration::format(left));
+        let line =
+            format!("{}: waiting {} for {waiting_for}", self.profile, duration::format(left));
         if left.as_secs() >= 30 {
             self.printer.progress_done();
             self.printer.say(&line);
@@ -443,7 +452,8 @@ fn install_tag(app: &App) -> Result<String, Failed> {
         return Ok(format!("rotakey:{}", String::from_utf8_lossy(&bytes).trim()));
     }
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let host: String = host.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+    let host: String =
+        host.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
     let name = format!("{host}-{}", &random_hex()?[..8]);
     disk::replace(&path, name.as_bytes()).map_err(unusable)?;
     Ok(format!("rotakey:{name}"))

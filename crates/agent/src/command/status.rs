@@ -115,7 +115,8 @@ impl View {
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.settings.unsafe_durations {
-            warnings.push("unsafe_durations is set: the floors of the durations are lifted".to_owned());
+            warnings
+                .push("unsafe_durations is set: the floors of the durations are lifted".to_owned());
         }
         if let Some(key) = &self.status.current
             && self.age(key).is_some_and(|age| age > CIS_DAYS * 86_400)

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 /// Reads a duration; the error says what is wanted.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a duration: write it like \"30d\", \"4h\", \"90s\" or \"1h30m\"");
+    let wrong = || {
+        format!("{text:?} is not a duration: write it like \"30d\", \"4h\", \"90s\" or \"1h30m\"")
+    };
     let mut rest = text.trim();
     let mut total = Duration::ZERO;
     if rest.is_empty() {
@@ -13,9 +15,8 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
         let count: u64 = rest[..digits].parse().map_err(|_| wrong())?;
-        let unit_end = rest[digits..]
-            .find(|c: char| c.is_ascii_digit())
-            .map_or(rest.len(), |at| digits + at);
+        let unit_end =
+            rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
         let seconds = |per: u64| count.checked_mul(per).map(Duration::from_secs);
         let part = match rest[digits..unit_end].trim() {
             "ms" => Some(Duration::from_millis(count)),
@@ -60,11 +61,22 @@ mod tests {
 
     #[test]
     fn durations_read_as_written() {
-        for (text, seconds) in [("30d", 2_592_000), ("4h", 14_400), ("1h30m", 5400), ("0s", 0), ("90s", 90)] {
+        for (text, seconds) in
+            [("30d", 2_592_000), ("4h", 14_400), ("1h30m", 5400), ("0s", 0), ("90s", 90)]
+        {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         assert_eq!(parse("250ms"), Ok(Duration::from_millis(250)));
-        for bad in ["", "5", "h", "4 fortnights", "-3s", "1.5h", "99999999999999999999d", "999999999999999999d"] {
+        for bad in [
+            "",
+            "5",
+            "h",
+            "4 fortnights",
+            "-3s",
+            "1.5h",
+            "99999999999999999999d",
+            "999999999999999999d",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert_eq!(format(Duration::from_secs(5400)), "1h30m");

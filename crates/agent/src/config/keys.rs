@@ -29,28 +29,68 @@ const PROBE: &str = "profile.<name>.probe";
 
 /// The keys that this version acts on. docs/configuration.md is checked against it.
 pub const KEYS: &[Key] = &[
-    key("store", "kind", "\"keyring\"", "where secrets are kept: `keyring` (the OS keyring) or `file` (encrypted)"),
+    key(
+        "store",
+        "kind",
+        "\"keyring\"",
+        "where secrets are kept: `keyring` (the OS keyring) or `file` (encrypted)",
+    ),
     key("store", "passphrase_file", "", "a file (mode 0600) that holds the key file's passphrase"),
     key("store", "passphrase_command", "", "a command that prints the key file's passphrase"),
-    key("store", "passphrase_credential", "", "the systemd credential that holds the key file's passphrase"),
-    key(PROFILE, "region", "AWS_REGION, AWS_DEFAULT_REGION, us-east-1", "the home region; it also decides the partition"),
+    key(
+        "store",
+        "passphrase_credential",
+        "",
+        "the systemd credential that holds the key file's passphrase",
+    ),
+    key(
+        PROFILE,
+        "region",
+        "AWS_REGION, AWS_DEFAULT_REGION, us-east-1",
+        "the home region; it also decides the partition",
+    ),
     key(PROFILE, "user", "from GetCallerIdentity", "the IAM user's name"),
-    key(PROFILE, "endpoint_url", "AWS_ENDPOINT_URL[_IAM|_STS]", "the URL of an IAM- and STS-compatible server"),
+    key(
+        PROFILE,
+        "endpoint_url",
+        "AWS_ENDPOINT_URL[_IAM|_STS]",
+        "the URL of an IAM- and STS-compatible server",
+    ),
     key(PROFILE, "serve", "\"key\"", "what programs are given: `key`"),
     key(PROFILE, "source_profile", "", "the profile whose key this one uses"),
     key(PROFILE, "max_age", "\"30d\"", "rotate when the key is this old (floor 1d)"),
     key(PROFILE, "lease", "\"60m\"", "the life of a served credential (floor 30m)"),
-    key(PROFILE, "observe", "\"4h\"", "extra time before a key with unknown holders is deactivated"),
+    key(
+        PROFILE,
+        "observe",
+        "\"4h\"",
+        "extra time before a key with unknown holders is deactivated",
+    ),
     key(PROFILE, "soak", "\"7d\"", "time between deactivate and delete (floor 1h)"),
-    key(PROFILE, "orphan_wait", "\"1h\"", "time between deactivating and deleting an orphan (floor 10m)"),
-    key(PROFILE, "on_straggler", "\"hold\"", "`hold` or `proceed`, when the old key is still used from outside"),
+    key(
+        PROFILE,
+        "orphan_wait",
+        "\"1h\"",
+        "time between deactivating and deleting an orphan (floor 10m)",
+    ),
+    key(
+        PROFILE,
+        "on_straggler",
+        "\"hold\"",
+        "`hold` or `proceed`, when the old key is still used from outside",
+    ),
     key(PROFILE, "presigned_ttl", "\"0s\"", "the life of presigned URLs that programs hand out"),
     key(PROFILE, "unsafe_durations", "false", "lift the floors (tests, demos)"),
     key(PROFILE, "probe", "", "a table: how a new key is verified"),
     key(PROBE, "successes", "5", "accepted calls in a row, at every vantage (floor 3)"),
     key(PROBE, "spacing", "\"2s\"", "between two rounds (floor 1s)"),
     key(PROBE, "settle", "\"30s\"", "between the last success and publishing (floor 10s)"),
-    key(PROBE, "deadline", "\"5m\"", "the longest a key may take to be accepted, or refused (floor 30s)"),
+    key(
+        PROBE,
+        "deadline",
+        "\"5m\"",
+        "the longest a key may take to be accepted, or refused (floor 30s)",
+    ),
     key(PROBE, "regions", "[region]", "the regions whose STS must accept the key"),
 ];
 
@@ -86,15 +126,53 @@ fn check_table(value: &toml::Value, kind: &str, at: &str) -> Result<(), ConfigEr
 
 fn expect_table<'a>(value: &'a toml::Value, at: &str) -> Result<&'a toml::Table, ConfigError> {
     value.as_table().ok_or_else(|| {
-        ConfigError::new(format!("{at} is not a table"), format!("write [{at}] on a line of its own"))
+        ConfigError::new(
+            format!("{at} is not a table"),
+            format!("write [{at}] on a line of its own"),
+        )
     })
 }
 
 fn unknown(name: &str, place: &str, known: &[&str]) -> ConfigError {
     let nearest = known.iter().map(|key| (strsim::damerau_levenshtein(name, key), *key)).min();
     let hint = match nearest {
-        Some((distance, key)) if distance <= name.len().max(3) / 2 => format!("did you mean `{key}`?"),
+        Some((distance, key)) if distance <= name.len().max(3) / 2 => {
+            format!("did you mean `{key}`?")
+        }
         _ => format!("known here: {}", known.join(", ")),
     };
     ConfigError::new(format!("unknown key `{name}` in {place}"), hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// docs/configuration.md is this table; `UPDATE=1 cargo test` writes it anew.
+    #[test]
+    fn the_document_is_made_from_the_table() {
+        let mut text = String::from(
+            "# Configuration\n\n`$ROTAKEY_HOME/config.toml`, else `~/.config/rotakey/config.toml` (XDG). Mode 0600. An unknown key is\nan error. Durations are written like `30d`, `4h`, `90s` or `1h30m`.\n\n| table | key | default | meaning |\n| --- | --- | --- | --- |\n",
+        );
+        for key in KEYS {
+            let default = if key.default.is_empty() { "" } else { &format!("`{}`", key.default) };
+            text.push_str(&format!(
+                "| `[{}]` | `{}` | {default} | {} |\n",
+                key.table, key.name, key.meaning
+            ));
+        }
+        let path = std::path::Path::new(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../docs/configuration.md"
+        ));
+        if std::env::vars_os().any(|(name, _)| name == "UPDATE") {
+            crate::store::disk::replace(path, text.as_bytes()).expect("writable");
+        }
+        let document = crate::store::disk::read(path).expect("readable").unwrap_or_default();
+        assert_eq!(
+            String::from_utf8_lossy(&document),
+            text,
+            "run: UPDATE=1 cargo test the_document"
+        );
+    }
 }

@@ -39,7 +39,11 @@ pub struct Env(BTreeMap<String, String>);
 impl Env {
     /// The process's environment.
     pub fn of_process() -> Self {
-        Self(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect())
+        Self(
+            std::env::vars_os()
+                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+                .collect(),
+        )
     }
 
     /// A variable that is set and not empty.
@@ -66,7 +70,10 @@ impl Config {
     /// Reads and checks the file; one that does not exist is empty.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let at = |why: String| {
-            ConfigError::new(format!("{}: {why}", path.display()), "correct the file; nothing was changed")
+            ConfigError::new(
+                format!("{}: {why}", path.display()),
+                "correct the file; nothing was changed",
+            )
         };
         disk::check_private(path).map_err(|error| {
             ConfigError::new(
@@ -86,13 +93,17 @@ impl Config {
     /// Checks the text of a file.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let table: toml::Table = toml::from_str(text).map_err(|error| {
-            ConfigError::new(error.to_string().trim_end().to_owned(), "see docs/configuration.md for the form")
+            ConfigError::new(
+                error.to_string().trim_end().to_owned(),
+                "see docs/configuration.md for the form",
+            )
         })?;
         keys::check(&table)?;
         let sub = |name: &str| table.get(name).and_then(toml::Value::as_table).cloned();
-        let profiles = sub("profile").unwrap_or_default().into_iter().filter_map(|(name, value)| {
-            value.as_table().cloned().map(|table| (name, table))
-        });
+        let profiles = sub("profile")
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|(name, value)| value.as_table().cloned().map(|table| (name, table)));
         let config = Self {
             store: settings::store(&sub("store").unwrap_or_default())?,
             profiles: profiles.collect(),
@@ -125,7 +136,8 @@ impl Config {
     pub fn key_profile<'a>(&'a self, profile: &'a str) -> Result<&'a str, ConfigError> {
         let mut at = profile;
         for _ in 0..=self.profiles.len() {
-            let source = self.profiles.get(at).and_then(|table| table.get("source_profile")?.as_str());
+            let source =
+                self.profiles.get(at).and_then(|table| table.get("source_profile")?.as_str());
             match source {
                 None => return Ok(at),
                 Some(next) if self.profiles.contains_key(next) => at = next,
@@ -145,8 +157,9 @@ impl Config {
 
     /// The profiles that use the key of `profile`.
     pub fn sharers<'a>(&'a self, profile: &'a str) -> impl Iterator<Item = &'a str> {
-        self.profile_names()
-            .filter(move |name| *name != profile && self.key_profile(name).is_ok_and(|k| k == profile))
+        self.profile_names().filter(move |name| {
+            *name != profile && self.key_profile(name).is_ok_and(|k| k == profile)
+        })
     }
 }
 
@@ -172,7 +185,10 @@ mod tests {
     #[test]
     fn an_unknown_key_names_the_nearest_known_one() {
         let error = Config::parse("[profile.deploy]\nlese = \"30m\"\n").expect_err("unknown");
-        assert!(error.message.contains("lese") && error.message.contains("profile.deploy"), "{error:?}");
+        assert!(
+            error.message.contains("lese") && error.message.contains("profile.deploy"),
+            "{error:?}"
+        );
         assert!(error.hint.contains("lease"), "{error:?}");
         let error = Config::parse("[stoer]\n").expect_err("unknown");
         assert!(error.hint.contains("store"), "{error:?}");
@@ -183,9 +199,13 @@ mod tests {
     #[test]
     fn floors_hold_unless_they_are_lifted() {
         let error = Config::parse("[profile.a]\nsoak = \"1m\"\n").expect_err("below the floor");
-        assert!(error.message.contains("soak") && error.hint.contains("unsafe_durations"), "{error:?}");
-        let config = Config::parse("[profile.a]\nsoak = \"2s\"\nlease = \"4s\"\nunsafe_durations = true\n")
-            .expect("lifted");
+        assert!(
+            error.message.contains("soak") && error.hint.contains("unsafe_durations"),
+            "{error:?}"
+        );
+        let config =
+            Config::parse("[profile.a]\nsoak = \"2s\"\nlease = \"4s\"\nunsafe_durations = true\n")
+                .expect("lifted");
         let settings = config.settings("a", &Env::default()).expect("checked");
         assert_eq!(settings.policy.soak, Duration::from_secs(2));
         assert_eq!(settings.policy.orphan_wait, Duration::from_secs(2));
@@ -217,10 +237,17 @@ mod tests {
 
     #[test]
     fn a_profile_goes_by_its_own_url_first() {
-        let env = Env::from([("AWS_ENDPOINT_URL", "http://general"), ("AWS_ENDPOINT_URL_STS", "http://sts")]);
-        let config = Config::parse("[profile.a]\n[profile.b]\nendpoint_url = \"http://own\"\n").expect("fine");
+        let env = Env::from([
+            ("AWS_ENDPOINT_URL", "http://general"),
+            ("AWS_ENDPOINT_URL_STS", "http://sts"),
+        ]);
+        let config = Config::parse("[profile.a]\n[profile.b]\nendpoint_url = \"http://own\"\n")
+            .expect("fine");
         let a = config.settings("a", &env).expect("fine").endpoints;
-        assert_eq!((a.iam.as_deref(), a.sts.as_deref()), (Some("http://general"), Some("http://sts")));
+        assert_eq!(
+            (a.iam.as_deref(), a.sts.as_deref()),
+            (Some("http://general"), Some("http://sts"))
+        );
         let b = config.settings("b", &env).expect("fine").endpoints;
         assert_eq!((b.iam.as_deref(), b.sts.as_deref()), (Some("http://own"), Some("http://own")));
     }

@@ -104,7 +104,11 @@ pub(super) fn profile(
     let policy = Policy {
         successes: probe.count("successes", 5, if lifted { 1 } else { 3 })?,
         spacing: probe.duration("spacing", 2 * SECOND, floor(SECOND))?,
-        settle: probe.duration("settle", if lifted { Duration::ZERO } else { 30 * SECOND }, floor(10 * SECOND))?,
+        settle: probe.duration(
+            "settle",
+            if lifted { Duration::ZERO } else { 30 * SECOND },
+            floor(10 * SECOND),
+        )?,
         deadline: probe.duration("deadline", 5 * MINUTE, floor(30 * SECOND))?,
         vantages: probe
             .list("regions")?
@@ -117,9 +121,17 @@ pub(super) fn profile(
         client_backoff: window,
         signature_window: window,
         presigned_ttl: read.duration("presigned_ttl", Duration::ZERO, Duration::ZERO)?,
-        observe: read.duration("observe", if lifted { Duration::ZERO } else { 4 * HOUR }, Duration::ZERO)?,
+        observe: read.duration(
+            "observe",
+            if lifted { Duration::ZERO } else { 4 * HOUR },
+            Duration::ZERO,
+        )?,
         soak,
-        orphan_wait: read.duration("orphan_wait", if lifted { soak } else { HOUR }, floor(10 * MINUTE))?,
+        orphan_wait: read.duration(
+            "orphan_wait",
+            if lifted { soak } else { HOUR },
+            floor(10 * MINUTE),
+        )?,
         on_straggler,
         create_timeout: CALL_TIMEOUT,
         lost_reply_wait: 30 * SECOND,
@@ -129,7 +141,10 @@ pub(super) fn profile(
         own.or_else(|| env.get(service)).or_else(|| env.get("AWS_ENDPOINT_URL")).map(str::to_owned)
     };
     Ok(ProfileSettings {
-        endpoints: Endpoints { iam: endpoint("AWS_ENDPOINT_URL_IAM"), sts: endpoint("AWS_ENDPOINT_URL_STS") },
+        endpoints: Endpoints {
+            iam: endpoint("AWS_ENDPOINT_URL_IAM"),
+            sts: endpoint("AWS_ENDPOINT_URL_STS"),
+        },
         region,
         user: read.text("user")?.map(str::to_owned),
         max_age: read.duration("max_age", 30 * DAY, floor(DAY))?,
@@ -146,7 +161,10 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn wrong(&self, key: &str, found: &str, wanted: &str) -> ConfigError {
-        ConfigError::new(format!("{}: {key} is {found}", self.at), format!("{key} must be {wanted}"))
+        ConfigError::new(
+            format!("{}: {key} is {found}", self.at),
+            format!("{key} must be {wanted}"),
+        )
     }
 
     fn get<T>(
@@ -160,7 +178,9 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&self, key: &str) -> Result<Option<&'a str>, ConfigError> {
-        self.get(key, "a text in quotes, and not empty", |v| v.as_str().filter(|text| !text.is_empty()))
+        self.get(key, "a text in quotes, and not empty", |v| {
+            v.as_str().filter(|text| !text.is_empty())
+        })
     }
 
     fn flag(&self, key: &str) -> Result<Option<bool>, ConfigError> {
@@ -186,21 +206,36 @@ impl<'a> Reader<'a> {
 
     fn count(&self, key: &str, default: u32, floor: u32) -> Result<u32, ConfigError> {
         let wanted = format!("a number, at least {floor}");
-        let read = |v: &toml::Value| v.as_integer().and_then(|n| u32::try_from(n).ok()).filter(|n| *n >= floor);
+        let read = |v: &toml::Value| {
+            v.as_integer().and_then(|n| u32::try_from(n).ok()).filter(|n| *n >= floor)
+        };
         Ok(self.get(key, &wanted, read)?.unwrap_or(default))
     }
 
-    fn duration(&self, key: &str, default: Duration, floor: Duration) -> Result<Duration, ConfigError> {
-        let Some(text) = self.get(key, "a duration in quotes, such as \"90s\"", toml::Value::as_str)? else {
+    fn duration(
+        &self,
+        key: &str,
+        default: Duration,
+        floor: Duration,
+    ) -> Result<Duration, ConfigError> {
+        let Some(text) =
+            self.get(key, "a duration in quotes, such as \"90s\"", toml::Value::as_str)?
+        else {
             return Ok(default);
         };
         let value = duration::parse(text).map_err(|why| {
-            ConfigError::new(format!("{}: {key}: {why}", self.at), format!("{key} = \"90s\", for example"))
+            ConfigError::new(
+                format!("{}: {key}: {why}", self.at),
+                format!("{key} = \"90s\", for example"),
+            )
         })?;
         if value < floor {
             return Err(ConfigError::new(
                 format!("{}: {key} is {text:?}, less than {}", self.at, duration::format(floor)),
-                format!("{key} must be at least {}; for a test, set unsafe_durations = true", duration::format(floor)),
+                format!(
+                    "{key} must be at least {}; for a test, set unsafe_durations = true",
+                    duration::format(floor)
+                ),
             ));
         }
         Ok(value)

@@ -19,9 +19,7 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials, KeyStatus, SecretAccessKey};
-use rotakey_core::iam::{
-    CallerIdentity, Doubt, KeyList, LastUsed, ListedKey, NewKey, Outcome,
-};
+use rotakey_core::iam::{CallerIdentity, Doubt, KeyList, LastUsed, ListedKey, NewKey, Outcome};
 
 use super::KeyService;
 use super::classify::{ErrorAnswer, unknown};

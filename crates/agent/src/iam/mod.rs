@@ -5,7 +5,6 @@ pub mod classify;
 #[cfg(test)]
 mod faults;
 
-
 use rotakey_core::credential::{AccessKeyId, Credentials, KeyStatus};
 use rotakey_core::iam::{CallerIdentity, KeyList, LastUsed, NewKey, Outcome};
 

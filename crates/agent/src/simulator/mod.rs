@@ -25,7 +25,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
+use crate::clock::{Clock as _, SystemClock};
 
 pub use self::behaviour::{Behaviour, Fault};
 pub use self::control::Command;
@@ -45,7 +45,7 @@ pub async fn serve(
     let simulator = Arc::new(Mutex::new(Simulator::new(behaviour)));
     // Before the line is written: whoever reads it may send the signal at once.
     let ended = end_signal()?;
-    let server = Server::start(simulator, Timestamp::now, listen).await?;
+    let server = Server::start(simulator, || SystemClock::default().now().wall, listen).await?;
     let endpoint = server.endpoint_url();
     let control = format!("{endpoint}{CONTROL_PATH}");
     let line = serde_json::json!({ "endpoint_url": endpoint, "control_url": control });

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use rotakey_core::credential::{Credentials, KeyStatus, SecretAccessKey};
-use rotakey_core::iam::{Outcome, RefusalClass, Vantage};
+use rotakey_core::iam::{Outcome, RefusalClass};
 use serde_json::{Value, json};
 
 use super::http::lock;

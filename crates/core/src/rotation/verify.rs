@@ -50,13 +50,13 @@ enum Phase {
 impl Verify {
     /// Verifies the incoming key.
     pub(crate) fn enter(cx: &Context<'_>) -> Turn {
-        Self::new(cx, Phase::Probing).map_or_else(|turn| turn, |verify| verify.probe(cx))
+        Self::new(cx, Phase::Probing).map_or_else(|turn| *turn, |verify| verify.probe(cx))
     }
 
     /// Makes the incoming key Active first.
     pub(crate) fn activate(cx: &Context<'_>) -> Turn {
         match Self::new(cx, Phase::IntendActivate) {
-            Err(turn) => turn,
+            Err(turn) => *turn,
             Ok(verify) => {
                 let act = Act::Activate { access_key_id: verify.key.clone() };
                 let command = cx.intend(act);
@@ -65,9 +65,9 @@ impl Verify {
         }
     }
 
-    fn new(cx: &Context<'_>, phase: Phase) -> Result<Self, Turn> {
+    fn new(cx: &Context<'_>, phase: Phase) -> Result<Self, Box<Turn>> {
         let Some(key) = &cx.open().incoming else {
-            return Err(Turn::bug("verify without a key", &Event::Woke));
+            return Err(Box::new(Turn::bug("verify without a key", &Event::Woke)));
         };
         let deadline = later(cx.now.wall, cx.policy().deadline);
         Ok(Self { key: key.id.clone(), deadline, successes: 0, vantage: 0, phase })

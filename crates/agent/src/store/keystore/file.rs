@@ -3,6 +3,10 @@
 //! A passphrase (Argon2id) wraps a random data key, which encrypts each secret on its own
 //! (XChaCha20-Poly1305, bound to the format's version and the access key id). Access key ids are
 //! readable in the file; secrets are not. Who can write the file can put an older copy in its place.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a store of its own: it checks owner and mode, syncs and replaces"
+)]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};

@@ -1,4 +1,5 @@
 //! Where the passphrase of the encrypted file comes from.
+#![allow(clippy::disallowed_methods, reason = "it checks owner and mode before it reads")]
 
 use std::fmt;
 use std::fs::File;

@@ -1,0 +1,394 @@
+//! A secret is nowhere but in the answer of `credential-process`: not in what is printed or logged at the
+//! highest level, not in a file, not in the arguments or the environment of a process.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test"
+)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::json;
+use support::{PASSPHRASE, Run, World};
+
+// The forms in which a secret could be hidden.
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+fn base64(bytes: &[u8], url: bool) -> String {
+    let alphabet: &[u8; 64] = if url {
+        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    } else {
+        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    };
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let at = |n: usize| u32::from(three.get(n).copied().unwrap_or(0));
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for n in 0..=three.len() {
+            text.push(char::from(alphabet[(bits >> (18 - 6 * n) & 63) as usize]));
+        }
+    }
+    text
+}
+
+fn percent(text: &str, all: bool, upper: bool) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if !all && (byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte)) {
+            out.push(char::from(byte));
+        } else if upper {
+            write!(out, "%{byte:02X}").unwrap();
+        } else {
+            write!(out, "%{byte:02x}").unwrap();
+        }
+        out
+    })
+}
+
+/// A text in every form, each with its name.
+fn forms(secret: &str) -> Vec<(&'static str, String)> {
+    let bytes = secret.as_bytes();
+    let decimal: Vec<String> = bytes.iter().map(u8::to_string).collect();
+    let mut forms = vec![
+        ("raw", secret.to_owned()),
+        ("reversed", secret.chars().rev().collect()),
+        ("hex", hex(bytes)),
+        ("HEX", hex(bytes).to_uppercase()),
+        ("percent", percent(secret, false, true)),
+        ("percent lower", percent(secret, false, false)),
+        ("percent all", percent(secret, true, true)),
+        ("percent all lower", percent(secret, true, false)),
+        ("form", percent(secret, false, true).replace("%20", "+")),
+        ("JSON with \\/", secret.replace('/', "\\/")),
+        ("bytes", decimal.join(", ")),
+        ("bytes, dense", decimal.join(",")),
+    ];
+    // In base64 it looks different at each of three offsets; the letters it shares with its neighbours are left out.
+    for (offset, skip) in [(0, 0), (1, 2), (2, 3)] {
+        let mut padded = vec![0; offset];
+        padded.extend_from_slice(bytes);
+        let partial = usize::from(padded.len() % 3 != 0);
+        for (name, url) in [("base64", false), ("base64url", true)] {
+            let text = base64(&padded, url);
+            forms.push((name, text[skip..text.len() - partial].to_owned()));
+        }
+    }
+    forms
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// The form in which the secret stands in the bytes, if it does.
+fn find_secret(bytes: &[u8], secret: &str) -> Option<&'static str> {
+    let found = forms(secret).into_iter().find(|(_, form)| contains(bytes, form));
+    if found.is_none() && secret.len() >= 40 {
+        // Half of one is a leak too.
+        let (first, second) = secret.split_at(secret.len() / 2);
+        return (contains(bytes, first) || contains(bytes, second)).then_some("half");
+    }
+    found.map(|(name, _)| name)
+}
+
+#[test]
+fn a_planted_secret_is_found_in_every_form() {
+    let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    let other = "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY";
+    assert_eq!(base64(b"light w", false), "bGlnaHQgdw");
+    assert_eq!(base64(&[0xfb, 0xff], true), "-_8");
+    assert_eq!(percent("a/b c", false, true), "a%2Fb%20c");
+    for (name, form) in forms(secret) {
+        let planted = format!("DEBUG body=<a>{form}</a>\n");
+        assert!(find_secret(planted.as_bytes(), secret).is_some(), "{name}: {planted}");
+        assert_eq!(find_secret(planted.as_bytes(), other), None, "{name}");
+    }
+    for before in ["", "x", "xy", "xyz"] {
+        for after in ["", "1", "12"] {
+            let text = format!("{before}{secret}{after}");
+            for url in [false, true] {
+                let planted = format!("token: {}=", base64(text.as_bytes(), url));
+                assert!(find_secret(planted.as_bytes(), secret).is_some(), "{planted}");
+            }
+        }
+    }
+    assert_eq!(find_secret(secret[..25].as_bytes(), secret), Some("half"));
+    assert_eq!(find_secret(b"nothing here", secret), None);
+    assert!(find_secret(b"path=a%20test%27s%20passphrase&", PASSPHRASE).is_some());
+    assert_eq!(find_secret(b"passphrase_file = \"/x/passphrase\"", PASSPHRASE), None);
+}
+
+/// Everything that was seen, by where.
+#[derive(Default)]
+struct Seen {
+    places: BTreeMap<String, BTreeSet<Vec<u8>>>,
+    ids: BTreeSet<String>,
+    runs: usize,
+}
+
+impl Seen {
+    fn note(&mut self, place: impl Into<String>, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.places.entry(place.into()).or_default().insert(bytes);
+        }
+    }
+
+    /// All files of the home folder, as they are now.
+    fn files(&mut self, world: &World) {
+        for (id, _) in world.keys() {
+            self.ids.insert(id);
+        }
+        let mut folders = vec![world.home.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            // While a rotation runs, temporary files come and go.
+            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+            for entry in entries.flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if let Ok(bytes) = std::fs::read(&path) {
+                    let name = path.strip_prefix(world.home.path()).unwrap().display().to_string();
+                    self.note(format!("file {name}"), name.clone().into_bytes());
+                    self.note(format!("file {name}"), bytes);
+                }
+            }
+        }
+    }
+
+    /// The arguments and the environment of a process and those it started.
+    fn process(&mut self, pid: u32) {
+        let proc = Path::new("/proc").join(pid.to_string());
+        for name in ["cmdline", "environ"] {
+            self.note(format!("/proc {name}"), std::fs::read(proc.join(name)).unwrap_or_default());
+        }
+        // One file for each thread, which names the processes that it started.
+        for task in std::fs::read_dir(proc.join("task")).into_iter().flatten().flatten() {
+            let children =
+                std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
+                self.process(child);
+            }
+        }
+    }
+
+    /// Runs it at the highest level of talk, and watches it.
+    fn run(&mut self, world: &World, code: i32, args: &[&str], stdin: &str) -> Run {
+        self.runs += 1;
+        let mut command = world.command();
+        // With the variable, and with the option alone.
+        if self.runs % 2 == 1 {
+            command.env("ROTAKEY_LOG", "trace");
+        }
+        let mut child = command
+            .arg("-vvv")
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = child.id();
+        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        let ends = std::thread::spawn(move || child.wait_with_output().unwrap());
+        while !ends.is_finished() {
+            self.process(pid);
+            self.files(world);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let run = Run::from(ends.join().unwrap());
+        assert_eq!(run.code, code, "{args:?}: {}", tail(&run.stderr));
+        if args.first() != Some(&"credential-process") {
+            self.note(format!("stdout of {args:?}"), run.stdout.clone().into_bytes());
+        }
+        self.note(format!("stderr of {args:?}"), run.stderr.clone().into_bytes());
+        self.files(world);
+        run
+    }
+
+    /// Where a text stands, and in which form; with the lines around it.
+    fn places_of(&self, text: &str, but: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        for (place, contents) in self.places.iter().filter(|(place, _)| *place != but) {
+            for bytes in contents {
+                if let Some(form) = find_secret(bytes, text) {
+                    let lines = String::from_utf8_lossy(bytes);
+                    let line =
+                        lines.lines().find(|line| find_secret(line.as_bytes(), text).is_some());
+                    let line: String = line.unwrap_or_default().chars().take(400).collect();
+                    found.push(format!("{place} ({form}): {line}"));
+                    break;
+                }
+            }
+        }
+        found
+    }
+
+    /// None of these secrets, nor the passphrase, was seen anywhere.
+    fn assert_clean(&self, secrets: &BTreeSet<String>) {
+        let mut leaks = Vec::new();
+        for secret in secrets {
+            leaks.extend(self.places_of(secret, ""));
+        }
+        leaks.extend(self.places_of(PASSPHRASE, "file passphrase"));
+        assert!(leaks.is_empty(), "{} leaks:\n{}", leaks.len(), leaks.join("\n"));
+    }
+
+    /// The secrets of all keys that were seen in IAM or stand in a text.
+    fn secrets(&self, world: &World, text: &str) -> BTreeSet<String> {
+        let words = text
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .filter(|word| word.starts_with("AKIA"));
+        let ids: BTreeSet<String> =
+            words.map(str::to_owned).chain(self.ids.iter().cloned()).collect();
+        let simulator = world.simulator.lock().unwrap();
+        ids.iter().filter_map(|id| simulator.secret_of(id)).map(str::to_owned).collect()
+    }
+}
+
+fn tail(text: &str) -> &str {
+    let from = text.len().saturating_sub(2000);
+    (from..text.len()).find_map(|at| text.get(at..)).unwrap_or(text)
+}
+
+#[test]
+fn no_secret_is_anywhere_but_in_the_answer() {
+    let mut seen = Seen::default();
+    let world = World::new();
+    let add = [
+        "add",
+        "app",
+        "--access-key-id",
+        &world.id,
+        "--secret-stdin",
+        "--endpoint-url",
+        &world.url,
+    ];
+
+    // Mistakes: what was typed in is not repeated.
+    let wrong = "Wr0ngSecretThatAPersonTyped/InByMistake+";
+    seen.run(&world, 4, &add, wrong);
+    seen.run(&world, 0, &add, &world.secret);
+    world.configure(&world.quick_profile(""));
+    let first = seen.run(&world, 0, &["credential-process"], "");
+    assert!(
+        find_secret(first.stdout.as_bytes(), &world.secret) == Some("raw"),
+        "it serves the secret"
+    );
+    seen.run(&world, 2, &["undo"], "");
+
+    // A rotation that is refused, one in two parts, and one in one part.
+    world.control(json!({"op": "deny", "user": "app", "actions": ["iam:UpdateAccessKey"]}));
+    seen.run(&world, 4, &["rotate"], "");
+    world.control(json!({"op": "deny", "user": "app", "actions": []}));
+    seen.run(&world, 0, &["rotate", "--wait", "published"], "");
+    for args in [
+        &["status"][..],
+        &["status", "--json"],
+        &["history"],
+        &["history", "--json"],
+        &["keys"],
+        &["keys", "--all-users", "--json"],
+        &["credential-process"],
+    ] {
+        seen.run(&world, 0, args, "");
+    }
+    seen.run(&world, 0, &["resume", "--wait", "deleted"], "");
+    world.assert_rotated();
+    seen.run(&world, 2, &["undo"], "");
+    seen.run(&world, 0, &["rotate", "--wait", "deleted"], "");
+    world.assert_rotated();
+    let history = seen.run(&world, 0, &["history", "--json"], "").stdout;
+
+    let mut secrets = seen.secrets(&world, &history);
+    assert!(
+        secrets.contains(&world.secret) && secrets.len() >= 3,
+        "{} keys were made",
+        secrets.len()
+    );
+    secrets.insert(wrong.to_owned());
+
+    // The watch was a watch.
+    let count = |place: &str| seen.places.get(place).map_or(0, BTreeSet::len);
+    assert!(count("/proc cmdline") >= 10, "{}", count("/proc cmdline"));
+    let own = |name: &str| std::fs::read(format!("/proc/self/{name}")).is_ok();
+    assert!(own("cmdline"));
+    println!("{} environments read, {} places", count("/proc environ"), seen.places.len());
+    assert!(count("file state/keys") >= 3 && count("file state/app/journal") >= 10);
+    let stderr = seen.places.get("stderr of [\"rotate\", \"--wait\", \"deleted\"]").unwrap();
+    assert!(
+        stderr.iter().any(|log| contains(log, "TRACE") && contains(log, "CreateAccessKey")),
+        "it logs at trace"
+    );
+
+    seen.assert_clean(&secrets);
+}
+
+/// The answer of CreateAccessKey that cannot be read to its end, or is refused, is not shown as a reason.
+#[test]
+fn no_secret_is_in_what_is_said_about_a_broken_answer() {
+    for kind in ["truncated", "lost"] {
+        let mut seen = Seen::default();
+        let world = World::added();
+        world.fault("CreateAccessKey", kind);
+        let mut command = world.command();
+        let output = command.env("ROTAKEY_LOG", "trace").args(["-vvv", "rotate"]);
+        let child = output
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = child.id();
+        let ends = std::thread::spawn(move || child.wait_with_output().unwrap());
+        while !ends.is_finished() {
+            seen.process(pid);
+            seen.files(&world);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // How it ends, tests/faults.rs tells.
+        let run = Run::from(ends.join().unwrap());
+        seen.note("stderr", run.stderr.into_bytes());
+        seen.note("stdout", run.stdout.into_bytes());
+        let history = seen.run(&world, 0, &["history", "--json"], "").stdout;
+        let secrets = seen.secrets(&world, &history);
+        assert!(secrets.len() >= 2, "{kind}: {} keys were made", secrets.len());
+        seen.assert_clean(&secrets);
+    }
+}
+
+/// Who gives the secret where the id belongs is not answered with it.
+#[test]
+fn a_secret_given_as_an_id_is_not_repeated() {
+    let world = World::new();
+    for secret in
+        ["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMIxK7MDENGxbPxRfiCYEXAMPLEKEY"]
+    {
+        let args = [
+            "add",
+            "app",
+            "--secret-stdin",
+            "--endpoint-url",
+            &world.url,
+            "--access-key-id",
+            secret,
+        ];
+        let run = world.rotakey_with_stdin(&args, &world.id);
+        assert_ne!(run.code, 0);
+        assert_eq!(find_secret(run.stderr.as_bytes(), secret), None, "{}", run.stderr);
+        assert_eq!(find_secret(run.stdout.as_bytes(), secret), None);
+    }
+}

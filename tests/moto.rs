@@ -1,0 +1,152 @@
+//! A second, independent IAM: moto with authentication on (tests/moto/strict_moto.py), and the AWS CLI as a
+//! real client that gets its credential through `credential_process`.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::zombie_processes,
+    reason = "a test"
+)]
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use support::{World, venv};
+
+struct Moto {
+    child: Child,
+    ready: Value,
+}
+
+impl Moto {
+    fn start(more: &[&str]) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/moto/strict_moto.py");
+        let mut child = Command::new(venv().join("bin/python"))
+            .arg(script)
+            .arg("--with-parent")
+            .args(more)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("python starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready = serde_json::from_str(&line).expect("moto says that it is ready");
+        Self { child, ready }
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.ready[name].as_str().unwrap()
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        // Its standard input closes: it ends by itself.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// A world whose IAM is moto.
+fn world(moto: &Moto) -> World {
+    let mut world = World::new();
+    world.url = moto.text("endpoint_url").to_owned();
+    world.id = moto.text("access_key_id").to_owned();
+    world.secret = moto.text("secret_access_key").to_owned();
+    world.add();
+    world
+}
+
+/// The AWS CLI, configured as the README says.
+fn aws(world: &World, args: &[&str]) -> support::Run {
+    let line = format!(
+        "[profile app]\nregion = us-east-1\ncredential_process = {} credential-process --profile app\n",
+        env!("CARGO_BIN_EXE_rotakey")
+    );
+    world.write("aws-config", &line);
+    let output = Command::new(venv().join("bin/aws"))
+        .env_clear()
+        .env("PATH", std::env::var("PATH").unwrap())
+        .env("ROTAKEY_HOME", world.home.path())
+        .env("AWS_CONFIG_FILE", world.home.path().join("aws-config"))
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .args(["--profile", "app", "--endpoint-url", &world.url])
+        .args(args)
+        .output()
+        .expect("the AWS CLI starts");
+    output.into()
+}
+
+fn keys(world: &World) -> Vec<(String, String)> {
+    let run = world.expect(0, &["keys", "--json"]);
+    run.stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|key| {
+            let text = |name: &str| key[name].as_str().unwrap().to_owned();
+            (text("access_key_id"), text("status"))
+        })
+        .collect()
+}
+
+#[test]
+fn the_aws_cli_works_before_during_and_after_a_rotation_on_moto() {
+    let moto = Moto::start(&["--visible-after", "2", "--lingers", "1"]);
+    let world = world(&moto);
+    let whoami = ["sts", "get-caller-identity", "--query", "Arn", "--output", "text"];
+    let before = aws(&world, &whoami);
+    assert_eq!(before.code, 0, "{before:?}");
+    assert!(before.stdout.trim().ends_with("user/app"), "{before:?}");
+
+    let mut child = world.spawn(&["rotate", "--wait", "deleted"]);
+    let mut calls = 0;
+    while child.try_wait().unwrap().is_none() {
+        let during = aws(&world, &whoami);
+        assert_eq!(during.code, 0, "{during:?}");
+        calls += 1;
+    }
+    let run = support::Run::from(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(calls > 1, "{calls}");
+
+    let after = aws(&world, &whoami);
+    assert_eq!(after.stdout, before.stdout, "{after:?}");
+    assert_eq!(keys(&world), [(world.served_id(), "Active".to_owned())]);
+    assert_ne!(world.served_id(), world.id);
+    let history = world.expect(0, &["history"]).stdout;
+    for what in ["deactivate", "delete", "finished"] {
+        assert!(history.contains(what), "{history}");
+    }
+
+    // The old key is refused by a server that knows nothing of us.
+    let old = Command::new(venv().join("bin/aws"))
+        .env_clear()
+        .env("PATH", std::env::var("PATH").unwrap())
+        .env("AWS_ACCESS_KEY_ID", &world.id)
+        .env("AWS_SECRET_ACCESS_KEY", &world.secret)
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .args(["--endpoint-url", &world.url, "sts", "get-caller-identity"])
+        .output()
+        .unwrap();
+    assert!(!old.status.success());
+    assert!(String::from_utf8_lossy(&old.stderr).contains("InvalidClientTokenId"), "{old:?}");
+}
+
+#[test]
+fn undo_works_on_moto() {
+    let moto = Moto::start(&[]);
+    let world = world(&moto);
+    world.configure(&world.quick_profile("").replace("soak = \"1s\"", "soak = \"60s\""));
+    world.expect(0, &["rotate", "--wait", "deactivated"]);
+    assert_ne!(world.served_id(), world.id);
+    world.expect(0, &["undo"]);
+    assert_eq!(world.served_id(), world.id);
+    assert_eq!(aws(&world, &["sts", "get-caller-identity"]).code, 0);
+}
