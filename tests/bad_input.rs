@@ -257,11 +257,11 @@ fn denied(action: &str, simulate: bool) {
     assert_told(&run, 4, &[action]);
     assert_eq!(world.keys(), before.keys, "{run:?}");
     assert_eq!(world.step(), None, "nothing is left open");
-    assert_eq!(world.served_id(), world.id);
     // Whether a key may be made, only making one tells: that attempt, and its end, are written down.
     if simulate || action != "iam:CreateAccessKey" {
         before.assert_unchanged(&world, &run);
     }
+    assert_eq!(world.served_id(), world.id);
     // Allowed again, it works.
     world.control(json!({"op": "deny", "user": "app", "actions": []}));
     world.expect(0, &["rotate", "--wait", "deleted"]);
@@ -387,7 +387,6 @@ fn state_that_others_may_touch() {
     for (name, mode, code, verb) in [
         ("state/app/journal", 0o644, 1, "rotate"),
         ("state/app/ledger.json", 0o644, 1, "credential-process"),
-        ("state/app/ledger.json", 0o644, 1, "rotate"),
         ("state/app", 0o755, 1, "rotate"),
         ("state/keys", 0o644, 5, "rotate"),
         ("state/keys", 0o640, 5, "credential-process"),
@@ -401,6 +400,17 @@ fn state_that_others_may_touch() {
         assert_eq!(run.stdout, "", "{name}");
         std::fs::set_permissions(at(name), own).unwrap();
     }
+    world.expect(0, &["rotate", "--wait", "deleted"]);
+    world.assert_rotated();
+}
+
+#[test]
+fn a_ledger_that_others_may_touch() {
+    let world = World::added();
+    let ledger = world.state().join("ledger.json");
+    chmod(&ledger, 0o644);
+    refused(&world, &["rotate"], 1, &[ledger.to_str().unwrap(), "0644"]);
+    chmod(&ledger, 0o600);
     world.expect(0, &["rotate", "--wait", "deleted"]);
     world.assert_rotated();
 }

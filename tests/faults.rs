@@ -142,3 +142,19 @@ fn a_second_rotation_joins_the_first() {
     assert!(first.wait().unwrap().success());
     world.assert_rotated();
 }
+
+#[test]
+fn a_foreign_key_that_comes_between_is_never_touched() {
+    let world = World::added();
+    // The request is turned away once; by the time it is sent again, the quota is full.
+    world.fault("CreateAccessKey", "throttled");
+    let mut child = world.spawn(&["rotate"]);
+    while !world.expect(0, &["history"]).stdout.contains("not-created") {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let key = world.control(json!({"op": "create-key", "user": "app"}));
+    let key = key["access_key_id"].as_str().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    assert!(world.accepts(key) && world.accepts(&world.id));
+    assert_eq!(world.step(), None);
+}

@@ -1,6 +1,7 @@
 //! The keyring store against a real gnome-keyring, in a private D-Bus session with a home of its own.
 //!
 //! Each test starts itself again under `dbus-run-session`; a machine without gnome-keyring fails.
+#![allow(clippy::disallowed_methods, reason = "a test")]
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 

@@ -39,10 +39,20 @@ fn a_killed_rotation_is_picked_up() {
                 &["resume", "--wait", "deleted"]
             };
             let mut child = world.spawn(verb);
-            let until = Instant::now() + Duration::from_millis(30 + random(1500));
-            while child.try_wait().unwrap().is_none() && Instant::now() < until && killed < kills {
-                std::thread::sleep(Duration::from_millis(3));
+            // Some kills come at any time, most directly after a record: between what is written and what
+            // is done.
+            let records = random(4);
+            let goal = lines(&world) + records;
+            let until = Instant::now()
+                + Duration::from_millis(if records == 0 { random(1500) } else { 3000 });
+            while child.try_wait().unwrap().is_none()
+                && Instant::now() < until
+                && (records == 0 || lines(&world) < goal)
+                && killed < kills
+            {
+                std::thread::sleep(Duration::from_millis(1));
             }
+            std::thread::sleep(Duration::from_millis(random(25)));
             if killed == kills || child.try_wait().unwrap().is_some() {
                 let output = child.wait_with_output().unwrap();
                 let run = support::Run::from(output);
@@ -82,4 +92,10 @@ fn a_killed_rotation_is_picked_up() {
     }
     println!("steps after each run: {steps:?}, {} s", started.elapsed().as_secs());
     println!("kill: {killed} kills, {rotations} rotations, 0 violations");
+}
+
+/// The lines of the journal by now.
+fn lines(world: &World) -> u64 {
+    let bytes = std::fs::read(world.state().join("journal")).unwrap_or_default();
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }

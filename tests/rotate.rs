@@ -1,5 +1,5 @@
 //! A key is rotated end to end by the real binary, against the simulator over HTTP.
-#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
 mod support;
 
@@ -181,5 +181,58 @@ fn users_with_paths_of_other_partitions_and_odd_key_ids_are_rotated() {
         let status = world.status();
         assert_eq!(status["arn"], format!("arn:{partition}:iam::123456789012:user/a/b/deep"));
         assert!(world.served_id().starts_with("MINE") && world.served_id() != world.id);
+    }
+}
+
+#[test]
+fn the_demo_ends_well() {
+    let world = World::new();
+    let run = world.expect(0, &["demo"]);
+    assert!(run.stdout.contains("0 were refused. The user has 1 key."), "{run:?}");
+}
+
+#[test]
+fn a_profile_is_removed_only_when_nothing_hangs_on_it() {
+    let world = World::added();
+    world.expect(0, &["rotate"]);
+    let run = world.expect(3, &["remove", "--yes"]);
+    assert!(run.stderr.contains("hint:"), "{run:?}");
+    world.expect(0, &["resume", "--wait", "deleted"]);
+    let key = world.served_id();
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    world.expect(3, &["remove"]);
+    assert_eq!(support::stored_ids(&world), [key.clone()], "it asks first");
+    world.expect(0, &["remove", "--yes"]);
+    assert_eq!(support::stored_ids(&world), Vec::<String>::new());
+    assert_eq!(world.keys(), [(key, "Active".to_owned())], "IAM was not touched");
+    world.expect(2, &["credential-process"]);
+}
+
+#[test]
+fn a_profile_that_shares_a_key_uses_the_other_ones() {
+    let world = World::added();
+    let add = [
+        "add",
+        "two",
+        "--access-key-id",
+        &world.id,
+        "--secret-stdin",
+        "--endpoint-url",
+        &world.url,
+    ];
+    let run = world.rotakey_with_stdin(&add, &world.secret);
+    assert_eq!(run.code, 0, "{run:?}");
+    world.expect(0, &["rotate", "two", "--wait", "deleted"]);
+    world.assert_rotated();
+    let two = world.expect(0, &["credential-process", "--profile", "two"]);
+    assert!(two.stdout.contains(&world.served_id()), "{two:?}");
+    world.expect(2, &["remove", "app", "--yes"]);
+}
+
+#[test]
+fn completions_are_printed_for_each_shell() {
+    let world = World::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(world.expect(0, &["completions", shell]).stdout.contains("rotakey"));
     }
 }

@@ -252,6 +252,8 @@ async fn drive(app: &App, goal: Goal, wait: Option<Milestone>) -> Result<Driven,
     let state = app.state()?;
     let keystore = app.keystore()?;
     let journal = state.lock()?;
+    // One that cannot be used would stop the rotation half-way.
+    state.ledger()?;
     let service = app.service(&settings);
     let endpoint = OwnProcess { app, settings: &settings };
     let tag = install_tag(app)?;

@@ -1,4 +1,5 @@
 //! The HTTP front, met through the AWS SDK.
+#![allow(clippy::disallowed_methods, reason = "a test on the real clock")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

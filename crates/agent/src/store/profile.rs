@@ -212,6 +212,7 @@ fn io_error(act: &'static str, path: &Path, source: io::Error) -> StateError {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test damages files")]
 mod tests {
     use jiff::Timestamp;
     use rotakey_core::credential::Generation;

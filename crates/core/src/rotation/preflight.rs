@@ -62,6 +62,8 @@ enum Check {
     Keystore,
     Tags,
     TagUser,
+    /// What was begun is being closed, as it cannot go on.
+    Abandon,
 }
 
 impl Preflight {
@@ -94,12 +96,14 @@ impl Preflight {
                 self.missing("iam:ListAccessKeys", &refusal);
                 self.conclude(cx)
             }
-            (Check::Simulate, Event::Denied(denied)) => {
-                self.findings.extend(denied.into_iter().map(Finding::Missing));
+            (Check::Simulate, Event::Denied(denied)) if denied.is_empty() => {
                 self.ask(Check::Keystore, Command::ProbeKeystore)
             }
-            // Most users may not simulate: the calls themselves tell.
-            (Check::Simulate, Event::Refused(_)) => {
+            // Most users may not simulate, and a simulation does not say why: the calls themselves do.
+            (Check::Simulate, event @ (Event::Denied(_) | Event::Refused(_))) => {
+                if let Event::Denied(denied) = event {
+                    self.findings.extend(denied.into_iter().map(Finding::Missing));
+                }
                 let (signer, id) = (self.key.clone(), self.key.clone());
                 self.ask(Check::LastUsed, Command::LastUsed { signer, id })
             }
@@ -138,6 +142,7 @@ impl Preflight {
                 )));
                 self.conclude(cx)
             }
+            (Check::Abandon, Event::Appended) => Turn::end(Ending::Blocked(self.findings)),
             (check, event) => Turn::refused(check.action(), event, "preflight"),
         }
     }
@@ -198,12 +203,16 @@ impl Preflight {
     }
 
     fn missing(&mut self, action: &str, refusal: &Refusal) {
-        if refusal.class == RefusalClass::Quarantine {
-            if !self.findings.iter().any(|f| matches!(f, Finding::Quarantined(_))) {
-                self.findings.push(Finding::Quarantined(refusal.message.clone()));
-            }
+        let finding = if refusal.class == RefusalClass::Quarantine {
+            // It is why everything else is denied.
+            self.findings.retain(|finding| !matches!(finding, Finding::Missing(_)));
+            Finding::Quarantined(refusal.message.clone())
         } else {
-            self.findings.push(Finding::Missing(action.to_owned()));
+            Finding::Missing(action.to_owned())
+        };
+        let quarantined = self.findings.iter().any(|f| matches!(f, Finding::Quarantined(_)));
+        if !quarantined && !self.findings.contains(&finding) {
+            self.findings.push(finding);
         }
     }
 
@@ -221,7 +230,8 @@ impl Preflight {
             }
             // What was begun has changed nothing yet, or cleaned up after itself.
             let why = self.findings.iter().map(describe).collect::<Vec<_>>().join("; ");
-            return cx.then_door(Record::Abandoned { why });
+            let command = cx.append(Record::Abandoned { why });
+            return self.ask(Check::Abandon, command);
         }
         let Some(list) = self.list else {
             return Turn::bug("preflight without a list", &Event::Woke);
@@ -249,6 +259,7 @@ impl Check {
             Self::Keystore => "the keystore",
             Self::Tags => "iam:ListUserTags",
             Self::TagUser => "iam:TagUser",
+            Self::Abandon => "the journal",
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The machine against a world in memory: every crash and every fault at every command.
 
+mod answers;
 mod enumeration;
+mod guard;
 mod meddling;
 mod rules;
 mod world;

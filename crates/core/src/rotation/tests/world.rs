@@ -5,25 +5,23 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::credential::{AccessKeyId, Credentials, Generation, KeyStatus, SecretAccessKey};
+use crate::credential::{AccessKeyId, Generation, KeyStatus};
 use crate::error::Failure;
-use crate::iam::{
-    CallerIdentity, Doubt, KeyList, LastUsed, ListedKey, NewKey, Refusal, RefusalClass, Vantage,
-};
-use crate::journal::{Act, Entry, Origin, Reason, Record, RotationId, Status};
+use crate::iam::{CallerIdentity, Doubt, Refusal, RefusalClass, Vantage};
+use crate::journal::{Entry, Origin, Record, RotationId, Status};
 use crate::lease::Ledger;
 use crate::policy::{OnStraggler, Policy};
-use crate::rotation::{Command, Ending, Event, Fetched, Goal, Rotation, Task, WaitingFor};
-use crate::time::{Monotonic, Now, earlier, later};
+use crate::rotation::{Command, Ending, Event, Goal, Rotation, Task};
+use crate::time::{Monotonic, Now, later};
 
 /// No run is longer.
 const COMMANDS_MAX: usize = 600;
 
 /// The data plane lags behind the control plane by this.
-const LAG: Duration = Duration::from_secs(3);
+pub(super) const LAG: Duration = Duration::from_secs(3);
 
 /// Ahead of the local clock.
-const SERVER_AHEAD: Duration = Duration::from_secs(37);
+pub(super) const SERVER_AHEAD: Duration = Duration::from_secs(37);
 
 /// What happens at one command.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +44,7 @@ pub(super) enum Blow {
 
 /// What AWS said to a signed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
+pub(super) enum Answer {
     Accepted,
     Refused,
     /// Lost, or "later".
@@ -86,9 +84,11 @@ pub(super) struct World {
     pub(super) meddled: bool,
     /// A person's key may be set Inactive: nobody could tell it from an orphan.
     pub(super) may_fence: bool,
-    done: Vec<(Command, Answer)>,
-    made: u32,
-    creates_for: BTreeSet<usize>,
+    pub(super) done: Vec<(Command, Answer)>,
+    /// What the last list said.
+    pub(super) listed: BTreeMap<AccessKeyId, KeyStatus>,
+    pub(super) made: u32,
+    pub(super) creates_for: BTreeSet<usize>,
 }
 
 pub(super) fn id(text: &str) -> AccessKeyId {
@@ -131,16 +131,16 @@ pub(super) fn policy() -> Policy {
     }
 }
 
-fn identity() -> CallerIdentity {
+pub(super) fn identity() -> CallerIdentity {
     CallerIdentity { account_id: "1".to_owned(), arn: "arn:aws:iam::1:user/app".to_owned() }
 }
 
-fn refusal(class: RefusalClass) -> Refusal {
+pub(super) fn refusal(class: RefusalClass) -> Refusal {
     Refusal { class, code: format!("{class:?}"), message: "no".to_owned() }
 }
 
 /// The key that a command is signed with.
-fn signer(command: &Command) -> Option<&AccessKeyId> {
+pub(super) fn signer(command: &Command) -> Option<&AccessKeyId> {
     match command {
         Command::Identify { signer, .. }
         | Command::List { signer }
@@ -228,6 +228,7 @@ impl World {
             meddled: false,
             may_fence: false,
             done: Vec::new(),
+            listed: BTreeMap::new(),
             made: 0,
             creates_for: BTreeSet::new(),
         }
@@ -264,7 +265,7 @@ impl World {
     }
 
     #[track_caller]
-    fn fail(&self, why: &str, command: &Command) -> ! {
+    pub(super) fn fail(&self, why: &str, command: &Command) -> ! {
         let last: Vec<_> =
             self.done.iter().rev().take(8).rev().map(|(c, a)| format!("{a:?} {c:?}")).collect();
         panic!("{}: {why}\nat {command:?}\nafter {}", self.label, last.join("\n      "));
@@ -362,320 +363,8 @@ impl World {
         }
         self.fail("it never ends", &command)
     }
-
-    /// Resumes until the rotation has ended, nothing going wrong any more, and sees that all is well.
-    pub(super) fn heal(&mut self) {
-        for _ in 0..4 {
-            let goal = match (self.status().rotation.is_some(), self.begun()) {
-                (true, _) => Goal::Resume,
-                (false, false) => Goal::Rotate(Reason::Forced),
-                (false, true) => break,
-            };
-            self.drive(goal, None);
-        }
-        self.settled();
-    }
-
-    /// Exactly one key of ours: active, held, served.
-    pub(super) fn settled(&self) {
-        let status = self.status();
-        let nothing = Command::Fetch;
-        if let Some(open) = &status.rotation {
-            self.fail(&format!("it is still open: {open:?}"), &nothing);
-        }
-        let current = status.current.expect("a key").id;
-        let ours: Vec<_> = self.iam.iter().filter(|(_, key)| !key.foreign).collect();
-        if self.ledger.access_key_id != current {
-            self.fail("another key is served than the journal says", &nothing);
-        }
-        let alone =
-            matches!(ours[..], [(id, key)] if *id == current && key.status == KeyStatus::Active);
-        if !alone {
-            self.fail(&format!("not one active key of ours: {ours:?}"), &nothing);
-        }
-        if self.store != BTreeSet::from([current]) {
-            self.fail(&format!("the keystore holds {:?}", self.store), &nothing);
-        }
-    }
-
-    /// What must hold after each command.
-    fn check(&self, command: &Command) {
-        let served = &self.ledger.access_key_id;
-        if !self.store.contains(served) {
-            self.fail("the served key is not held", command);
-        }
-        let active = self.iam.get(served).is_some_and(|key| key.status == KeyStatus::Active);
-        if !active && !self.meddled {
-            self.fail("the served key is not active", command);
-        }
-    }
-
-    /// What must hold before each command.
-    fn guard(&self, command: &Command) {
-        match command {
-            Command::Update { id, status: KeyStatus::Inactive, .. } => {
-                self.guard_loss(id, command);
-                if self.served.contains(id) {
-                    self.guard_safe(id, command);
-                }
-            }
-            Command::Delete { id, .. } if self.iam.contains_key(id) => {
-                self.guard_loss(id, command);
-                let key = &self.iam[id];
-                let wait = match (self.served.contains(id), self.store.contains(id)) {
-                    (true, _) => self.policy.soak,
-                    (false, true) => return,
-                    (false, false) => self.policy.orphan_wait,
-                };
-                if key.status != KeyStatus::Inactive || self.now.wall < later(key.changed, wait) {
-                    self.fail("deleted before it was Inactive for long enough", command);
-                }
-            }
-            Command::Create { .. } => {
-                let intent = self.journal.last().map(|entry| &entry.record);
-                let fresh = !self.creates_for.contains(&self.journal.len());
-                let same = matches!(intent, Some(Record::Intended { act: Act::Create { .. } }));
-                if !same || !fresh {
-                    self.fail("created without an intent of its own", command);
-                }
-            }
-            Command::Forget(id) => {
-                let gone = !self.iam.contains_key(id);
-                if *id == self.ledger.access_key_id || !gone {
-                    self.fail("forgotten while it lives", command);
-                }
-            }
-            Command::Append(Entry { record: Record::Verified { access_key_id }, .. }) => {
-                self.guard_believed(access_key_id, 3, command);
-            }
-            Command::Append(Entry {
-                record: Record::Intended { act: Act::Publish { access_key_id, .. } },
-                ..
-            }) => self.guard_believed(access_key_id, 2, command),
-            Command::Publish { id, .. } => {
-                let active = self.iam.get(id).is_some_and(|key| key.status == KeyStatus::Active);
-                if !self.store.contains(id) || (!active && !self.meddled) {
-                    self.fail("a key is published that does not work", command);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// A key is about to be deactivated or deleted.
-    fn guard_loss(&self, id: &AccessKeyId, command: &Command) {
-        let served = &self.ledger.access_key_id;
-        if id == served {
-            self.fail("the served key is touched", command);
-        }
-        let fence = self.may_fence && matches!(command, Command::Update { .. });
-        if self.iam.get(id).is_some_and(|key| key.foreign) && !fence {
-            self.fail("a key is touched that is not ours", command);
-        }
-        // Since the last change and the last wait, the key that stays was accepted, and a list was fresh.
-        let (mut accepted, mut listed) = (false, false);
-        for (command, answer) in self.done.iter().rev() {
-            let ok = *answer == Answer::Accepted;
-            match command {
-                Command::Identify { signer, .. } if signer == served => accepted |= ok,
-                Command::List { signer } if signer == served => listed |= ok,
-                Command::Wait { waiting_for: WaitingFor::Aws(_), .. } => {}
-                Command::Append(_) | Command::LastUsed { .. } | Command::ReadHorizon(_) => {}
-                _ => break,
-            }
-        }
-        if !accepted || !listed {
-            self.fail("not checked directly before", command);
-        }
-    }
-
-    /// SAFE, said once more in other words.
-    fn guard_safe(&self, id: &AccessKeyId, command: &Command) {
-        let horizon = self.ledger.horizons.get(id);
-        let window = self.policy.signature_window;
-        let mut last = later(self.ledger.published, self.policy.client_backoff);
-        if let Some(horizon) = horizon {
-            last = last.max(horizon.served_until.unwrap_or(last));
-            last = last.max(horizon.unrecorded_until.unwrap_or(last));
-        }
-        let wall = later(last, window + seconds(1) + self.policy.presigned_ttl);
-        let clock = horizon
-            .and_then(|horizon| horizon.monotonic.as_ref())
-            .filter(|held| held.boot == self.now.monotonic.boot)
-            .is_none_or(|held| self.now.monotonic.since_boot >= held.since_boot + window);
-        if self.now.wall < wall || !clock {
-            self.fail("deactivated before SAFE", command);
-        }
-    }
-
-    /// A key was accepted so many rounds in a row, with nothing refused between.
-    fn guard_believed(&self, id: &AccessKeyId, rounds: usize, command: &Command) {
-        let wanted = rounds * self.policy.vantages.len();
-        let probes: Vec<_> = self
-            .done
-            .iter()
-            .rev()
-            .filter(|(command, answer)| signer(command) == Some(id) && *answer != Answer::None)
-            .take(wanted)
-            .collect();
-        let all = probes.iter().all(|(_, answer)| *answer == Answer::Accepted);
-        if probes.len() < wanted || !all {
-            self.fail("believed too early", command);
-        }
-    }
-
-    /// Lets time pass; the sources go on serving.
-    fn pass(&mut self, duration: Duration) {
-        self.serve();
-        self.now.wall = later(self.now.wall, duration);
-        self.now.monotonic.since_boot += duration;
-        self.serve();
-    }
-
-    fn serve(&mut self) {
-        let (generation, lease) = (self.ledger.generation, self.policy.lease);
-        self.ledger.extend(generation, &self.now, lease, seconds(60)).expect("the generation");
-        for (id, horizon) in &self.ledger.horizons {
-            let until = horizon.served_until.map(|until| until.min(self.now.wall));
-            if let Some(key) = self.iam.get_mut(id)
-                && key.status == KeyStatus::Active
-            {
-                key.last_used = key.last_used.max(until);
-            }
-        }
-    }
-
-    /// Whether the data plane knows the key.
-    fn accepts(&mut self, command: &Command) -> Option<Event> {
-        let signer = signer(command)?;
-        if !self.store.contains(signer) {
-            return Some(Event::Fault(Failure::Keystore(format!("{signer} is not held"))));
-        }
-        let vantage = match command {
-            Command::Identify { region, .. } => Some(Vantage::Sts(region.clone())),
-            Command::List { .. } => Some(Vantage::Iam),
-            _ => None,
-        };
-        let deaf = self.deaf.as_ref().is_some_and(|(place, until)| {
-            Some(place) == vantage.as_ref() && self.now.wall < *until && *signer != old()
-        });
-        let wall = self.now.wall;
-        let known = self.iam.get_mut(signer).filter(|key| {
-            // A young status is not known yet.
-            let lagging = key.changed > earlier(wall, LAG);
-            (key.status == KeyStatus::Active) != lagging && !deaf
-        });
-        match known {
-            Some(key) => {
-                key.last_used = Some(wall);
-                None
-            }
-            None => Some(Event::Refused(refusal(RefusalClass::KeyUnknown))),
-        }
-    }
-
-    fn execute(&mut self, command: &Command) -> Event {
-        self.pass(Duration::from_millis(10));
-        if let Some(no) = self.accepts(command) {
-            return no;
-        }
-        let server = later(self.now.wall, SERVER_AHEAD);
-        let absent = || Event::Refused(refusal(RefusalClass::NoSuchEntity));
-        match command {
-            Command::Append(entry) => {
-                let mut status = self.status();
-                status.apply(entry).expect("a legal record");
-                self.journal.push(entry.clone());
-                Event::Appended
-            }
-            Command::ProbeKeystore | Command::Untag { .. } => Event::Ready,
-            Command::Identify { .. } => Event::Identified(identity()),
-            Command::List { .. } => {
-                let line = |(id, key): (&AccessKeyId, &IamKey)| ListedKey {
-                    access_key_id: id.clone(),
-                    status: key.status,
-                    created: key.created,
-                };
-                let keys = self.iam.iter().map(line).collect();
-                Event::Listed(KeyList { keys, server_time: whole(server) })
-            }
-            Command::Create { .. } => {
-                self.creates_for.insert(self.journal.len());
-                if self.iam.len() >= 2 {
-                    return Event::Refused(refusal(RefusalClass::Quota));
-                }
-                self.made += 1;
-                let access_key_id = id(&format!("AKIANEW{}", self.made));
-                let (status, changed) = (KeyStatus::Active, self.now.wall);
-                let created = whole(server);
-                let key = IamKey { status, created, changed, last_used: None, foreign: false };
-                self.iam.insert(access_key_id.clone(), key);
-                let secret_access_key = SecretAccessKey::new("secret".to_owned());
-                let credentials = Credentials { access_key_id, secret_access_key };
-                Event::Created(NewKey { credentials, created })
-            }
-            Command::Store(_) if self.store_full.is_some_and(|until| self.now.wall < until) => {
-                Event::Fault(Failure::Keystore("full".to_owned()))
-            }
-            Command::Store(credentials) => {
-                self.store.insert(credentials.access_key_id.clone());
-                Event::Ready
-            }
-            Command::Holds(id) => Event::Holds(self.store.contains(id)),
-            Command::Forget(id) => {
-                self.store.remove(id);
-                self.ledger.forget(id);
-                Event::Ready
-            }
-            Command::Update { id, status, .. } => match self.iam.get_mut(id) {
-                None => absent(),
-                Some(key) => {
-                    if key.status != *status {
-                        key.changed = self.now.wall;
-                    }
-                    key.status = *status;
-                    Event::Ready
-                }
-            },
-            Command::Delete { id, .. } => self.iam.remove(id).map_or_else(absent, |_| Event::Ready),
-            Command::LastUsed { id, .. } => self.iam.get(id).map_or_else(absent, |key| {
-                let (service, region) = ("s3".to_owned(), "eu-west-1".to_owned());
-                Event::LastUsed(key.last_used.map(|at| LastUsed { at, service, region }))
-            }),
-            Command::Simulate { .. } if self.simulates => Event::Denied(Vec::new()),
-            Command::Simulate { .. } => Event::Refused(refusal(RefusalClass::Permission)),
-            Command::ListTags { .. } => Event::Tags(self.tags.clone()),
-            Command::Tag { describes, .. } => {
-                let name = describes.as_ref().map_or("rotakey:here", AccessKeyId::as_str);
-                self.tags.push((name.to_owned(), String::new()));
-                Event::Ready
-            }
-            Command::Publish { id, generation } => {
-                self.ledger.publish(id.clone(), *generation, &self.now, self.policy.lease);
-                self.served.insert(id.clone());
-                Event::Ready
-            }
-            Command::Fetch => {
-                let frozen =
-                    self.sources_frozen.as_ref().filter(|(_, until)| self.now.wall < *until);
-                let key =
-                    frozen.map_or_else(|| self.ledger.access_key_id.clone(), |(id, _)| id.clone());
-                let served = Ok((key, identity()));
-                Event::Fetched(vec![Fetched { source: "imds".to_owned(), served }])
-            }
-            Command::ReadHorizon(id) => Event::Horizon(self.ledger.horizons.get(id).cloned()),
-            Command::Wait { until, .. } => {
-                let ms = until.as_millisecond() - self.now.wall.as_millisecond();
-                self.pass(Duration::from_millis(
-                    u64::try_from(ms.max(0)).expect("not negative") + 1,
-                ));
-                Event::Woke
-            }
-            Command::End(_) => Event::Woke,
-        }
-    }
 }
 
-fn whole(at: Timestamp) -> Timestamp {
+pub(super) fn whole(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).expect("in range")
 }
