@@ -158,3 +158,38 @@ fn a_foreign_key_that_comes_between_is_never_touched() {
     assert!(world.accepts(key) && world.accepts(&world.id));
     assert_eq!(world.step(), None);
 }
+
+#[test]
+fn undo_leads_away_from_a_new_key_that_somebody_deactivated() {
+    let world = World::added();
+    world.expect(0, &["rotate"]);
+    let new = world.served_id();
+    world.control(json!({"op": "set-key-status", "access_key_id": new, "status": "Inactive"}));
+    world.expect(3, &["resume", "--wait", "deleted"]);
+    world.expect(0, &["undo"]);
+    assert_eq!(world.served_id(), world.id);
+}
+
+#[test]
+fn undo_of_a_key_that_somebody_deleted_changes_nothing() {
+    let world = World::added();
+    world.expect(0, &["rotate", "--wait", "deactivated"]);
+    world.control(json!({"op": "delete-key", "access_key_id": world.id}));
+    let run = world.expect(2, &["undo"]);
+    assert!(run.stderr.contains("gone"), "{run:?}");
+    world.expect(0, &["resume", "--wait", "deleted"]);
+    world.assert_rotated();
+}
+
+#[test]
+fn a_creation_that_is_always_throttled_is_given_up() {
+    let world = World::added();
+    world.configure(&world.quick_profile("").replace("deadline = \"8s\"", "deadline = \"2s\""));
+    world.control(
+        json!({"op": "fault", "action": "CreateAccessKey", "kind": "throttled", "times": 1000}),
+    );
+    let run = world.expect(4, &["rotate"]);
+    assert!(run.stderr.contains("Throttling"), "{run:?}");
+    assert_eq!(world.step(), None);
+    assert_eq!(world.keys(), [(world.id.clone(), "Active".to_owned())]);
+}

@@ -50,7 +50,9 @@ pub fn plan(status: &Status, observed: &KeyList) -> Plan {
             (true, false) => Plan::Abandon(open.aborting.clone().unwrap_or_default()),
         };
     }
-    if let Some(why) = survivor_trouble(open, observed) {
+    // An undo is how one gets away from a served key that no longer works.
+    let turning_round = open.undone.is_some() && open.published.is_none();
+    if let Some(why) = survivor_trouble(open, observed).filter(|_| !turning_round) {
         return Plan::Stuck(why);
     }
     match open.step {

@@ -6,6 +6,7 @@ use super::{Command, Context, Ending, Event, State, Turn, WaitingFor};
 use crate::error::Failure;
 use crate::iam::{KeyList, NewKey, RefusalClass};
 use crate::journal::{Act, Reason, Record};
+use crate::time::later;
 
 /// How often the secret is offered to a keystore that does not take it.
 const STORE_ATTEMPTS_MAX: u32 = 3;
@@ -62,7 +63,9 @@ impl Create {
             (Self::Sent, Event::Refused(refusal)) => {
                 let why = refusal.to_string();
                 // A full quota is looked at again: preflight names the key that fills it.
-                let again = refusal.class.is_transient() || refusal.class == RefusalClass::Quota;
+                let patient = cx.now.wall < later(cx.open().begun, cx.policy().deadline);
+                let again = refusal.class == RefusalClass::Quota
+                    || (refusal.class.is_transient() && patient);
                 let act = "iam:CreateAccessKey".to_owned();
                 let failure = (!again).then_some(Failure::Account { act, refusal });
                 Turn::new(

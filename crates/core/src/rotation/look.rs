@@ -1,7 +1,9 @@
 //! Before anything is done: what does IAM say, and does it fit the journal?
 
-use super::{Command, Context, Event, State, Turn, resume};
+use super::{Command, Context, Ending, Event, State, Turn, resume};
 use crate::credential::AccessKeyId;
+use crate::error::Failure;
+use crate::journal::Record;
 
 /// Waiting for the list.
 #[derive(Debug)]
@@ -27,6 +29,13 @@ impl Look {
 
     pub(crate) fn on_event(mut self, cx: &Context<'_>, event: Event) -> Turn {
         match event {
+            Event::Listed(list) if cx.turns_round() => {
+                if list.find(&cx.open().outgoing.id).is_none() {
+                    let gone = format!("the previous key {} is gone", cx.open().outgoing.id);
+                    return Turn::end(Ending::Failed(Failure::Operator(gone)));
+                }
+                cx.then_door(Record::UndoBegun { why: "a person asked for it".to_owned() })
+            }
             Event::Listed(list) => resume(cx, &list),
             Event::Refused(refusal)
                 if !refusal.class.is_authenticated() && !self.others.is_empty() =>

@@ -197,6 +197,12 @@ impl Context<'_> {
         Command::Identify { signer: signer.clone(), region }
     }
 
+    /// Whether a person wants the previous key back, and that is still to be begun.
+    pub(crate) fn turns_round(&self) -> bool {
+        let open = self.open();
+        self.task.goal == Goal::Undo && open.undone.is_none() && open.can_undo()
+    }
+
     /// Whether this is the user the profile was enrolled for.
     pub(crate) fn is_our_user(&self, identity: &CallerIdentity) -> bool {
         self.status
@@ -276,9 +282,8 @@ impl Rotation {
         let open = self.status.rotation.as_ref();
         match (&self.task.goal, open) {
             (Goal::Undo, Some(open)) if open.undone.is_some() => Ok(None),
-            (Goal::Undo, Some(open)) if open.can_undo() => {
-                Ok(Some(Record::UndoBegun { why: "a person asked for it".to_owned() }))
-            }
+            // Whether the previous key is there still, only a list can tell.
+            (Goal::Undo, Some(open)) if open.can_undo() => Ok(None),
             (Goal::Undo, _) => Err("there is nothing to undo"),
             (Goal::Abort, Some(open)) if open.aborting.is_some() => Ok(None),
             (Goal::Abort, Some(open))
@@ -308,7 +313,7 @@ impl Rotation {
                 }),
             };
         };
-        if let Some(why) = &open.stuck {
+        if let Some(why) = open.stuck.as_ref().filter(|_| !cx.turns_round()) {
             return Turn::end(Ending::Stuck(why.clone()));
         }
         look::Look::enter(&cx)

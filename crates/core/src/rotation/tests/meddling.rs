@@ -120,3 +120,20 @@ fn an_old_key_that_somebody_deleted_counts_as_gone() {
     assert!(matches!(ending, Some(Ending::Finished | Ending::Failed(_))), "{ending:?}");
     world.heal();
 }
+
+#[test]
+fn when_the_served_key_is_refused_the_other_one_tells_why() {
+    let mut world = World::new(Origin::Created);
+    let (length, _) = world.clone().drive(ROTATE, None);
+    let drained = (0..length).find(|n| {
+        let mut left = world.clone();
+        left.drive(ROTATE, Some((*n, Blow::CrashAfter)));
+        left.status().rotation.is_some_and(|open| open.published.is_some())
+    });
+    world.drive(ROTATE, drained.map(|n| (n, Blow::CrashAfter)));
+    world.meddled = true;
+    let served = world.ledger.access_key_id.clone();
+    world.iam.get_mut(&served).expect("published").status = KeyStatus::Inactive;
+    let (_, ending) = world.drive(Goal::Resume, None);
+    assert!(matches!(ending, Some(Ending::Stuck(_))), "{ending:?}");
+}
