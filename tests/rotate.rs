@@ -201,7 +201,7 @@ fn a_profile_is_removed_only_when_nothing_hangs_on_it() {
     let key = world.served_id();
     std::thread::sleep(std::time::Duration::from_millis(2500));
     world.expect(3, &["remove"]);
-    assert_eq!(support::stored_ids(&world), [key.clone()], "it asks first");
+    assert_eq!(support::stored_ids(&world), std::slice::from_ref(&key), "it asks first");
     world.expect(0, &["remove", "--yes"]);
     assert_eq!(support::stored_ids(&world), Vec::<String>::new());
     assert_eq!(world.keys(), [(key, "Active".to_owned())], "IAM was not touched");
