@@ -136,7 +136,7 @@ fn a_planted_secret_is_found_in_every_form() {
             }
         }
     }
-    assert_eq!(find_secret(secret[..25].as_bytes(), secret), Some("half"));
+    assert_eq!(find_secret(&secret.as_bytes()[..25], secret), Some("half"));
     assert_eq!(find_secret(b"nothing here", secret), None);
     assert!(find_secret(b"path=a%20test%27s%20passphrase&", PASSPHRASE).is_some());
     assert_eq!(find_secret(b"passphrase_file = \"/x/passphrase\"", PASSPHRASE), None);
