@@ -193,3 +193,20 @@ fn a_creation_that_is_always_throttled_is_given_up() {
     assert_eq!(world.step(), None);
     assert_eq!(world.keys(), [(world.id.clone(), "Active".to_owned())]);
 }
+
+#[test]
+fn a_lost_reply_with_the_quota_full_touches_nothing() {
+    let world = World::added();
+    // The admin's key is not listed yet when the rotation looks: it runs into the quota, and is not told.
+    world.control(json!({"op": "behaviour", "set": {"list_lag": 8000}}));
+    std::thread::sleep(std::time::Duration::from_millis(8000));
+    let key = world.control(json!({"op": "create-key", "user": "app"}));
+    let key = key["access_key_id"].as_str().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(3000));
+    world.fault("CreateAccessKey", "lost");
+    let run = world.expect(3, &["rotate"]);
+    assert!(run.stderr.contains(key), "{run:?}");
+    assert_eq!(world.keys().len(), 2);
+    assert!(world.accepts(key) && world.accepts(&world.id));
+    assert_eq!(world.served_id(), world.id);
+}
