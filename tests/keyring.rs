@@ -5,6 +5,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -123,6 +125,11 @@ fn secret(text: &str) -> SecretAccessKey {
 }
 
 /// The result, and how long it took.
+fn lock() {
+    let service = SecretService::connect(EncryptionType::Plain).unwrap();
+    service.get_default_collection().unwrap().lock().unwrap();
+}
+
 fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
     let started = Instant::now();
     let result = call();
@@ -152,8 +159,7 @@ fn a_locked_keyring_is_told_at_once() {
     in_session("a_locked_keyring_is_told_at_once", || {
         let store = Keyring::new();
         store.put(&id("AKIAONE"), &secret("one")).unwrap();
-        let service = SecretService::connect(EncryptionType::Plain).unwrap();
-        service.get_default_collection().unwrap().lock().unwrap();
+        lock();
         for _ in 0..3 {
             let (read, took) = timed(|| store.get(&id("AKIAONE")));
             assert!(matches!(read, Err(KeystoreError::Locked { .. })), "{read:?}");
@@ -218,4 +224,29 @@ fn without_a_bus_it_is_unreachable() {
     let (read, took) = timed(|| Keyring::new().get(&id("AKIAONE")));
     assert!(matches!(read, Err(KeystoreError::Unreachable { .. })), "{read:?}");
     assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn a_rotation_keeps_its_secrets_in_the_keyring() {
+    in_session("a_rotation_keeps_its_secrets_in_the_keyring", || {
+        let world = support::World::new();
+        world.write("config.toml", "[store]\nkind = \"keyring\"\n");
+        let add = ["add", "app", "--access-key-id", &world.id, "--secret-stdin", "--endpoint-url"];
+        let run = world.rotakey_with_stdin(&[&add[..], &[&world.url]].concat(), &world.secret);
+        assert_eq!(run.code, 0, "{run:?}");
+        let profile = world.quick_profile("");
+        world.write("config.toml", &format!("[store]\nkind = \"keyring\"\n{profile}"));
+        world.expect(0, &["rotate", "--wait", "deleted"]);
+        world.assert_rotated();
+        assert!(!world.home.path().join("state/keys").exists(), "nothing fell back to a file");
+        let keyring = Keyring::new();
+        assert!(keyring.get(&id(&world.served_id())).unwrap().is_some());
+        assert!(keyring.get(&id(&world.id)).unwrap().is_none(), "the old secret is gone");
+
+        // Locked: said before anything is created.
+        lock();
+        let run = world.expect(5, &["rotate"]);
+        assert!(run.stderr.contains("locked") && run.stderr.contains("hint:"), "{run:?}");
+        assert_eq!(world.keys().len(), 1);
+    });
 }
