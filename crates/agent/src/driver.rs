@@ -2,6 +2,7 @@
 //!
 //! Append, sync, act, feed back. Every secret is read from the keystore anew for every call.
 
+use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials};
 use rotakey_core::error::Failure;
 use rotakey_core::iam::{Doubt, Outcome};
@@ -20,6 +21,10 @@ use crate::store::profile::{Journal, ProfileState, StateError};
 pub trait Endpoint {
     /// Asks every enabled source; each answers by its name.
     fn fetch(&self) -> impl Future<Output = Vec<(String, Result<Credentials, String>)>>;
+
+    /// When the present uninterrupted serving began. `None` if nobody keeps count, because each answer is
+    /// given by a process of its own.
+    fn healthy_since(&self) -> Option<Timestamp>;
 }
 
 /// Sees what happens, to tell a person.
@@ -28,7 +33,7 @@ pub trait Observer {
     fn advanced(&mut self, status: &Status);
 
     /// A wait begins. False ends the drive.
-    fn waits(&mut self, until: jiff::Timestamp, waiting_for: &WaitingFor) -> bool;
+    fn waits(&mut self, until: Timestamp, waiting_for: &WaitingFor) -> bool;
 }
 
 /// Why the driver came back.
@@ -96,7 +101,8 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
         }
     }
 
-    async fn perform(&mut self, command: Command, status: &Status) -> Event {
+    /// Carries out one order, other than to wait or to end, and says what came of it.
+    pub async fn perform(&mut self, command: Command, status: &Status) -> Event {
         match command {
             Command::Append(entry) => match self.journal.append(&entry) {
                 Ok(()) => Event::Appended,
@@ -129,7 +135,10 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                 ready(done, Failure::Environment)
             }
             Command::ReadHorizon(id) => match self.state.ledger() {
-                Ok(ledger) => Event::Horizon(ledger.and_then(|l| l.horizons.get(&id).cloned())),
+                Ok(ledger) => Event::Horizon {
+                    horizon: ledger.and_then(|l| l.horizons.get(&id).cloned()),
+                    healthy_since: self.endpoint.healthy_since(),
+                },
                 Err(error) => disk_fault(&error),
             },
             Command::Fetch => Event::Fetched(self.fetch().await),

@@ -70,7 +70,7 @@ pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
     keystore.put(id, &credentials.secret_access_key)?;
 
     let state = ProfileState::new(&app.paths.state, name);
-    let mut journal = state.lock()?;
+    let (_engine, mut journal) = state.lock()?;
     match &journal.status().current {
         // An `add` that was cut short: it goes on.
         Some(current) if current.id == *id => {}

@@ -20,7 +20,7 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
         return Err(Failed::new(Exit::Usage, message).hint("remove those first"));
     }
     let state = app.state()?;
-    let journal = state.lock()?;
+    let (_engine, journal) = state.lock()?;
     let status = journal.status();
     if let Some(open) = &status.rotation {
         let message = format!("{name} is being rotated (step {})", open.step);

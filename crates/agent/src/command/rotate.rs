@@ -251,7 +251,7 @@ async fn drive(app: &App, goal: Goal, wait: Option<Milestone>) -> Result<Driven,
     let settings = app.settings()?;
     let state = app.state()?;
     let keystore = app.keystore()?;
-    let journal = state.lock()?;
+    let (_engine, journal) = state.lock()?;
     // One that cannot be used would stop the rotation half-way.
     state.ledger()?;
     let service = app.service(&settings);
@@ -404,6 +404,10 @@ struct OwnProcess<'a> {
 impl Endpoint for OwnProcess<'_> {
     async fn fetch(&self) -> Vec<(String, Result<Credentials, String>)> {
         vec![("process".to_owned(), self.by_process().await)]
+    }
+
+    fn healthy_since(&self) -> Option<Timestamp> {
+        None
     }
 }
 

@@ -1,4 +1,4 @@
-//! The one module that touches files: private, synced, replaced whole.
+//! The one module that touches files: those of this machine, private to their owner.
 #![allow(clippy::disallowed_methods, reason = "this is the module that may name the file system")]
 
 use std::fs::{self, File, OpenOptions};
@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
+
+use super::durable::{self, Disk, Lock, Open, OpenFile};
 
 /// Makes a folder, and those above it, that only its owner can enter.
 pub fn create_private_dir(path: &Path) -> io::Result<()> {
@@ -56,29 +58,9 @@ pub fn subfolders(path: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Replaces a file: after a crash at any point it holds the old bytes or the new ones.
+/// Replaces a file of this machine: after a crash at any point it holds the old bytes or the new ones.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let temporary = dir.join(name);
-    let write = || {
-        // A leftover of a crash is written over: whoever replaces holds the lock for it.
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        sync_dir(dir)
-    };
-    write().inspect_err(|_| {
-        // The disk may be full: do not leave half a file on it.
-        let _ = fs::remove_file(&temporary);
-    })
+    durable::replace(&System, path, bytes)
 }
 
 /// Moves a folder away, in one step.
@@ -93,79 +75,57 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// A file that only grows, each append synced.
-#[derive(Debug)]
-pub struct AppendOnly {
-    file: File,
-    length: u64,
-    /// An append or a sync failed: nobody knows what is on the disk, so nothing more is written.
-    broken: bool,
-}
+/// The file systems of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct System;
 
-impl AppendOnly {
-    /// Opens or makes the file, and cuts it to `length`, where its last whole record ends.
-    pub fn open(path: &Path, length: u64) -> io::Result<Self> {
-        let file =
-            OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
-        if file.metadata()?.len() > length {
-            file.set_len(length)?;
-            file.sync_all()?;
-        }
-        sync_dir(path.parent().unwrap_or(Path::new(".")))?;
-        Ok(Self { file, length, broken: false })
+impl Disk for System {
+    fn create_private_dir(&self, path: &Path) -> io::Result<()> {
+        create_private_dir(path)
     }
 
-    /// Appends and syncs; on failure, cuts what was half written.
-    pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.broken {
-            return Err(io::Error::other("an earlier write failed"));
-        }
-        let result = self.file.write_all(bytes).and_then(|()| self.file.sync_data());
-        match result {
-            Ok(()) => {
-                self.length += bytes.len() as u64;
-                Ok(())
-            }
-            Err(error) => {
-                self.broken = true;
-                let _ = self.file.set_len(self.length);
-                Err(error)
-            }
-        }
-    }
-}
-
-/// A lock across processes. The kernel gives it back when its holder ends, however it ends.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
-}
-
-impl Lock {
-    /// Takes the lock, unless somebody holds it.
-    pub fn try_take(path: &Path) -> io::Result<Option<Self>> {
-        let file = lock_file(path)?;
-        match file.try_lock() {
-            Ok(()) => {
-                // For messages only: whose it is, the kernel knows.
-                let mut writer = &file;
-                file.set_len(0)?;
-                writer.write_all(std::process::id().to_string().as_bytes())?;
-                Ok(Some(Self { _file: file }))
-            }
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => Err(error),
-        }
+    fn check_private(&self, path: &Path) -> io::Result<()> {
+        check_private(path)
     }
 
-    /// Takes the lock, waiting for at most `patience`.
-    pub fn take(path: &Path, patience: Duration) -> io::Result<Option<Self>> {
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        read(path)
+    }
+
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn OpenFile>> {
+        let mut options = OpenOptions::new();
+        match how {
+            Open::Existing => options.append(true),
+            Open::Made => options.append(true).create(true),
+            Open::Emptied => options.write(true).create(true).truncate(true),
+        };
+        Ok(Box::new(options.mode(0o600).open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        sync_dir(path)
+    }
+
+    fn lock(&self, path: &Path, patience: Duration) -> io::Result<Option<Lock>> {
         let file = lock_file(path)?;
         let pause = Duration::from_millis(5);
         let mut waited = Duration::ZERO;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Some(Self { _file: file })),
+                Ok(()) => {
+                    // For messages only: whose it is, the kernel knows, and the disk may be full.
+                    let pid = std::process::id().to_string();
+                    let _ = file.set_len(0).and_then(|()| (&file).write_all(pid.as_bytes()));
+                    return Ok(Some(Lock::holding(file)));
+                }
                 Err(fs::TryLockError::WouldBlock) if waited < patience => {
                     std::thread::sleep(pause);
                     waited += pause;
@@ -176,11 +136,28 @@ impl Lock {
         }
     }
 
-    /// The process that wrote its id into the lock file last.
-    pub fn holder(path: &Path) -> Option<u32> {
+    fn lock_holder(&self, path: &Path) -> Option<u32> {
         let mut text = String::new();
         File::open(path).ok()?.read_to_string(&mut text).ok()?;
         text.trim().parse().ok()
+    }
+}
+
+impl OpenFile for File {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_all()
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
     }
 }
 

@@ -5,12 +5,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rotakey_core::journal::{Chain, Entry, HEADER, Status, decode};
 use rotakey_core::lease::Ledger;
 
-use super::disk::{self, AppendOnly, Lock};
+use super::disk::System;
+use super::durable::{self, AppendOnly, Disk, Lock};
 
 /// How long the ledger's lock is waited for. Its holders need milliseconds; one that was stopped in the
 /// middle must not stop others for ever.
@@ -19,6 +21,7 @@ const LEDGER_PATIENCE: Duration = Duration::from_secs(2);
 /// Where a profile's state is.
 #[derive(Clone, Debug)]
 pub struct ProfileState {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
 }
 
@@ -72,7 +75,12 @@ impl StateError {
 impl ProfileState {
     /// The state of `profile` under the state folder.
     pub fn new(state_dir: &Path, profile: &str) -> Self {
-        Self { dir: state_dir.join(profile) }
+        Self::on(Arc::new(System), state_dir, profile)
+    }
+
+    /// The same, on another disk than this machine's.
+    pub fn on(disk: Arc<dyn Disk>, state_dir: &Path, profile: &str) -> Self {
+        Self { disk, dir: state_dir.join(profile) }
     }
 
     /// The folder.
@@ -86,39 +94,42 @@ impl ProfileState {
         Ok((entries, status))
     }
 
-    /// Opens the journal for writing.
-    pub fn lock(&self) -> Result<Journal, StateError> {
-        disk::create_private_dir(&self.dir).map_err(|e| io_error("create", &self.dir, e))?;
-        disk::check_private(&self.dir).map_err(|e| io_error("use", &self.dir, e))?;
+    /// Takes the engine's lock, and opens the journal for writing. While the lock is held, nobody else writes.
+    pub fn lock(&self) -> Result<(Lock, Journal), StateError> {
+        self.disk.create_private_dir(&self.dir).map_err(|e| io_error("create", &self.dir, e))?;
+        self.disk.check_private(&self.dir).map_err(|e| io_error("use", &self.dir, e))?;
         let path = self.dir.join("engine.lock");
-        let lock = Lock::try_take(&path).map_err(|e| io_error("lock", &path, e))?;
+        let lock = self.disk.lock(&path, Duration::ZERO).map_err(|e| io_error("lock", &path, e))?;
         let Some(lock) = lock else {
-            return Err(StateError::Busy { pid: Lock::holder(&path) });
+            return Err(StateError::Busy { pid: self.disk.lock_holder(&path) });
         };
         let (_, status, chain, whole) = self.load()?;
         let path = self.journal_path();
-        let file = AppendOnly::open(&path, whole).map_err(|e| io_error("open", &path, e))?;
-        let mut journal = Journal { file, path, chain, status, _lock: lock };
+        let file = AppendOnly::open(self.disk.as_ref(), &path, whole)
+            .map_err(|e| io_error("open", &path, e))?;
+        let mut journal = Journal { disk: Arc::clone(&self.disk), file, path, chain, status };
         if whole == 0 {
             journal.write(&format!("{HEADER}\n"))?;
         }
-        Ok(journal)
+        Ok((lock, journal))
     }
 
     /// Whether some process rotates this profile now, and which.
     pub fn engine(&self) -> Option<u32> {
         let path = self.dir.join("engine.lock");
-        disk::read(&path).ok()??;
-        match Lock::take(&path, Duration::ZERO) {
-            Ok(None) => Lock::holder(&path),
+        self.disk.read(&path).ok()??;
+        let holder = self.disk.lock_holder(&path);
+        match self.disk.lock(&path, Duration::ZERO) {
+            Ok(None) => holder,
             _ => None,
         }
     }
 
     fn load(&self) -> Result<(Vec<Entry>, Status, Chain, u64), StateError> {
         let path = self.journal_path();
-        disk::check_private(&path).map_err(|e| io_error("use", &path, e))?;
-        let bytes = disk::read(&path).map_err(|e| io_error("read", &path, e))?.unwrap_or_default();
+        self.disk.check_private(&path).map_err(|e| io_error("use", &path, e))?;
+        let bytes =
+            self.disk.read(&path).map_err(|e| io_error("read", &path, e))?.unwrap_or_default();
         let damaged = |why: String| StateError::Damaged { path: path.clone(), why };
         let (entries, tail) = decode(&bytes).map_err(|damage| damaged(damage.to_string()))?;
         let status = Status::replay(&entries).map_err(|illegal| damaged(illegal.to_string()))?;
@@ -136,8 +147,8 @@ impl ProfileState {
     /// The lease ledger, if one was written.
     pub fn ledger(&self) -> Result<Option<Ledger>, StateError> {
         let path = self.ledger_path();
-        disk::check_private(&path).map_err(|e| io_error("use", &path, e))?;
-        let Some(bytes) = disk::read(&path).map_err(|e| io_error("read", &path, e))? else {
+        self.disk.check_private(&path).map_err(|e| io_error("use", &path, e))?;
+        let Some(bytes) = self.disk.read(&path).map_err(|e| io_error("read", &path, e))? else {
             return Ok(None);
         };
         let damaged = |why: String| StateError::Damaged { path: path.clone(), why };
@@ -155,8 +166,10 @@ impl ProfileState {
         change: impl FnOnce(&mut Option<Ledger>) -> T,
     ) -> Result<T, StateError> {
         let lock_path = self.dir.join("ledger.lock");
-        let lock =
-            Lock::take(&lock_path, LEDGER_PATIENCE).map_err(|e| io_error("lock", &lock_path, e))?;
+        let lock = self
+            .disk
+            .lock(&lock_path, LEDGER_PATIENCE)
+            .map_err(|e| io_error("lock", &lock_path, e))?;
         let Some(_lock) = lock else {
             return Err(StateError::Busy { pid: None });
         };
@@ -168,20 +181,21 @@ impl ProfileState {
             let mut json = serde_json::to_vec_pretty(&ledger)
                 .expect("a ledger is plain data, which JSON can hold");
             json.push(b'\n');
-            disk::replace(&path, &json).map_err(|e| io_error("write", &path, e))?;
+            durable::replace(self.disk.as_ref(), &path, &json)
+                .map_err(|e| io_error("write", &path, e))?;
         }
         Ok(result)
     }
 }
 
-/// The journal, open for writing; holds the engine's lock.
-#[derive(Debug)]
+/// The journal, open for writing by whoever holds the engine's lock.
+#[derive(Clone, Debug)]
 pub struct Journal {
+    disk: Arc<dyn Disk>,
     file: AppendOnly,
     path: PathBuf,
     chain: Chain,
     status: Status,
-    _lock: Lock,
 }
 
 impl Journal {
@@ -203,7 +217,9 @@ impl Journal {
     }
 
     fn write(&mut self, line: &str) -> Result<(), StateError> {
-        self.file.append(line.as_bytes()).map_err(|e| io_error("write", &self.path, e))
+        self.file
+            .append(self.disk.as_ref(), line.as_bytes())
+            .map_err(|e| io_error("write", &self.path, e))
     }
 }
 
@@ -236,7 +252,7 @@ mod tests {
     fn a_torn_line_is_cut_and_the_journal_goes_on() {
         let dir = tempfile::tempdir().expect("a folder");
         let state = ProfileState::new(dir.path(), "p");
-        state.lock().expect("free").append(&enrolled()).expect("legal");
+        state.lock().expect("free").1.append(&enrolled()).expect("legal");
         let path = state.journal_path();
         let whole = std::fs::read(&path).expect("written");
         let mut torn = whole.clone();

@@ -11,7 +11,7 @@ use crate::time::later;
 /// How often the secret is offered to a keystore that does not take it.
 const STORE_ATTEMPTS_MAX: u32 = 3;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Create {
     /// The rotation is being opened.
     Begin(KeyList),

@@ -10,14 +10,14 @@ use crate::iam::RefusalClass;
 use crate::journal::{Act, Record};
 use crate::time::later;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Deactivate {
     /// The proof is kept until the act it allows.
     _drained: Drained,
     phase: Phase,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Phase {
     Checking(Precheck),
     Intending,

@@ -19,13 +19,13 @@ const ABSENCES: u32 = 2;
 /// Between two of them.
 const LIST_SPACING: Duration = Duration::from_secs(1);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Delete {
     victim: AccessKeyId,
     phase: Phase,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Phase {
     Checking(Precheck),
     Intending,

@@ -12,12 +12,12 @@ use crate::policy::OnStraggler;
 use crate::time::later;
 
 /// Nobody holds a lease on the outgoing key, and nobody unknown uses it; seen in this process.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Drained {
     _private: (),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Drain {
     /// Kept from publish: draining makes no sense while the old key is served.
     _published: Published,
@@ -25,7 +25,7 @@ pub(crate) struct Drain {
     phase: Phase,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Phase {
     Horizon,
     Waiting,
@@ -43,10 +43,11 @@ impl Drain {
     pub(crate) fn on_event(mut self, cx: &Context<'_>, event: Event) -> Turn {
         let open = cx.open();
         match (&self.phase, event) {
-            (Phase::Horizon, Event::Horizon(horizon)) => {
+            (Phase::Horizon, Event::Horizon { horizon, healthy_since }) => {
                 self.horizon = horizon;
                 let published = open.published.unwrap_or(cx.now.wall);
-                let safety = safety(self.horizon.as_ref(), published, cx.policy(), cx.now);
+                let healthy = healthy_since.map_or(published, |since| since.max(published));
+                let safety = safety(self.horizon.as_ref(), healthy, cx.policy(), cx.now);
                 if let Safety::NotBefore(until) = safety {
                     return self.wait(until, WaitingFor::Leases);
                 }

@@ -1,5 +1,7 @@
 //! Facts that come in: the answers to commands.
 
+use jiff::Timestamp;
+
 use crate::credential::AccessKeyId;
 use crate::error::Failure;
 use crate::iam::{CallerIdentity, Doubt, KeyList, LastUsed, NewKey, Refusal};
@@ -28,8 +30,13 @@ pub enum Event {
     Tags(Vec<(String, String)>),
     /// What each enabled source served, and who that is to STS.
     Fetched(Vec<Fetched>),
-    /// Until when a key was handed out, if it ever was.
-    Horizon(Option<Horizon>),
+    /// Until when a key was handed out.
+    Horizon {
+        /// The ledger's word, if it was ever handed out.
+        horizon: Option<Horizon>,
+        /// When the present uninterrupted serving began, if somebody keeps count of that.
+        healthy_since: Option<Timestamp>,
+    },
     /// The time has come.
     Woke,
     /// AWS said no.

@@ -6,7 +6,7 @@ use crate::error::Failure;
 use crate::journal::Record;
 
 /// Waiting for the list.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Look {
     /// Ours, to be asked should the present signer be refused.
     others: Vec<AccessKeyId>,

@@ -81,7 +81,7 @@ pub enum Goal {
 }
 
 /// A rotation in the hands of a driver: each command is carried out and answered before the next.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rotation {
     task: Task,
     status: Status,
@@ -104,14 +104,14 @@ pub(crate) struct Turn {
 }
 
 /// AWS does not answer, since when and how often.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Failing {
     since: Now,
     times: u32,
     retry: Option<Command>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum State {
     /// Go in by the door once the command is answered.
     Door,

@@ -14,7 +14,7 @@ use crate::time::later;
 const LIST_SPACING: Duration = Duration::from_secs(2);
 
 /// Looking for the key that a lost reply may have made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reconcile {
     /// Keys that were not there before, still to be looked at.
     unseen: Vec<ListedKey>,
@@ -22,7 +22,7 @@ pub(crate) struct Reconcile {
     asking: Asking,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Asking {
     List,
     Keystore(ListedKey),
@@ -128,7 +128,7 @@ fn unknown_keys(cx: &Context<'_>, list: KeyList) -> Vec<ListedKey> {
 }
 
 /// An orphan on its way out: set Inactive, left for `orphan_wait`, deleted if nobody touched it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Fenced {
     /// The checks before it is set Inactive, or before it is deleted.
     Checking(Precheck),

@@ -42,7 +42,7 @@ impl Finding {
 }
 
 /// The checks, one after the other.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Preflight {
     key: AccessKeyId,
     findings: Vec<Finding>,
@@ -62,6 +62,7 @@ enum Check {
     Keystore,
     Tags,
     TagUser,
+    TagsAgain,
     /// What was begun is being closed, as it cannot go on.
     Abandon,
 }
@@ -134,7 +135,15 @@ impl Preflight {
                 )));
                 self.conclude(cx)
             }
-            (Check::TagUser, Event::Ready) => self.conclude(cx),
+            // Two installations that look at the same time see no tag, and both set theirs: look once more.
+            (Check::TagUser, Event::Ready) => {
+                let signer = self.key.clone();
+                self.ask(Check::TagsAgain, Command::ListTags { signer })
+            }
+            (Check::TagsAgain, Event::Tags(tags)) => {
+                self.note_other_install(cx, &tags);
+                self.conclude(cx)
+            }
             (Check::TagUser, Event::Refused(refusal)) => {
                 self.findings.push(Finding::Warning(format!(
                     "iam:TagUser is refused ({}): a second installation would not be noticed",
@@ -181,17 +190,18 @@ impl Preflight {
     }
 
     fn tags(mut self, cx: &Context<'_>, tags: &[(String, String)]) -> Turn {
-        let ours = &cx.task.tag;
-        let mut installs =
-            tags.iter().map(|(key, _)| key).filter(|key| key.starts_with("rotakey:"));
-        if let Some(other) = installs.clone().find(|key| *key != ours) {
-            self.findings.push(Finding::SecondInstall(other.clone()));
-        }
-        if installs.any(|key| key == ours) || self.is_blocked() || cx.task.goal == Goal::Check {
+        self.note_other_install(cx, tags);
+        let is_set = tags.iter().any(|(key, _)| *key == cx.task.tag);
+        if is_set || self.is_blocked() || cx.task.goal == Goal::Check {
             return self.conclude(cx);
         }
         let signer = self.key.clone();
         self.ask(Check::TagUser, Command::Tag { signer, describes: None })
+    }
+
+    fn note_other_install(&mut self, cx: &Context<'_>, tags: &[(String, String)]) {
+        let other = other_install(tags, &cx.task.tag).map(str::to_owned);
+        self.findings.extend(other.map(Finding::SecondInstall));
     }
 
     fn note(&mut self, action: &str, event: Event) {
@@ -257,11 +267,17 @@ impl Check {
             Self::Update => "iam:UpdateAccessKey",
             Self::Delete => "iam:DeleteAccessKey",
             Self::Keystore => "the keystore",
-            Self::Tags => "iam:ListUserTags",
+            Self::Tags | Self::TagsAgain => "iam:ListUserTags",
             Self::TagUser => "iam:TagUser",
             Self::Abandon => "the journal",
         }
     }
+}
+
+/// The tag of another installation among a user's tags, if there is one.
+pub fn other_install<'a>(tags: &'a [(String, String)], ours: &str) -> Option<&'a str> {
+    let mut keys = tags.iter().map(|(key, _)| key.as_str());
+    keys.find(|key| key.starts_with("rotakey:") && *key != ours)
 }
 
 /// A finding in a few words.

@@ -10,19 +10,19 @@ use crate::journal::{Act, Record, Step};
 use crate::time::later;
 
 /// Every enabled source was seen to serve the incoming key, in this process.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Published {
     _private: (),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Publish {
     key: AccessKeyId,
     deadline: Timestamp,
     phase: Phase,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Phase {
     Intending,
     Flipping,

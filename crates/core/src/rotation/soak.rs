@@ -7,12 +7,12 @@ use crate::journal::Record;
 use crate::time::later;
 
 /// The soak is over and the old key is still Inactive; seen in this process, directly before.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Soaked {
     _private: (),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Soak {
     Waiting,
     Checking(Precheck),

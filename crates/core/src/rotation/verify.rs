@@ -12,7 +12,7 @@ use crate::journal::{Act, Record};
 use crate::time::later;
 
 /// The incoming key was accepted as often as the policy asks, in this process.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct KeyVerified {
     key: AccessKeyId,
 }
@@ -23,7 +23,7 @@ impl KeyVerified {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Verify {
     key: AccessKeyId,
     deadline: Timestamp,
@@ -34,7 +34,7 @@ pub(crate) struct Verify {
     phase: Phase,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
     IntendActivate,
     Activating,

@@ -152,7 +152,10 @@ impl World {
                 let served = Ok((key, identity()));
                 Event::Fetched(vec![Fetched { source: "imds".to_owned(), served }])
             }
-            Command::ReadHorizon(id) => Event::Horizon(self.ledger.horizons.get(id).cloned()),
+            Command::ReadHorizon(id) => Event::Horizon {
+                horizon: self.ledger.horizons.get(id).cloned(),
+                healthy_since: self.healthy_since,
+            },
             Command::Wait { until, .. } => {
                 let ms = until.as_millisecond() - self.now.wall.as_millisecond();
                 self.pass(Duration::from_millis(

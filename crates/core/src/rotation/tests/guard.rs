@@ -129,7 +129,10 @@ impl World {
                 Command::Identify { signer, .. } if signer == served => accepted |= ok,
                 Command::List { signer } if signer == served => listed |= ok,
                 Command::Wait { waiting_for: WaitingFor::Aws(_), .. } => {}
-                Command::Append(_) | Command::LastUsed { .. } | Command::ReadHorizon(_) => {}
+                Command::Append(_)
+                | Command::LastUsed { .. }
+                | Command::ReadHorizon(_)
+                | Command::ListTags { .. } => {}
                 _ => break,
             }
         }

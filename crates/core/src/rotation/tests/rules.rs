@@ -1,11 +1,12 @@
 //! Single rules, each with the case that would break it.
 
-use super::world::{Blow, World, at, foreign, id, old};
+use super::world::{Blow, World, at, foreign, id, old, seconds};
 use crate::credential::KeyStatus;
 use crate::error::Failure;
 use crate::iam::{RefusalClass, Vantage};
 use crate::journal::{Act, Origin, Reason, Record};
 use crate::rotation::{Command, Ending, Finding, Goal, WaitingFor};
+use crate::time::later;
 
 const ROTATE: Goal = Goal::Rotate(Reason::Forced);
 const LOST: Blow = Blow::Lost { sent: true, done: true };
@@ -50,7 +51,7 @@ fn without_its_precheck_no_key_is_deactivated_or_deleted() {
     let trace = trace();
     for act in ["deactivate", "delete"] {
         let intent = find(|command| intends(command, act));
-        for n in [intent - 2, intent - 1] {
+        for n in [intent - 3, intent - 1] {
             assert!(matches!(trace[n], Command::Identify { .. } | Command::List { .. }));
             let losses = trace[..n].iter().filter(|command| loses_a_key(command)).count();
             for class in [Class::KeyUnknown, Class::WrongSecret, Class::Expired, Class::Permission]
@@ -63,6 +64,81 @@ fn without_its_precheck_no_key_is_deactivated_or_deleted() {
             }
         }
     }
+}
+
+/// The command that reads the tags directly before an act.
+fn tags_before(act: &str) -> usize {
+    let n = find(|command| intends(command, act)) - 2;
+    assert!(matches!(trace()[n], Command::ListTags { .. }));
+    n
+}
+
+#[test]
+fn a_second_installation_stops_an_act_that_was_about_to_come() {
+    for act in ["deactivate", "delete"] {
+        let n = tags_before(act);
+        let losses = trace()[..n].iter().filter(|command| loses_a_key(command)).count();
+        let mut world = world();
+        let (_, ending) = world.drive_with(ROTATE, &[], |world, m, _| {
+            if m == n {
+                world.tags.push(("rotakey:elsewhere".to_owned(), String::new()));
+            }
+        });
+        assert!(matches!(&ending, Some(Ending::Stuck(why)) if why.contains("rotakey:elsewhere")));
+        assert_eq!(world.sent(loses_a_key), losses, "{act}");
+        world.tags.retain(|(key, _)| key != "rotakey:elsewhere");
+        world.heal();
+    }
+}
+
+#[test]
+fn tags_that_may_not_be_read_stop_nothing_and_a_refused_key_does() {
+    for act in ["deactivate", "delete"] {
+        let n = tags_before(act);
+        let mut world = world();
+        let denied = Blow::Refused(RefusalClass::Permission);
+        assert_eq!(world.drive(ROTATE, Some((n, denied))).1, Some(Ending::Finished));
+        let mut world = self::world();
+        let refused = Blow::Refused(RefusalClass::KeyUnknown);
+        let (_, ending) = world.drive(ROTATE, Some((n, refused)));
+        assert!(matches!(ending, Some(Ending::Failed(Failure::Account { .. }))), "{ending:?}");
+        world.heal();
+    }
+}
+
+#[test]
+fn two_installations_that_look_at_the_same_time_both_stop() {
+    let mut world = world();
+    let (_, ending) = world.drive_with(ROTATE, &[], |world, _, command| {
+        // The other one has looked too, and sets its tag a moment before us.
+        if matches!(command, Command::Tag { describes: None, .. }) {
+            world.tags.push(("rotakey:elsewhere".to_owned(), String::new()));
+        }
+    });
+    let finding = Finding::SecondInstall("rotakey:elsewhere".to_owned());
+    assert_eq!(ending, Some(Ending::Blocked(vec![finding])));
+    assert_eq!(world.sent(|command| matches!(command, Command::Create { .. })), 0);
+}
+
+#[test]
+fn an_outage_of_the_sources_holds_the_old_key_as_long_as_a_client_may_back_off() {
+    let mut world = World::new(Origin::Created);
+    let mut back = None;
+    world.drive_with(ROTATE, &[], |world, _, command| {
+        if matches!(command, Command::ReadHorizon(_)) && back.is_none() {
+            // The sources were away, and have only just come back.
+            world.now.wall = later(world.now.wall, seconds(100_000));
+            world.now.monotonic.since_boot += seconds(100_000);
+            world.healthy_since = Some(world.now.wall);
+            back = Some(world.now.wall);
+        }
+        if loses_a_key(command) {
+            let policy = &world.policy;
+            let wait = policy.client_backoff + policy.signature_window;
+            assert!(world.now.wall >= later(back.expect("drained"), wait));
+        }
+    });
+    world.settled();
 }
 
 #[test]

@@ -72,6 +72,8 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     pub(super) served: BTreeSet<AccessKeyId>,
     pub(super) tags: Vec<(String, String)>,
+    /// What the sources say of their serving.
+    pub(super) healthy_since: Option<Timestamp>,
     /// The sources go on serving what they served, until then.
     pub(super) sources_frozen: Option<(AccessKeyId, Timestamp)>,
     /// A vantage that knows no key made later than the beginning, until then.
@@ -221,6 +223,7 @@ impl World {
             ledger,
             served: BTreeSet::from([old()]),
             tags: Vec::new(),
+            healthy_since: None,
             sources_frozen: None,
             deaf: None,
             store_full: None,
