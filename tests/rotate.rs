@@ -99,6 +99,18 @@ fn a_second_installation_is_noticed_by_its_tag() {
 }
 
 #[test]
+fn a_key_that_another_installation_rotates_is_not_taken_over() {
+    let world = World::added();
+    // Another machine: a home of its own, the same key.
+    let elsewhere = World::new();
+    let args = ["add", "app", "--access-key-id", &world.id, "--secret-stdin", "--endpoint-url"];
+    let run = elsewhere.rotakey_with_stdin(&[&args[..], &[&world.url]].concat(), &world.secret);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.stderr.contains("untag-user --user-name app --tag-keys rotakey:"), "{run:?}");
+    assert_eq!(elsewhere.rotakey(&["status", "--json"]).stdout.matches(&world.id).count(), 0);
+}
+
+#[test]
 fn undo_goes_back_from_each_step_after_publish() {
     for milestone in ["published", "deactivated"] {
         let world = World::added();

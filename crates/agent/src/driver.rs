@@ -10,7 +10,7 @@ use rotakey_core::journal::{Enrolment, Status};
 use rotakey_core::lease::Ledger;
 use rotakey_core::policy::Policy;
 use rotakey_core::rotation::preflight::ACTIONS;
-use rotakey_core::rotation::{Command, Ending, Event, Fetched, Rotation, WaitingFor};
+use rotakey_core::rotation::{self, Command, Ending, Event, Fetched, Rotation, WaitingFor};
 
 use crate::clock::Clock;
 use crate::iam::KeyService;
@@ -214,7 +214,7 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                 Ok(signer) => {
                     let (key, value) = match &describes {
                         Some(id) => (id.as_str(), "made by rotakey"),
-                        None => (self.tag, "rotates this user's access keys"),
+                        None => (self.tag, rotation::INSTALL_TAG_VALUE),
                     };
                     event(self.service.tag_user(&signer, user, key, value).await, |()| Event::Ready)
                 }

@@ -6,6 +6,7 @@ pub mod command;
 pub mod config;
 pub mod driver;
 pub mod iam;
+pub mod serve;
 #[cfg(feature = "demo")]
 pub mod simulator;
 pub mod store;

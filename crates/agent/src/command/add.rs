@@ -6,6 +6,7 @@ use rotakey_core::credential::{AccessKeyId, Credentials, Generation, SecretAcces
 use rotakey_core::iam::Outcome;
 use rotakey_core::journal::{Entry, Origin, Record};
 use rotakey_core::lease::Ledger;
+use rotakey_core::rotation;
 
 use super::{App, expect};
 use crate::cli::args::AddArgs;
@@ -65,6 +66,9 @@ pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
         _ => None,
     };
 
+    let tag = app.install_tag()?;
+    refuse_second_install(&service, &credentials, &user, &tag).await?;
+
     let keystore = app.keystore()?;
     keystore::probe(keystore.as_ref())?;
     keystore.put(id, &credentials.secret_access_key)?;
@@ -102,12 +106,30 @@ pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
     values.push(("user", &user));
     values.extend(args.endpoint_url.as_ref().map(|url| ("endpoint_url", url.as_str())));
     edit::add_profile(&app.paths.config, name, &values)?;
+    // Now any other installation can see that this user's keys are ours to rotate. It may be denied:
+    // `rotate --dry-run` says so.
+    let _ = service.tag_user(&credentials, &user, &tag, rotation::INSTALL_TAG_VALUE).await;
     app.printer.say(&format!("{name}: {id} of {} is in {}", identity.arn, keystore.describe()));
     app.printer.say(&format!(
         "Programs get it by this line in ~/.aws/config, under [profile {name}]:\n  credential_process = {} credential-process --profile {name}\nThen `rotakey rotate {name}` replaces it.",
         std::env::current_exe().map_or_else(|_| "rotakey".to_owned(), |p| p.display().to_string())
     ));
     Ok(())
+}
+
+/// Two installations on one user would take each other's keys away.
+async fn refuse_second_install(
+    service: &impl KeyService,
+    credentials: &Credentials,
+    user: &str,
+    ours: &str,
+) -> Result<(), Failed> {
+    let Outcome::Done(tags) = service.user_tags(credentials, user).await else { return Ok(()) };
+    let Some(other) = rotation::preflight::other_install(&tags, ours) else { return Ok(()) };
+    let message = format!("another installation rotates the user {user}: tag {other}");
+    Err(Failed::new(Exit::Decide, message).hint(format!(
+        "add the key there; or, if that installation is gone: aws iam untag-user --user-name {user} --tag-keys {other}"
+    )))
 }
 
 /// The profile that manages this key already.

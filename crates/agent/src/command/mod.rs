@@ -129,6 +129,25 @@ impl App {
         Ok(status)
     }
 
+    /// This installation's tag on IAM users: `rotakey:<host>-<8 hex digits>`, made once.
+    pub fn install_tag(&self) -> Result<String, Failed> {
+        let path = self.paths.state.join("install");
+        let unusable = |error: std::io::Error| {
+            Failed::new(Exit::Failed, format!("cannot use {}: {error}", path.display()))
+                .hint("make the folder writable for you, or set ROTAKEY_HOME")
+        };
+        if let Some(bytes) = disk::read(&path).map_err(unusable)? {
+            return Ok(format!("rotakey:{}", String::from_utf8_lossy(&bytes).trim()));
+        }
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host: String =
+            host.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+        let name = format!("{host}-{}", &random_hex()?[..8]);
+        disk::create_private_dir(&self.paths.state).map_err(unusable)?;
+        disk::replace(&path, name.as_bytes()).map_err(unusable)?;
+        Ok(format!("rotakey:{name}"))
+    }
+
     /// The served key of the profile, both halves.
     pub fn current(&self, keystore: &dyn Keystore) -> Result<Credentials, Failed> {
         let status = self.status()?;
@@ -137,6 +156,14 @@ impl App {
         })?;
         credentials(keystore, id)
     }
+}
+
+/// 16 hexadecimal digits.
+fn random_hex() -> Result<String, Failed> {
+    let mut bytes = [0u8; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failed::new(Exit::Failed, format!("no randomness: {error}")))?;
+    Ok(hex::encode(bytes))
 }
 
 /// A key of ours, both halves.

@@ -9,15 +9,14 @@ use rotakey_core::rotation::preflight::describe;
 use rotakey_core::rotation::{Ending, Finding, Goal, Rotation, Task, WaitingFor};
 use tokio::runtime::Runtime;
 
-use super::App;
 use super::status::seconds;
+use super::{App, random_hex};
 use crate::cli::args::{Milestone, RotateArgs};
 use crate::cli::failure::{Exit, Failed};
 use crate::cli::printer::Printer;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ProfileSettings, duration};
 use crate::driver::{Driver, Endpoint, Observer, Stop};
-use crate::store::disk;
 
 /// `rotate`.
 pub async fn rotate(app: &App, args: &RotateArgs) -> Result<(), Failed> {
@@ -256,7 +255,7 @@ async fn drive(app: &App, goal: Goal, wait: Option<Milestone>) -> Result<Driven,
     state.ledger()?;
     let service = app.service(&settings);
     let endpoint = OwnProcess { app, settings: &settings };
-    let tag = install_tag(app)?;
+    let tag = app.install_tag()?;
     let task = Task {
         policy: settings.policy.clone(),
         rotation: RotationId(random_hex()?),
@@ -445,29 +444,4 @@ pub(super) fn parse_answer(bytes: &[u8]) -> Result<Credentials, String> {
         access_key_id: answer.access_key_id.parse().map_err(|_| "it answered no key id")?,
         secret_access_key: SecretAccessKey::new(answer.secret_access_key),
     })
-}
-
-/// This installation's tag on IAM users: `rotakey:<host>-<8 hex digits>`, made once.
-fn install_tag(app: &App) -> Result<String, Failed> {
-    let path = app.paths.state.join("install");
-    let unusable = |error: std::io::Error| {
-        Failed::new(Exit::Failed, format!("cannot use {}: {error}", path.display()))
-            .hint("make the folder writable for you, or set ROTAKEY_HOME")
-    };
-    if let Some(bytes) = disk::read(&path).map_err(unusable)? {
-        return Ok(format!("rotakey:{}", String::from_utf8_lossy(&bytes).trim()));
-    }
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let host: String =
-        host.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
-    let name = format!("{host}-{}", &random_hex()?[..8]);
-    disk::replace(&path, name.as_bytes()).map_err(unusable)?;
-    Ok(format!("rotakey:{name}"))
-}
-
-fn random_hex() -> Result<String, Failed> {
-    let mut bytes = [0u8; 8];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Failed::new(Exit::Failed, format!("no randomness: {error}")))?;
-    Ok(hex::encode(bytes))
 }

@@ -35,6 +35,9 @@ use crate::policy::Policy;
 use crate::recovery;
 use crate::time::{Now, later};
 
+/// What an installation's tag on an IAM user says to people.
+pub const INSTALL_TAG_VALUE: &str = "rotates this user's access keys";
+
 /// How a rotation ended, or why it does not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {

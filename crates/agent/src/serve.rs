@@ -1,0 +1,98 @@
+//! Handing the served key out, from the ledger and the keystore alone.
+//!
+//! It never waits for a rotation, and never asks AWS. The horizon is on disk before the answer goes out.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rotakey_core::credential::{AccessKeyId, Credentials};
+use rotakey_core::lease::Ledger;
+use rotakey_core::time::{Now, later};
+use rotakey_endpoint::publish::Snapshot;
+
+use crate::clock::Clock;
+use crate::store::keystore::{Keystore, KeystoreError};
+use crate::store::profile::{ProfileState, StateError};
+
+/// A publish may come in between: then the ledger is read again.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// A credential that may go out, its lease written.
+#[derive(Debug)]
+pub struct Handed {
+    /// What is served.
+    pub snapshot: Snapshot,
+    /// Until when its holder may use it.
+    pub expiration: Timestamp,
+}
+
+/// Why nothing is handed out.
+#[derive(Debug, thiserror::Error)]
+pub enum NotHanded {
+    /// No key was ever taken over.
+    #[error("the profile has no key")]
+    NoKey,
+    /// The keystore is readable, and does not hold the served key.
+    #[error("the keystore does not hold the secret of {0}")]
+    NotHeld(AccessKeyId),
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The keystore cannot be read.
+    #[error(transparent)]
+    Keystore(#[from] KeystoreError),
+    /// One publish after the other.
+    #[error("the served key kept changing while it was read")]
+    Unsettled,
+}
+
+/// Hands out the served key of a profile for the time of a lease.
+pub fn hand_out(
+    state: &ProfileState,
+    keystore: &dyn Keystore,
+    clock: &impl Clock,
+    lease: Duration,
+) -> Result<Handed, NotHanded> {
+    for _ in 0..ATTEMPTS_MAX {
+        let ledger = state.ledger()?.ok_or(NotHanded::NoKey)?;
+        let Some(secret_access_key) = keystore.get(&ledger.access_key_id)? else {
+            if state.ledger()?.is_some_and(|newer| newer.generation != ledger.generation) {
+                continue;
+            }
+            return Err(NotHanded::NotHeld(ledger.access_key_id));
+        };
+        let now = clock.now();
+        let expiration = later(now.wall, lease);
+        if is_lease_written(state, &ledger, &now, lease) {
+            let access_key_id = ledger.access_key_id;
+            let credentials = Credentials { access_key_id, secret_access_key };
+            let snapshot = Snapshot { generation: ledger.generation, credentials };
+            return Ok(Handed { snapshot, expiration });
+        }
+    }
+    Err(NotHanded::Unsettled)
+}
+
+/// Whether an answer may go out: its horizon is on disk, or cannot be, in which case serving goes on.
+/// False if another generation is served by now.
+fn is_lease_written(state: &ProfileState, ledger: &Ledger, now: &Now, lease: Duration) -> bool {
+    match ledger.covers(ledger.generation, later(now.wall, lease)) {
+        Err(_) => return false,
+        Ok(true) => return true,
+        Ok(false) => {}
+    }
+    let ahead = (lease / 6).min(Duration::from_secs(600)).max(Duration::from_secs(1));
+    let written = state.update_ledger(|slot| match slot {
+        Some(fresh) => fresh.extend(ledger.generation, now, lease, ahead).is_ok(),
+        None => false,
+    });
+    match written {
+        Ok(is_current) => is_current,
+        // A full disk must not stop programs. What is not written here is covered when the key is
+        // superseded: the horizon is then raised by a whole lease.
+        Err(error) => {
+            tracing::warn!(%error, "the lease is not recorded");
+            true
+        }
+    }
+}
