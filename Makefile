@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test kill deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust docs-generated kill deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,17 @@ build: ## the release binary, target/release/rotakey
 
 test: deps ## everything the product promises
 	$(CARGO) test --workspace --locked
+
+# A suite's figures are the last line that it prints; `suite` sees to that, and to its exit code.
+suite = @bash -o pipefail -c '$(2) 2>&1 | awk "/^$(1): / { last = \$$0; next } NF { print } END { print last }"'
+suite_test = $(CARGO) test -q -p rotakey-agent --locked --test $(1) $(2) -- --nocapture
+
+DEPTH ?= 2
+exhaust: ## every crash and fault at every instant, by enumeration; DEPTH=n blows, one after the other
+	$(call suite,exhaust,ROTAKEY_EXHAUST_DEPTH=$(DEPTH) $(call suite_test,exhaust,every_blow))
+
+docs-generated: ## writes the documents anew that are made from the code
+	ROTAKEY_WRITE_DOCS=1 $(call suite_test,exhaust,crash_matrix)
 
 KILLS ?= 100
 kill: ## the real binary under SIGKILL; KILLS=n

@@ -150,7 +150,7 @@ fn secrets_round_trip_and_are_never_replaced() {
         assert_eq!(Keyring::new().get(&id("AKIAONE")).unwrap(), Some(secret("one")));
         store.delete(&id("AKIAONE")).unwrap();
         assert_eq!(store.get(&id("AKIAONE")).unwrap(), None);
-        probe(&store).unwrap();
+        probe(&store, "app").unwrap();
     });
 }
 

@@ -108,7 +108,9 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                 Ok(()) => Event::Appended,
                 Err(error) => disk_fault(&error),
             },
-            Command::ProbeKeystore => ready(keystore::probe(self.keystore), Failure::Keystore),
+            Command::ProbeKeystore => {
+                ready(keystore::probe(self.keystore, self.state.profile()), Failure::Keystore)
+            }
             Command::Store(credentials) => ready(self.store(&credentials), Failure::Keystore),
             Command::Holds(id) => match self.keystore.get(&id) {
                 Ok(secret) => Event::Holds(secret.is_some()),

@@ -42,7 +42,7 @@ pub struct Refusal {
 }
 
 /// The kinds of "no" between which the engine tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefusalClass {
     /// The key is unknown, inactive, or not yet known everywhere. AWS gives all three the same error.

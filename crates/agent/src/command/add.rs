@@ -70,7 +70,7 @@ pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
     refuse_second_install(&service, &credentials, &user, &tag).await?;
 
     let keystore = app.keystore()?;
-    keystore::probe(keystore.as_ref())?;
+    keystore::probe(keystore.as_ref(), name)?;
     keystore.put(id, &credentials.secret_access_key)?;
 
     let state = ProfileState::new(&app.paths.state, name);

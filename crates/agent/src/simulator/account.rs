@@ -1,6 +1,7 @@
 //! The simulated account: its users and keys, and who is let in with them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use rotakey_core::credential::KeyStatus;
@@ -73,6 +74,12 @@ pub(super) struct Key {
     pub(super) created: Timestamp,
     history: Vec<(Timestamp, State)>,
     uses: Vec<(Timestamp, UseRow)>,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} {:?} {:?}", self.id, self.user, self.created, self.history, self.uses)
+    }
 }
 
 /// What a vantage makes of a key.
@@ -168,9 +175,16 @@ fn reached(now: Timestamp, at: Timestamp, after: u64) -> bool {
 }
 
 /// Makes everything that AWS draws by lot, from a seed and a counter.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Lot {
     drawn: u64,
+    requests: u64,
+}
+
+impl fmt::Debug for Lot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} drawn", self.drawn)
+    }
 }
 
 impl Lot {
@@ -198,11 +212,10 @@ impl Lot {
         random[..40].iter().map(|byte| char::from(LETTERS[usize::from(byte % 64)])).collect()
     }
 
-    /// A request id, in the form of a UUID.
-    pub(super) fn request_id(&mut self, seed: u64) -> String {
-        let hex = hex::encode(&self.draw(seed)[..16]);
-        let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
-        parts.join("-")
+    /// A request id, in the form of a UUID. Counted apart: how often was asked must not decide what is made.
+    pub(super) fn request_id(&mut self) -> String {
+        self.requests += 1;
+        format!("00000000-0000-4000-8000-{:012x}", self.requests)
     }
 
     /// True in so many of a hundred cases.

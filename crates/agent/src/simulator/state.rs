@@ -1,6 +1,7 @@
 //! The state machine: requests in, replies out, and time an argument.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -24,6 +25,14 @@ pub struct Simulator {
     /// Per action: a second, and the calls in it.
     rates: BTreeMap<String, (i64, u32)>,
     pub(super) log: VecDeque<Event>,
+}
+
+/// Everything that decides its answers; neither secrets nor what is past.
+impl fmt::Debug for Simulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { behaviour, users, keys, lot, faults, rates, log: _ } = self;
+        write!(f, "{behaviour:?} {users:?} {keys:?} {lot:?} {faults:?} {rates:?}")
+    }
 }
 
 impl Simulator {
@@ -51,6 +60,11 @@ impl Simulator {
     /// The secret of a key, deleted ones included: what a front checks signatures with.
     pub fn secret_of(&self, id: &str) -> Option<&str> {
         self.key(id).map(|key| key.secret.as_str())
+    }
+
+    /// The keys as they truly are, in the order of their creation.
+    pub fn keys(&self) -> impl Iterator<Item = KeyRow> {
+        self.keys.iter().filter_map(|key| Some(key.row(key.state().status()?)))
     }
 
     /// What happened, the oldest first.
@@ -104,7 +118,7 @@ impl Simulator {
             delivery,
             user_agent: request.user_agent.clone(),
         });
-        let request_id = self.lot.request_id(self.behaviour.seed);
+        let request_id = self.lot.request_id();
         Reply { result, delivery, request_id, server_time: self.server_time(now) }
     }
 

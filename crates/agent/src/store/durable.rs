@@ -117,8 +117,9 @@ impl AppendOnly {
         let mut file = disk.open(path, Open::Made)?;
         if file.length()? > length {
             file.cut(length)?;
-            file.sync()?;
         }
+        // What the last process wrote or cut may not be synced; what is gone by now must not come back.
+        file.sync()?;
         disk.sync_dir(path.parent().unwrap_or(Path::new(".")))?;
         Ok(Self { path: path.to_owned(), length, broken: false })
     }

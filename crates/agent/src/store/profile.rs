@@ -3,6 +3,7 @@
 //! Two locks. The engine's is held by whoever rotates, for as long as that takes. The ledger's is held for
 //! milliseconds, by whoever writes a horizon or publishes. Serving never waits for the engine's.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,6 +87,11 @@ impl ProfileState {
     /// The folder.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The profile's name.
+    pub fn profile(&self) -> &str {
+        self.dir.file_name().and_then(OsStr::to_str).unwrap_or_default()
     }
 
     /// What stands in the journal; empty if there is none. Needs no lock: a line being written is not seen yet.

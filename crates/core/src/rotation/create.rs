@@ -21,6 +21,8 @@ pub(crate) enum Create {
     Sent,
     /// The secret is on its way into the keystore: until then this is its only copy.
     Storing(NewKey, u32),
+    /// The keystore failed to the last: does it hold the secret?
+    Looking(NewKey),
     /// The key is being recorded.
     Recording,
     /// The console's description is being set, as far as allowed.
@@ -45,6 +47,15 @@ impl Create {
             clock_offset_ms: offset,
         };
         Turn::new(State::Create(Self::Intend), cx.intend(act))
+    }
+
+    fn record(cx: &Context<'_>, key: NewKey) -> Turn {
+        let record = Record::Created {
+            access_key_id: key.credentials.access_key_id,
+            created: key.created,
+            adopted: false,
+        };
+        Turn::new(State::Create(Self::Recording), cx.append(record))
     }
 
     pub(crate) fn on_event(self, cx: &Context<'_>, event: Event) -> Turn {
@@ -85,14 +96,7 @@ impl Create {
                     cx.append(Record::NotCreated { why }),
                 )
             }
-            (Self::Storing(key, _), Event::Ready) => {
-                let record = Record::Created {
-                    access_key_id: key.credentials.access_key_id,
-                    created: key.created,
-                    adopted: false,
-                };
-                Turn::new(State::Create(Self::Recording), cx.append(record))
-            }
+            (Self::Storing(key, _), Event::Ready) => Self::record(cx, key),
             (Self::Storing(key, attempts), Event::Fault(_)) if attempts < STORE_ATTEMPTS_MAX => {
                 let wait =
                     cx.wait(Duration::from_secs(1), WaitingFor::Aws("the keystore".to_owned()));
@@ -102,11 +106,21 @@ impl Create {
                 let command = Command::Store(key.credentials.clone());
                 Turn::new(State::Create(Self::Storing(key, attempts)), command)
             }
+            // It may have been kept all the same: a secret must not be left behind.
+            (Self::Storing(key, _), Event::Fault(_)) => {
+                let command = Command::Holds(key.credentials.access_key_id.clone());
+                Turn::new(State::Create(Self::Looking(key)), command)
+            }
+            (Self::Looking(key), Event::Holds(true)) => Self::record(cx, key),
             // The secret cannot be kept: the key is made over to the orphan rule, which knows its id.
-            (Self::Storing(key, _), Event::Fault(_)) => cx.then_door(Record::OrphanFound {
+            (Self::Looking(key), Event::Holds(false)) => cx.then_door(Record::OrphanFound {
                 access_key_id: key.credentials.access_key_id,
                 created: key.created,
             }),
+            // Only the keystore can tell, once it answers.
+            (Self::Looking(_), Event::Fault(failure)) => {
+                cx.then_door(Record::CreateUnknown { why: failure.to_string() })
+            }
             (Self::Recording, Event::Appended) => {
                 let open = cx.open();
                 let signer = open.outgoing.id.clone();

@@ -128,7 +128,7 @@ impl Preflight {
                 self.ask(Check::Tags, Command::ListTags { signer })
             }
             (Check::Tags, Event::Tags(tags)) => self.tags(cx, &tags),
-            (Check::Tags, Event::Refused(refusal)) => {
+            (Check::Tags | Check::TagsAgain, Event::Refused(refusal)) => {
                 self.findings.push(Finding::Warning(format!(
                     "iam:ListUserTags is refused ({}): a second installation would not be noticed",
                     refusal.code

@@ -130,9 +130,9 @@ mod tests {
     #[test]
     fn a_probe_leaves_nothing_behind() {
         let store = MemoryKeystore::new();
-        probe(&store).unwrap();
+        probe(&store, "app").unwrap();
         assert!(store.ids().is_empty());
         store.set_locked(true);
-        assert!(matches!(probe(&store), Err(KeystoreError::Locked { .. })));
+        assert!(matches!(probe(&store, "app"), Err(KeystoreError::Locked { .. })));
     }
 }

@@ -6,6 +6,10 @@ pub mod memory;
 pub mod passphrase;
 
 use rotakey_core::credential::{AccessKeyId, SecretAccessKey};
+use sha2::{Digest, Sha256};
+
+/// What the ids of items begin with that only prove that the store keeps them.
+pub const PROBE_PREFIX: &str = "rotakey-probe-";
 
 /// A place for secrets. Calls block, for a bounded time.
 pub trait Keystore: Send + Sync {
@@ -114,28 +118,28 @@ impl KeystoreError {
 
 /// Finds out whether a store really keeps secrets: writes a random item, reads it back and removes
 /// it, also if something went wrong in between.
-pub fn probe(store: &dyn Keystore) -> Result<(), KeystoreError> {
-    let unreachable =
-        |reason: String| KeystoreError::Unreachable { store: store.describe(), reason };
-    let mut random = [0; 40];
-    getrandom::fill(&mut random)
-        .map_err(|error| unreachable(format!("the system gave no random bytes: {error}")))?;
-    let (name, value) = random.split_at(8);
-    let id: AccessKeyId = format!("rotakey-probe-{}", hex::encode(name))
-        .parse()
-        .expect("letters, digits and '-' make an id");
-    let secret = SecretAccessKey::new(hex::encode(value));
+///
+/// One prober at a time for each profile. What a crash leaves behind, the profile's next probe removes.
+pub fn probe(store: &dyn Keystore, profile: &str) -> Result<(), KeystoreError> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|error| KeystoreError::Unreachable {
+        store: store.describe(),
+        reason: format!("the system gave no random bytes: {error}"),
+    })?;
+    let name = hex::encode(&Sha256::digest(profile.as_bytes())[..8]);
+    let id: AccessKeyId =
+        format!("{PROBE_PREFIX}{name}").parse().expect("letters, digits and '-' make an id");
+    let secret = SecretAccessKey::new(hex::encode(random));
 
+    store.delete(&id)?;
+    let damaged = |reason: &str| KeystoreError::Damaged {
+        store: store.describe(),
+        reason: reason.to_owned(),
+    };
     let kept = store.put(&id, &secret).and_then(|()| match store.get(&id)? {
         Some(read) if read == secret => Ok(()),
-        Some(_) => Err(KeystoreError::Damaged {
-            store: store.describe(),
-            reason: "it returned something else than was written".to_owned(),
-        }),
-        None => Err(KeystoreError::Damaged {
-            store: store.describe(),
-            reason: "it did not keep what was written".to_owned(),
-        }),
+        Some(_) => Err(damaged("it returned something else than was written")),
+        None => Err(damaged("it did not keep what was written")),
     });
     // A put that failed may have written all the same, so the item is removed either way. The first
     // failure is the one that tells.

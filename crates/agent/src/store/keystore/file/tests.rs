@@ -40,7 +40,7 @@ fn secrets_come_back_to_this_object_and_to_another() {
     store.delete(&id("AKIAONE")).unwrap();
     assert_eq!(store.get(&id("AKIAONE")).unwrap(), None);
     assert_eq!(store.get(&id("AKIATWO")).unwrap(), Some(secret("secret-two")));
-    probe(&store).unwrap();
+    probe(&store, "app").unwrap();
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn the_default_cost_is_the_documented_one_and_a_probe_leaves_no_entry() {
     let folder = tempfile::tempdir().unwrap();
     let passphrase = Passphrase::Literal(Zeroizing::new("pass".to_owned()));
     let store = FileKeystore::new(folder.path().join("keys"), passphrase);
-    probe(&store).unwrap();
+    probe(&store, "app").unwrap();
     let contents = store.load().unwrap().unwrap();
     assert_eq!(contents.header.cost, Cost { memory_kib: 65536, passes: 3 });
     assert!(contents.entries.is_empty());

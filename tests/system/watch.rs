@@ -1,0 +1,236 @@
+//! What must never happen, by name, looked at after every event; and how everything must end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rotakey_agent::simulator::Simulator;
+use rotakey_agent::store::keystore::PROBE_PREFIX;
+use rotakey_agent::store::profile::Journal;
+use rotakey_core::credential::{AccessKeyId, KeyStatus};
+use rotakey_core::journal::{Entry, Record, Status};
+use rotakey_core::rotation::Command;
+use rotakey_core::time::{Monotonic, Now, later};
+
+use super::World;
+
+/// The invariants.
+pub const INVARIANTS: [(&str, &str); 8] = [
+    ("published-works", "the published credential is accepted by IAM, and its secret is held"),
+    ("only-ours", "no key is deactivated or deleted that is not ours"),
+    ("no-lease-broken", "no key is deactivated that somebody may still use by right"),
+    ("soak-before-delete", "no key is deleted before its soak, or an orphan before its wait"),
+    ("one-create-per-intent", "CreateAccessKey is sent at most once for each intent"),
+    ("secret-outlives-key", "no secret leaves the keystore while IAM has its key"),
+    ("record-before-act", "the journal on disk announces each change before it is made"),
+    ("converges", "healed, the rotation ends: one active key, no orphan, its secret alone is held"),
+];
+
+/// What was seen so far, as far as it decides what may follow.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    /// The keys that an installation was handed or made, told from IAM's own record.
+    pub ours: BTreeSet<AccessKeyId>,
+    /// Until when somebody may sign with a key by right.
+    leases: BTreeMap<AccessKeyId, (Timestamp, Monotonic)>,
+    /// Since when a key is Inactive.
+    inactive: BTreeMap<AccessKeyId, Timestamp>,
+    /// How often CreateAccessKey was sent.
+    creates: BTreeMap<usize, usize>,
+    /// Keys that somebody outside has changed: what becomes of them is not held against us.
+    pub meddled: BTreeSet<AccessKeyId>,
+    /// Keys of other people that a lost creation may be mistaken for.
+    pub may_fence: BTreeSet<AccessKeyId>,
+    pub violations: Vec<String>,
+}
+
+/// The keys at IAM.
+pub type Keys = BTreeMap<AccessKeyId, KeyStatus>;
+
+impl Watch {
+    pub fn new(_: &World, first: AccessKeyId) -> Self {
+        Self { ours: BTreeSet::from([first]), ..Self::default() }
+    }
+
+    pub fn keys(&self, iam: &Simulator) -> Keys {
+        iam.keys().map(|row| (row.id.parse().expect("an id"), row.status)).collect()
+    }
+
+    /// Somebody was given a key.
+    pub fn lease(&mut self, id: AccessKeyId, expiration: Timestamp, now: &Now, lease: Duration) {
+        let until = Monotonic {
+            boot: now.monotonic.boot.clone(),
+            since_boot: now.monotonic.since_boot + lease,
+        };
+        let (wall, monotonic) = self.leases.entry(id).or_insert((expiration, until.clone()));
+        *wall = (*wall).max(expiration);
+        if monotonic.boot != until.boot || monotonic.since_boot < until.since_boot {
+            *monotonic = until;
+        }
+    }
+
+    fn is_leased(&self, id: &AccessKeyId, now: &Now, window: Duration) -> bool {
+        self.leases.get(id).is_some_and(|(wall, monotonic)| {
+            now.wall < later(*wall, window)
+                || (monotonic.boot == now.monotonic.boot
+                    && now.monotonic.since_boot < monotonic.since_boot + window)
+        })
+    }
+
+    pub fn violation(&mut self, name: &str, what: impl Into<String>) {
+        debug_assert!(INVARIANTS.iter().any(|(known, _)| *known == name));
+        self.violations.push(format!("{name}: {}", what.into()));
+    }
+}
+
+impl World {
+    /// Before a command: is it announced, and is it the first of its intent?
+    pub fn watch_before(&mut self, which: usize, command: &Command, journal: &Journal) {
+        let announced = |name: &str, id: Option<&AccessKeyId>| {
+            let open = journal.status().rotation.as_ref();
+            open.and_then(|open| open.intent.as_ref())
+                .is_some_and(|(act, _)| act.name() == name && act.access_key_id() == id)
+        };
+        let is_announced = match command {
+            Command::Create { .. } => announced("create", None),
+            Command::Publish { id, .. } => announced("publish", Some(id)),
+            Command::Forget(id) => announced("forget", Some(id)),
+            Command::Update { id, status: KeyStatus::Inactive, .. } => {
+                announced("deactivate", Some(id))
+            }
+            // Preflight asks whether it may, with an id that no key has.
+            Command::Delete { id, .. } if self.keys().iter().any(|(key, _)| key == id) => {
+                announced("delete", Some(id))
+            }
+            _ => true,
+        };
+        // What is announced must be on disk, not only in memory.
+        let is_act = matches!(
+            command,
+            Command::Create { .. }
+                | Command::Publish { .. }
+                | Command::Forget(_)
+                | Command::Update { status: KeyStatus::Inactive, .. }
+                | Command::Delete { .. }
+        );
+        if !is_announced || (is_act && self.journal_on_disk(which) != *journal.status()) {
+            self.watch.violation("record-before-act", format!("{command:?}"));
+        }
+        if let Command::Create { .. } = command {
+            let intents = self.create_intents(which);
+            let creates = self.watch.creates.entry(which).or_default();
+            *creates += 1;
+            if *creates > intents {
+                let what = format!("{creates} requests for {intents} intents");
+                self.watch.violation("one-create-per-intent", what);
+            }
+        }
+        if let Command::Forget(id) = command
+            && self.keys().iter().any(|(key, _)| key == id)
+        {
+            self.watch.violation("secret-outlives-key", format!("{id}"));
+        }
+    }
+
+    /// What a power cut now would leave of the journal, at worst.
+    fn journal_on_disk(&self, which: usize) -> Status {
+        let mut after = self.clone();
+        after.installs[which].process = None;
+        after.installs[which].machine.power_cut(super::machine::PowerCut::Lost);
+        after.status(which)
+    }
+
+    fn create_intents(&mut self, which: usize) -> usize {
+        let is_create = |entry: &Entry| matches!(&entry.record, Record::Intended { act } if act.name() == "create");
+        self.entries(which).iter().filter(|entry| is_create(entry)).count()
+    }
+
+    /// After a command: whose keys changed, and might they?
+    pub fn watch_after(&mut self, which: usize, command: &Command, before: &Keys) {
+        let after = self.watch.keys(&self.iam);
+        if *before == after {
+            return;
+        }
+        for id in after.keys().filter(|id| !before.contains_key(*id)) {
+            if matches!(command, Command::Create { .. }) {
+                self.watch.ours.insert(id.clone());
+            }
+        }
+        for (id, status) in before {
+            let is_now = after.get(id);
+            if is_now == Some(status) {
+                continue;
+            }
+            match is_now {
+                Some(KeyStatus::Active) => {
+                    self.watch.inactive.remove(id);
+                }
+                Some(KeyStatus::Inactive) => self.watch_deactivation(which, id),
+                None => self.watch_deletion(which, id),
+            }
+        }
+    }
+
+    fn watch_deactivation(&mut self, which: usize, id: &AccessKeyId) {
+        self.watch.inactive.insert(id.clone(), self.now.wall);
+        let is_ours = self.watch.ours.contains(id) || self.watch.may_fence.contains(id);
+        if !is_ours || self.ledger(which).access_key_id == *id {
+            self.watch.violation("only-ours", format!("{id} was deactivated"));
+        }
+        if self.watch.is_leased(id, &self.now, self.policy.signature_window) {
+            self.watch.violation("no-lease-broken", format!("{id} was deactivated"));
+        }
+    }
+
+    fn watch_deletion(&mut self, which: usize, id: &AccessKeyId) {
+        let fenced = self.watch.may_fence.contains(id) && self.watch.inactive.contains_key(id);
+        if !(self.watch.ours.contains(id) || fenced) || self.ledger(which).access_key_id == *id {
+            self.watch.violation("only-ours", format!("{id} was deleted"));
+        }
+        let wait = match (self.watch.leases.contains_key(id), self.held(which).contains(id)) {
+            (true, _) => self.policy.soak,
+            // Nobody was ever given it.
+            (false, true) => return,
+            (false, false) => self.policy.orphan_wait,
+        };
+        let since = self.watch.inactive.get(id);
+        if since.is_none_or(|since| self.now.wall < later(*since, wait)) {
+            self.watch.violation("soak-before-delete", format!("{id} was deleted"));
+        }
+    }
+
+    /// At every instant: what programs are given works.
+    pub fn check(&mut self, which: usize) {
+        let served = self.ledger(which).access_key_id;
+        if !self.installs[which].machine.secrets.contains_key(&served) {
+            self.watch.violation("published-works", format!("the secret of {served} is not held"));
+        }
+        let works = self.keys().iter().any(|(id, s)| *id == served && *s == KeyStatus::Active);
+        if !works && !self.watch.meddled.contains(&served) {
+            self.watch.violation("published-works", format!("{served} is not active"));
+        }
+    }
+
+    /// In the end: exactly one active key of ours, held and served, and no secret without a key.
+    pub fn settled(&mut self, which: usize) {
+        let status = self.status(which);
+        if let Some(open) = &status.rotation {
+            self.watch.violation("converges", format!("it is still open: {open:?}"));
+            return;
+        }
+        let Some(current) = status.current.map(|key| key.id) else { return };
+        let served = self.ledger(which).access_key_id;
+        let ours: Vec<_> =
+            self.keys().into_iter().filter(|(id, _)| self.watch.ours.contains(id)).collect();
+        let mut held = self.held(which);
+        // What a crash left of a probe is no key's secret, and the next probe removes it.
+        held.retain(|id| !id.as_str().starts_with(PROBE_PREFIX));
+        if ours != [(current.clone(), KeyStatus::Active)]
+            || served != current
+            || held != BTreeSet::from([current.clone()])
+        {
+            let what = format!("current {current}, served {served}, keys {ours:?}, held {held:?}");
+            self.watch.violation("converges", what);
+        }
+    }
+}
