@@ -56,6 +56,11 @@ impl Client {
         Self { kind, jitter, draws: 0, held: None, quiet_until: None }
     }
 
+    /// The same program, started anew.
+    pub fn again(&self) -> Self {
+        Self::new(self.kind, self.jitter.wrapping_add(1))
+    }
+
     /// The key in its cache.
     pub fn holds(&self) -> Option<&AccessKeyId> {
         self.held.as_ref().map(|held| &held.access_key_id)
