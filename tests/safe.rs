@@ -9,13 +9,25 @@
     reason = "a test"
 )]
 
+#[path = "safe/assumptions.rs"]
+mod assumptions;
+#[path = "safe/figures.rs"]
+mod figures;
+#[path = "safe/found.rs"]
+mod found;
 #[path = "safe/limits.rs"]
 mod limits;
 mod model_clients;
 #[path = "safe/play.rs"]
 mod play;
+#[path = "safe/rule.rs"]
+mod rule;
 #[path = "safe/schedule.rs"]
 mod schedule;
+#[path = "safe/source.rs"]
+mod source;
+#[path = "safe/story.rs"]
+mod story;
 #[path = "safe/table.rs"]
 mod table;
 #[path = "safe/world.rs"]
@@ -24,13 +36,15 @@ mod world;
 use std::cell::RefCell;
 use std::time::Duration;
 
+use figures::Figures;
 use model_clients::{Client, KINDS, Kind, Source};
-use play::{Figures, Play};
+use play::Play;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 use proptest::{prop_assert, prop_assert_eq};
 use rotakey_core::time::later;
+use rule::{Part, Watch};
 use schedule::{Schedule, healthy_schedules, schedules};
-use world::{Part, Watch, World};
+use world::World;
 
 const LEASE: Duration = Duration::from_secs(3600);
 const SHORTEST_LEASE: Duration = Duration::from_secs(1800);

@@ -1,54 +1,14 @@
 //! What the rule does not cover, each with the shortest schedule that shows it. `docs/leases.md` says the same in
 //! words. Should one of these fail, the rule has become better than its documentation.
 
-use crate::LEASE;
-use crate::model_clients::{Client, KINDS, Kind, Source};
-use crate::play::{Broken, Play};
-use crate::schedule::Event::{self, *};
-use crate::world::{Watch, World, old};
+use crate::model_clients::{KINDS, Source};
+use crate::rule::Watch;
+use crate::schedule::Event::*;
+use crate::story::{AFTER, BEFORE, Story, kind};
+use crate::world::old;
 
 const MINUTE: i32 = 60;
 const HOUR: i32 = 3600;
-
-fn kind(source: Source, name: &str) -> Kind {
-    *KINDS.iter().find(|kind| kind.source == source && kind.name == name).expect("a row")
-}
-
-/// One such client, and what happens before and after the cutover, and once K is safe.
-struct Story {
-    kind: Kind,
-    watch: Watch,
-    before: &'static [Event],
-    after: &'static [Event],
-    gone: &'static [Event],
-}
-
-impl Story {
-    /// With `assuming`, what happens is cut down to what the rule is good for.
-    fn play(&self, assuming: bool) -> Result<Play, Broken> {
-        let world = World::new(LEASE, self.watch, 0);
-        let mut play = Play::new(world, vec![Client::new(self.kind, 0)]);
-        play.assuming = assuming;
-        self.before.iter().try_for_each(|event| play.event(event))?;
-        play.cutover()?;
-        self.after.iter().try_for_each(|event| play.event(event))?;
-        play.heal()?;
-        self.gone.iter().try_for_each(|event| play.event(event))?;
-        Ok(play)
-    }
-
-    /// It breaks the rule, and would not if it kept to what the rule assumes.
-    fn is_a_limit(&self, how: &str) {
-        let broken = self.play(false).err().expect("outside what the rule covers");
-        assert!(broken.contains(how), "{broken}");
-        self.play(true).map(drop).expect("what the rule covers");
-    }
-}
-
-/// A client signs when K is gone.
-const AFTER: &str = "after SAFE(K)";
-/// One could have signed so shortly before that the request is still on its way.
-const BEFORE: &str = "before SAFE(K)";
 
 #[test]
 fn a_clock_that_is_set_back_once_the_key_is_gone_brings_an_ended_lease_back() {

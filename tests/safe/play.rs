@@ -3,12 +3,12 @@
 //! Between events every client is asked, on a copy, what it would sign with now: so that each instant is tried
 //! at which a program might have come to life.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rotakey_core::lease::Safety;
 
+use crate::figures::Figures;
 use crate::model_clients::Client;
 use crate::schedule::{Event, Schedule};
 use crate::world::{World, old};
@@ -18,19 +18,6 @@ const SIGNATURE_WINDOW: Duration = Duration::from_secs(15 * 60);
 const GRID: Duration = Duration::from_secs(300);
 const FINE_GRID: Duration = Duration::from_secs(60);
 
-/// What was tried.
-#[derive(Clone, Debug, Default)]
-pub struct Figures {
-    pub schedules: u64,
-    pub events: u64,
-    pub signatures_by_old: u64,
-    pub signatures: u64,
-    /// Copies asked after the cutover that still held K.
-    pub asked: u64,
-    pub slept_through: u64,
-    pub kinds: BTreeSet<String>,
-}
-
 /// A schedule that is being played.
 pub struct Play {
     pub world: World,
@@ -38,9 +25,9 @@ pub struct Play {
     /// Whether steps of the clock and outages keep to what the rule assumes.
     pub assuming: bool,
     /// The wall clock when a client's last fetch failed.
-    failed: Option<Timestamp>,
+    pub failed: Option<Timestamp>,
     /// In true time, when K could last be signed with on this machine since it was booted.
-    signed: Option<Duration>,
+    pub signed: Option<Duration>,
     /// K is deactivated.
     pub gone: Option<Gone>,
     pub figures: Figures,
@@ -216,93 +203,5 @@ impl Play {
             self.look()?;
         }
         Ok(())
-    }
-
-    /// The steps of the clock that the rule is good for; `docs/leases.md` says why no rule is good for more.
-    fn set_clock(&mut self, seconds: i32, running: bool) {
-        let by = SignedDuration::from_secs(seconds.into());
-        let mut to = self.world.wall.saturating_add(by).expect("a time in range");
-        let now = self.world.wall;
-        if self.assuming && to < now {
-            // An answer takes milliseconds: no clock is set back between its making and its taking.
-            self.world.lose_answer();
-            // Once K is gone, the clock is not set back to where leases on it still run.
-            let gone = self.gone.map(|gone| gone.ended);
-            // In an outage it is not set back to before the last failure that a client knows of.
-            let failed = self.failed.filter(|_| self.world.outage);
-            // Nor, before the cutover, to before an answer that could not be recorded.
-            let unrecorded = self.world.unrecorded_since().filter(|_| !self.world.published());
-            to = [gone, failed, unrecorded].into_iter().flatten().fold(to, Timestamp::max).min(now);
-        }
-        if self.assuming && running && to > now && self.forward_step_is_unseen() {
-            // Nobody sees a step forward without an agent: it must not end a lease that still runs when the
-            // monotonic clock holds nothing any more, or a request signed a moment ago loses its S.
-            to = to.min(self.world.bound().max(now));
-        }
-        self.world.set(to);
-    }
-
-    fn forward_step_is_unseen(&self) -> bool {
-        let unseen = self.world.watch == crate::world::Watch::Published;
-        unseen && self.world.published() && !self.world.monotonic_holds()
-    }
-
-    /// All programs end, and with them requests that were signed and not sent. Caches kept elsewhere stay.
-    fn reboot(&mut self, off: u32, step: i32) {
-        self.world.reboot(Duration::from_secs(off.into()));
-        for client in self.clients.iter_mut().filter(|client| !client.kind.survives_reboot) {
-            *client = client.again();
-        }
-        (self.failed, self.signed) = (None, None);
-        self.set_clock(step, false);
-        self.world.serving_begins();
-    }
-
-    fn outage(&mut self) {
-        self.sleepers_end();
-        self.world.outage = true;
-    }
-
-    /// A client that keeps what it holds while its source fails, and that never woke while the source was
-    /// healthy, would sign with K in the next outage. The rule assumes that there is none.
-    fn sleepers_end(&mut self) {
-        if self.gone.is_none() || !self.assuming {
-            return;
-        }
-        for client in &mut self.clients {
-            if !client.kind.bounded && client.holds() == Some(&old()) {
-                *client = client.again();
-                self.figures.slept_through += 1;
-            }
-        }
-    }
-}
-
-impl Figures {
-    pub fn add(&mut self, other: Self) {
-        self.schedules += other.schedules;
-        self.events += other.events;
-        self.signatures_by_old += other.signatures_by_old;
-        self.signatures += other.signatures;
-        self.asked += other.asked;
-        self.slept_through += other.slept_through;
-        self.kinds.extend(other.kinds);
-    }
-}
-
-impl std::fmt::Display for Figures {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} schedules, {} events, {} signatures, {} of them by K, {} times asked of a client that held \
-             it after the cutover, {} sleepers, {} kinds",
-            self.schedules,
-            self.events,
-            self.signatures,
-            self.signatures_by_old,
-            self.asked,
-            self.slept_through,
-            self.kinds.len()
-        )
     }
 }
