@@ -36,7 +36,7 @@ pub struct Ledger {
 pub struct Horizon {
     /// H: the latest `Expiration` that any answer carried or will carry, if there was an answer.
     pub served_until: Option<Timestamp>,
-    /// The same on the monotonic clock.
+    /// The same on the monotonic clock; complete once the key was superseded.
     pub monotonic: Option<Monotonic>,
     /// A bound for answers given while the ledger could not be written, set when the key was
     /// superseded: no answer with the key is given after that, so none outlives it by more than a lease.
@@ -84,15 +84,7 @@ impl Ledger {
         let horizon = self.horizon_mut();
         let until = later(now.wall, lease + ahead);
         horizon.served_until = horizon.served_until.max(Some(until));
-        let mono = Monotonic {
-            boot: now.monotonic.boot.clone(),
-            since_boot: now.monotonic.since_boot + lease + ahead,
-        };
-        let earlier = horizon.monotonic.take().filter(|old| old.boot == mono.boot);
-        horizon.monotonic = Some(match earlier {
-            Some(old) if old.since_boot > mono.since_boot => old,
-            _ => mono,
-        });
+        horizon.raise_monotonic(now, lease + ahead);
         Ok(())
     }
 
@@ -107,6 +99,9 @@ impl Ledger {
         if self.access_key_id != access_key_id {
             let horizon = self.horizon_mut();
             horizon.unrecorded_until = horizon.unrecorded_until.max(Some(later(now.wall, lease)));
+            // Those answers last as long on the other clock. So do answers that needed no write since the
+            // wall clock had covered them: after a reboot, or once it had been set back.
+            horizon.raise_monotonic(now, lease);
             self.published = now.wall;
         }
         self.access_key_id = access_key_id;
@@ -134,6 +129,16 @@ impl Ledger {
             monotonic: None,
             unrecorded_until: None,
         })
+    }
+}
+
+impl Horizon {
+    /// An answer of this instant lives for `life`. Readings of an earlier boot mean nothing any more.
+    fn raise_monotonic(&mut self, now: &Now, life: Duration) {
+        let Monotonic { boot, since_boot } = now.monotonic.clone();
+        let end = Monotonic { boot, since_boot: since_boot + life };
+        let known = self.monotonic.take().filter(|known| known.boot == end.boot);
+        self.monotonic = known.filter(|known| known.since_boot > end.since_boot).or(Some(end));
     }
 }
 
@@ -304,6 +309,28 @@ mod tests {
         // What could not be recorded ends a lease after the key was superseded.
         assert_eq!(ledger.horizons[&id("AKIAOLD")].unrecorded_until, Some(at(910)));
         assert_eq!(ledger.published, at(10));
+    }
+
+    #[test]
+    fn a_superseded_key_is_held_for_a_lease_on_the_monotonic_clock() {
+        let superseded = |recorded: &[Now], cutover: Now| {
+            let mut ledger = Ledger::new(id("AKIAOLD"), Generation(1), at(0));
+            for now in recorded {
+                ledger.extend(Generation(1), now, LEASE, Duration::from_secs(60)).expect("served");
+            }
+            ledger.publish(id("AKIANEW"), Generation(2), &cutover, LEASE);
+            ledger.horizons[&id("AKIAOLD")].monotonic.clone()
+        };
+        let until = |boot: &str, second| Some(now(0, boot, second).monotonic);
+        // The ledger could not be written.
+        assert_eq!(superseded(&[], now(10, "a", 10)), until("a", 910));
+        // What was written lasts longer, or does not.
+        assert_eq!(superseded(&[now(0, "a", 0)], now(10, "a", 10)), until("a", 960));
+        assert_eq!(superseded(&[now(0, "a", 0)], now(100, "a", 100)), until("a", 1000));
+        // The wall clock was set back, so that the old horizon covered all that was served for a day.
+        assert_eq!(superseded(&[now(0, "a", 0)], now(0, "a", 86_400)), until("a", 87_300));
+        // The machine was booted, and the old horizon still covers what is served.
+        assert_eq!(superseded(&[now(0, "a", 5000)], now(30, "b", 20)), until("b", 920));
     }
 
     #[test]
