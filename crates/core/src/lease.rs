@@ -153,8 +153,9 @@ pub enum Safety {
 
 /// SAFE(K): `T >= max(H, U + X) + S + C`, and the monotonic clock agrees.
 ///
-/// `healthy_since` is U: when the present uninterrupted serving of the new key began. The reasons, SDK by
-/// SDK, are in `docs/leases.md`.
+/// `healthy_since` is U: when the present uninterrupted serving of the new key began. Who computes it raises
+/// it and never lowers it. The reasons, SDK by SDK, and what this does not cover, are in `docs/leases.md`;
+/// `tests/safe.rs` plays it against them.
 pub fn safety(
     horizon: Option<&Horizon>,
     healthy_since: Timestamp,
