@@ -99,6 +99,23 @@ pub fn blows(world: &World, which: usize) -> Vec<Blow> {
     blows
 }
 
+/// One blow that a command may take; `draw` gives a number below its argument.
+pub fn random_blow(command: &Command, draw: &mut dyn FnMut(usize) -> usize) -> Blow {
+    let is_call = !command.action().is_empty();
+    match draw(if is_call { 4 } else { 3 }) {
+        0 => [Blow::CrashBefore, Blow::CrashAfter][draw(2)],
+        // Most commands are made of fewer operations: then nothing happens.
+        1 | 2 => {
+            let troubles = Operation::Write.troubles();
+            Blow::Trouble(draw(8), troubles[draw(troubles.len())])
+        }
+        _ => match draw(CLASSES.len() + 3) {
+            lost @ 0..3 => Blow::Lost([Loss::Done, Loss::NotDone, Loss::NotSent][lost]),
+            class => Blow::Refused(CLASSES[class - 3]),
+        },
+    }
+}
+
 /// The ways in which these operations can go wrong.
 pub fn troubles(operations: &[Operation]) -> impl Iterator<Item = Blow> {
     operations.iter().enumerate().flat_map(|(number, operation)| {

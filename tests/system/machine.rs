@@ -23,8 +23,10 @@ pub struct Machine {
     pub secrets: BTreeMap<AccessKeyId, SecretAccessKey>,
     /// What goes wrong with the operation of this number, counted from 0 within one command.
     pub trouble: Option<(usize, Trouble)>,
-    /// The disk and the keystore refuse everything, for as long as this holds.
-    pub out_of_order: bool,
+    /// Nothing can be written to the disk, for as long as this holds.
+    pub is_full: bool,
+    /// The keystore answers nothing, for as long as this holds.
+    pub is_locked: bool,
     /// The operations of the command under way.
     pub operations: Vec<Operation>,
     /// The process died in the middle of the command.
@@ -138,6 +140,11 @@ impl Machine {
         self.is_dead = false;
     }
 
+    /// Whether a power cut now could change this file.
+    pub fn is_unsynced(&self, path: &str) -> bool {
+        self.files.get(Path::new(path)).is_none_or(|file| file.now != file.durable)
+    }
+
     /// Whether a power cut now could lose something.
     pub fn has_unsynced(&self) -> bool {
         self.files.values().any(|file| file.now != file.durable)
@@ -152,7 +159,12 @@ impl Machine {
         if self.is_dead {
             return Err(io::Error::other("the process is dead"));
         }
-        if self.out_of_order {
+        let is_broken = match operation {
+            Operation::Read => false,
+            keystore if keystore.is_keystore() => self.is_locked,
+            _ => self.is_full,
+        };
+        if is_broken {
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
         let number = self.operations.len();

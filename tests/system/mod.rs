@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rotakey_agent::driver::{Driver, Endpoint};
 use rotakey_agent::serve::{Handed, NotHanded, hand_out};
 use rotakey_agent::simulator::{Behaviour, Command as Order, InProcess, Simulator};
@@ -40,7 +40,10 @@ pub const USER: &str = "app";
 /// Everything: the account, the installations that rotate its user's keys, the time.
 #[derive(Clone)]
 pub struct World {
+    /// What the clocks of the installations say.
     pub now: Now,
+    /// What they are ahead of the true time, by which IAM goes.
+    pub skew: SignedDuration,
     pub policy: Arc<Policy>,
     pub iam: Simulator,
     pub installs: Vec<Install>,
@@ -60,6 +63,9 @@ pub struct Install {
     pub started: u32,
     /// When its sources began to serve without interruption, if it keeps count.
     pub healthy_since: Option<Timestamp>,
+    /// The ledger and the status that were read last, each with the bytes of its file.
+    ledger: Option<(Vec<u8>, Ledger)>,
+    status: Option<(Vec<u8>, Status)>,
 }
 
 /// An engine at work.
@@ -150,6 +156,7 @@ impl World {
         let now = Now { wall, monotonic: Monotonic { boot: "1".into(), since_boot: seconds(9) } };
         let mut world = Self {
             now,
+            skew: SignedDuration::ZERO,
             policy: Arc::new(policy),
             iam: Simulator::new(behaviour),
             installs: Vec::new(),
@@ -172,6 +179,8 @@ impl World {
                 ended: None,
                 started: 0,
                 healthy_since: None,
+                ledger: None,
+                status: None,
             };
             let secret = SecretAccessKey::new(secret.clone());
             install.machine.secrets.insert(id.clone(), secret);
@@ -187,7 +196,11 @@ impl World {
     /// An order to the account's admin.
     pub fn order(&mut self, order: Value) -> Value {
         let order: Order = serde_json::from_value(order).expect("an order");
-        self.iam.control(self.now.wall, order).expect("obeyed")
+        self.iam.control(self.true_time(), order).expect("obeyed")
+    }
+
+    pub fn true_time(&self) -> Timestamp {
+        self.now.wall.saturating_sub(self.skew).expect("in range")
     }
 
     /// Lets time pass on all clocks.
@@ -199,9 +212,19 @@ impl World {
     /// What the journal of an installation amounts to, as it stands on its disk.
     pub fn status(&mut self, which: usize) -> Status {
         let install = &mut self.installs[which];
-        match &install.process {
-            Some(process) => process.journal.status().clone(),
-            None => untroubled(install, &self.now, || state().read().expect("readable").1),
+        if let Some(process) = &install.process {
+            return process.journal.status().clone();
+        }
+        let bytes = &install.machine.files[Path::new("/state/app/journal")].now;
+        match &install.status {
+            Some((known, status)) if Some(known) == bytes.as_ref() => status.clone(),
+            _ => {
+                let bytes = bytes.clone().unwrap_or_default();
+                let read = || state().read().expect("readable").1;
+                let status = untroubled(install, &self.now, read);
+                install.status = Some((bytes, status.clone()));
+                status
+            }
         }
     }
 
@@ -213,7 +236,17 @@ impl World {
     /// The ledger of an installation.
     pub fn ledger(&mut self, which: usize) -> Ledger {
         let install = &mut self.installs[which];
-        untroubled(install, &self.now, || state().ledger().expect("readable").expect("written"))
+        let bytes = &install.machine.files[Path::new("/state/app/ledger.json")].now;
+        match &install.ledger {
+            Some((known, ledger)) if Some(known) == bytes.as_ref() => ledger.clone(),
+            _ => {
+                let bytes = bytes.clone().unwrap_or_default();
+                let read = || state().ledger().expect("readable").expect("written");
+                let ledger = untroubled(install, &self.now, read);
+                install.ledger = Some((bytes, ledger.clone()));
+                ledger
+            }
+        }
     }
 
     /// Starts an engine's process, which goes as far as its first command. `trouble` is met while the journal
@@ -297,10 +330,11 @@ impl World {
             return Some(Event::Woke);
         }
         let given = Mutex::new(Vec::new());
+        let (wall, server) = (self.now.wall, self.true_time());
         let install = &mut self.installs[which];
         let simulator = Arc::new(Mutex::new(std::mem::take(&mut self.iam)));
-        let wall = self.now.wall;
-        let service = InProcess::new(Arc::clone(&simulator), move || wall);
+        let service =
+            InProcess::new(Arc::clone(&simulator), move || server).signing_by(move || wall);
         let (lease, healthy_since) = (self.policy.lease, install.healthy_since);
         let endpoint = OwnSources { lease, healthy_since, given: &given };
         let state = state();
@@ -379,11 +413,10 @@ impl World {
 /// Looks at an installation's files as a person would, whatever its process is in the middle of.
 fn untroubled<T>(install: &mut Install, now: &Now, look: impl FnOnce() -> T) -> T {
     let machine = &mut install.machine;
-    let kept = (machine.trouble.take(), machine.out_of_order, machine.is_dead);
-    (machine.out_of_order, machine.is_dead) = (false, false);
+    let kept = (machine.trouble.take(), std::mem::take(&mut machine.is_dead));
     let operations = std::mem::take(&mut machine.operations);
     let result = enter(machine, now, look);
-    (machine.trouble, machine.out_of_order, machine.is_dead) = kept;
+    (machine.trouble, machine.is_dead) = kept;
     machine.operations = operations;
     result
 }

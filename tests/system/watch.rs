@@ -3,19 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rotakey_agent::simulator::Simulator;
 use rotakey_agent::store::keystore::PROBE_PREFIX;
 use rotakey_agent::store::profile::Journal;
 use rotakey_core::credential::{AccessKeyId, KeyStatus};
-use rotakey_core::journal::{Entry, Record, Status};
+use rotakey_core::journal::{Entry, Record};
 use rotakey_core::rotation::Command;
 use rotakey_core::time::{Monotonic, Now, later};
 
 use super::World;
 
 /// The invariants.
-pub const INVARIANTS: [(&str, &str); 8] = [
+pub const INVARIANTS: [(&str, &str); 9] = [
+    ("never-refused", "no program is refused with a key that it was served, because of a rotation"),
     ("published-works", "the published credential is accepted by IAM, and its secret is held"),
     ("only-ours", "no key is deactivated or deleted that is not ours"),
     ("no-lease-broken", "no key is deactivated that somebody may still use by right"),
@@ -35,6 +36,8 @@ pub struct Watch {
     leases: BTreeMap<AccessKeyId, (Timestamp, Monotonic)>,
     /// Since when a key is Inactive.
     inactive: BTreeMap<AccessKeyId, Timestamp>,
+    /// The keys that were deactivated or deleted.
+    retired: BTreeSet<AccessKeyId>,
     /// How often CreateAccessKey was sent.
     creates: BTreeMap<usize, usize>,
     /// Keys that somebody outside has changed: what becomes of them is not held against us.
@@ -77,6 +80,26 @@ impl Watch {
         })
     }
 
+    /// A key was changed.
+    pub fn somebody_set(&mut self, id: &AccessKeyId, status: KeyStatus, now: Timestamp) {
+        match status {
+            KeyStatus::Active => {
+                self.inactive.remove(id);
+                self.retired.remove(id);
+            }
+            KeyStatus::Inactive => {
+                self.inactive.insert(id.clone(), now);
+            }
+        }
+    }
+
+    /// What the clocks must be ahead of the true time, not to be behind what was promised for retired keys.
+    pub fn promised_for_the_gone(&self, now: Timestamp) -> SignedDuration {
+        let promised = self.retired.iter().filter_map(|id| self.leases.get(id));
+        let last = promised.map(|(until, _)| *until).max().unwrap_or(Timestamp::MIN);
+        last.duration_since(now)
+    }
+
     pub fn violation(&mut self, name: &str, what: impl Into<String>) {
         debug_assert!(INVARIANTS.iter().any(|(known, _)| *known == name));
         self.violations.push(format!("{name}: {}", what.into()));
@@ -104,7 +127,7 @@ impl World {
             }
             _ => true,
         };
-        // What is announced must be on disk, not only in memory.
+        // What is announced must be on disk, not only in the machine's memory.
         let is_act = matches!(
             command,
             Command::Create { .. }
@@ -113,7 +136,8 @@ impl World {
                 | Command::Update { status: KeyStatus::Inactive, .. }
                 | Command::Delete { .. }
         );
-        if !is_announced || (is_act && self.journal_on_disk(which) != *journal.status()) {
+        let machine = &self.installs[which].machine;
+        if !is_announced || (is_act && machine.is_unsynced("/state/app/journal")) {
             self.watch.violation("record-before-act", format!("{command:?}"));
         }
         if let Command::Create { .. } = command {
@@ -130,14 +154,6 @@ impl World {
         {
             self.watch.violation("secret-outlives-key", format!("{id}"));
         }
-    }
-
-    /// What a power cut now would leave of the journal, at worst.
-    fn journal_on_disk(&self, which: usize) -> Status {
-        let mut after = self.clone();
-        after.installs[which].process = None;
-        after.installs[which].machine.power_cut(super::machine::PowerCut::Lost);
-        after.status(which)
     }
 
     fn create_intents(&mut self, which: usize) -> usize {
@@ -163,7 +179,8 @@ impl World {
             }
             match is_now {
                 Some(KeyStatus::Active) => {
-                    self.watch.inactive.remove(id);
+                    let now = self.now.wall;
+                    self.watch.somebody_set(id, KeyStatus::Active, now);
                 }
                 Some(KeyStatus::Inactive) => self.watch_deactivation(which, id),
                 None => self.watch_deletion(which, id),
@@ -173,6 +190,7 @@ impl World {
 
     fn watch_deactivation(&mut self, which: usize, id: &AccessKeyId) {
         self.watch.inactive.insert(id.clone(), self.now.wall);
+        self.watch.retired.insert(id.clone());
         let is_ours = self.watch.ours.contains(id) || self.watch.may_fence.contains(id);
         if !is_ours || self.ledger(which).access_key_id == *id {
             self.watch.violation("only-ours", format!("{id} was deactivated"));
@@ -194,7 +212,8 @@ impl World {
             (false, false) => self.policy.orphan_wait,
         };
         let since = self.watch.inactive.get(id);
-        if since.is_none_or(|since| self.now.wall < later(*since, wait)) {
+        let is_early = since.is_none_or(|since| self.now.wall < later(*since, wait));
+        if is_early && !self.watch.meddled.contains(id) {
             self.watch.violation("soak-before-delete", format!("{id} was deleted"));
         }
     }

@@ -89,10 +89,10 @@ fn is_lease_written(state: &ProfileState, ledger: &Ledger, now: &Now, lease: Dur
     match written {
         Ok(is_current) => is_current,
         // A full disk must not stop programs. What is not written here is covered when the key is
-        // superseded: the horizon is then raised by a whole lease.
+        // superseded, if that is still to come: the horizon is then raised by a whole lease.
         Err(error) => {
             tracing::warn!(%error, "the lease is not recorded");
-            true
+            matches!(state.ledger(), Ok(Some(fresh)) if fresh.generation == ledger.generation)
         }
     }
 }

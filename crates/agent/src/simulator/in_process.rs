@@ -19,12 +19,21 @@ use crate::iam::KeyService;
 pub struct InProcess {
     simulator: Shared,
     clock: Clock,
+    signing: Clock,
 }
 
 impl InProcess {
     /// A client that signs, and a server that answers, by `clock`.
     pub fn new(simulator: Shared, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self { simulator, clock: Arc::new(clock) }
+        let clock: Clock = Arc::new(clock);
+        Self { simulator, signing: Arc::clone(&clock), clock }
+    }
+
+    /// The same, with a client whose clock is another one than the server's.
+    #[must_use]
+    pub fn signing_by(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.signing = Arc::new(clock);
+        self
     }
 
     fn call(
@@ -52,7 +61,7 @@ impl InProcess {
                 region: region.to_owned(),
                 service: service.to_owned(),
                 signature_ok: right,
-                signed_at: Some(now),
+                signed_at: Some((self.signing)()),
                 user_agent: user_agent.to_owned(),
             },
         );
