@@ -52,7 +52,9 @@ fn a_killed_rotation_is_picked_up() {
         for user in 0..USERS {
             let tally = &tally;
             scope.spawn(move || {
-                let world = World::added();
+                let world = World::new();
+                world.lighten_keys();
+                world.add();
                 world.configure(
                     &world.quick_profile("").replace("lease = \"1s\"", "lease = \"2s\""),
                 );
