@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust docs-generated kill deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust sim kill docs-generated deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,18 +21,24 @@ test: deps ## everything the product promises
 
 # A suite's figures are the last line that it prints; `suite` sees to that, and to its exit code.
 suite = @bash -o pipefail -c '$(2) 2>&1 | awk "/^$(1): / { last = \$$0; next } NF { print } END { print last }"'
-suite_test = $(CARGO) test -q -p rotakey-agent --locked --test $(1) $(2) -- --nocapture
+suite_test = $(CARGO) test -q $(2) -p rotakey-agent --locked --test $(1) $(3) -- --nocapture
 
 DEPTH ?= 2
 exhaust: ## every crash and fault at every instant, by enumeration; DEPTH=n blows, one after the other
-	$(call suite,exhaust,ROTAKEY_EXHAUST_DEPTH=$(DEPTH) $(call suite_test,exhaust,every_blow))
+	$(call suite,exhaust,ROTAKEY_EXHAUST_DEPTH=$(DEPTH) $(call suite_test,exhaust,,every_blow))
+
+SEEDS ?= 300
+SEED ?= 1
+PROFILE ?= dev
+sim: ## the whole system in all weathers, simulated; SEEDS=n [SEED=first] [PROFILE=campaign, for many seeds]
+	$(call suite,sim,ROTAKEY_SIM_SEEDS=$(SEEDS) ROTAKEY_SIM_SEED=$(SEED) $(call suite_test,sim,--profile $(PROFILE),))
+
+KILLS ?= 40
+kill: deps ## the real binary under SIGKILL, clients at work; KILLS=n SEED=s
+	$(call suite,kill,ROTAKEY_KILLS=$(KILLS) ROTAKEY_KILL_SEED=$(SEED) $(call suite_test,kill,,))
 
 docs-generated: ## writes the documents anew that are made from the code
-	ROTAKEY_WRITE_DOCS=1 $(call suite_test,exhaust,crash_matrix)
-
-KILLS ?= 100
-kill: ## the real binary under SIGKILL; KILLS=n
-	ROTAKEY_KILLS=$(KILLS) $(CARGO) test -q -p rotakey-agent --locked --test kill -- --nocapture | grep -v '^$$'
+	ROTAKEY_WRITE_DOCS=1 $(call suite_test,exhaust,,crash_matrix)
 
 deps: ## install what the tests need beyond Rust (says what and why; costs nothing when it is there)
 	@bash .ci/deps

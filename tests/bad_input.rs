@@ -17,6 +17,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use support::volume::Volume;
 use support::{Run, World};
 
 const SIMULATE: &str = "iam:SimulatePrincipalPolicy";
@@ -609,68 +610,12 @@ fn a_keyring_without_a_bus() {
     }
 }
 
-// A disk of its own.
-
-/// A small file system over the world's home folder, taken away at the end.
-struct Disk(PathBuf);
-
-impl Disk {
-    /// `None` if this process may not mount; in CI that is a failure.
-    fn over(world: &World) -> Option<Self> {
-        let home = world.home.path();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs"]).arg(home);
-        let why = match mount.output() {
-            Ok(output) if output.status.success() => {
-                let disk = Self(home.to_owned());
-                world.write("passphrase", support::PASSPHRASE);
-                world.configure("");
-                return Some(disk);
-            }
-            Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-            Err(error) => error.to_string(),
-        };
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "this test needs to mount a tmpfs, which CI must allow (run it as root, with CAP_SYS_ADMIN): {why}"
-        );
-        println!("NOT RUN: a tmpfs cannot be mounted here: {why}");
-        None
-    }
-
-    fn remount(&self, option: &str) {
-        let options = format!("remount,{option}");
-        assert!(
-            Command::new("mount").args(["-o", &options]).arg(&self.0).status().unwrap().success()
-        );
-    }
-
-    /// Fills it to the last byte.
-    fn fill(&self) {
-        let mut file = std::fs::File::create(self.0.join("filler")).unwrap();
-        let error = loop {
-            if let Err(error) = file.write_all(&[7; 512]) {
-                break error;
-            }
-        };
-        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull, "{error}");
-    }
-
-    fn make_room(&self) {
-        std::fs::remove_file(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
+// A disk of its own. What happens to a rotation under way is in tests/disk.rs.
 
 #[test]
 fn a_full_disk() {
     let world = World::new();
-    let Some(disk) = Disk::over(&world) else { return };
+    let disk = Volume::over(&world);
     disk.fill();
     let before = Scene::of(&world);
     let run = add(&world, &world.id, &world.secret, &["--endpoint-url", &world.url]);
@@ -702,7 +647,7 @@ fn a_full_disk() {
 #[test]
 fn a_read_only_disk() {
     let world = World::new();
-    let Some(disk) = Disk::over(&world) else { return };
+    let disk = Volume::over(&world);
     disk.remount("ro");
     let before = Scene::of(&world);
     let run = add(&world, &world.id, &world.secret, &["--endpoint-url", &world.url]);

@@ -187,6 +187,9 @@ impl Life {
     fn start_engine(&mut self) {
         let open = self.world.status(0).rotation;
         let is_stuck = open.as_ref().is_some_and(|open| open.stuck.is_some());
+        if is_stuck && self.rng.bool() {
+            self.mend_keys();
+        }
         let goal = match open {
             None => ROTATE,
             // A person looks at a stuck rotation, and at others sometimes.

@@ -317,7 +317,7 @@ impl Life {
                     || orphan.is_some_and(|o| o.deactivated.is_some() && o.id == id)
             });
             let wanted = if is_retired { KeyStatus::Inactive } else { KeyStatus::Active };
-            if self.world.watch.meddled.contains(&id) && status != wanted {
+            if status != wanted {
                 self.admin_sets(&id, wanted);
             }
         }
