@@ -5,6 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use rotakey_core::credential::{AccessKeyId, KeyStatus};
+use rotakey_core::journal::Step;
 use rotakey_core::rotation::Command;
 use rotakey_core::time::{Monotonic, later};
 use serde_json::json;
@@ -228,10 +229,10 @@ impl Life {
         }
         let key = self.world.order(json!({"op": "create-key", "user": USER}));
         let id: AccessKeyId = key["access_key_id"].as_str().expect("an id").parse().expect("an id");
-        // While a creation is under way, nobody can tell whose it is: it may be set Inactive, and be deleted
-        // if it is never used (docs/rotation.md).
+        // While a creation is under way, or about to be, nobody can tell whose it is: it may be set Inactive,
+        // and be deleted if it is never used (docs/rotation.md).
         let open = self.world.status(0).rotation;
-        if open.is_some_and(|open| open.intent.is_some_and(|(act, _)| act.name() == "create")) {
+        if open.is_none_or(|open| open.step == Step::Create) {
             self.world.watch.may_fence.insert(id.clone());
         }
         self.repair_in(lasts, Repair::KeyIsRemoved(id));
@@ -287,7 +288,8 @@ impl Life {
             Repair::KeyIsSet(id, status) => {
                 self.admin_sets(&id, status);
                 // Only what is as it was is judged again.
-                if self.world.keys().contains(&(id.clone(), KeyStatus::Active)) {
+                let is_served = self.world.ledger(0).access_key_id == id;
+                if is_served && self.world.keys().contains(&(id.clone(), KeyStatus::Active)) {
                     self.world.watch.meddled.remove(&id);
                 }
             }

@@ -206,6 +206,20 @@ impl Open {
         self.intent = None;
     }
 
+    /// The key that is on its way out comes in again, and the other one goes in its place.
+    fn turn_round(&mut self, why: String, at: Timestamp) -> Result<(), &'static str> {
+        let incoming = self.incoming.clone().ok_or("no key came in")?;
+        self.incoming = Some(std::mem::replace(&mut self.outgoing, incoming));
+        // From `Deactivate` on it may be Inactive, whatever the journal knows.
+        self.reactivate = self.step >= Step::Deactivate;
+        self.verified = false;
+        self.published = None;
+        self.deactivated = None;
+        self.undone = Some(why);
+        self.enter(Step::Verify, at);
+        Ok(())
+    }
+
     /// Whether this act may be intended now.
     fn may(&self, act: &Act, generation: Generation) -> Result<(), &'static str> {
         if let Some((intended, _)) = &self.intent
@@ -452,16 +466,8 @@ impl Status {
                 if !open.can_undo() || open.undone.is_some() {
                     return Err("there is nothing to undo, or no way back");
                 }
-                let incoming = open.incoming.clone().ok_or("no key came in")?;
-                open.incoming = Some(std::mem::replace(&mut open.outgoing, incoming));
-                // From `Deactivate` on the previous key may be Inactive, whatever the journal knows.
-                open.reactivate = open.step >= Step::Deactivate;
-                open.verified = false;
-                open.published = None;
-                open.deactivated = None;
-                open.undone = Some(why.clone());
                 open.stuck = None;
-                open.enter(Step::Verify, at);
+                open.turn_round(why.clone(), at)?;
             }
             Record::AbortBegun { why } => {
                 if open.published.is_some() || open.undone.is_some() || open.intends("publish") {
@@ -474,6 +480,10 @@ impl Status {
                 if open.is_orphan(access_key_id) {
                     open.orphan = None;
                     open.intent = None;
+                } else if open.undone.is_some() && !open.deleted && open.is_incoming(access_key_id)
+                {
+                    // There is nothing to go back to: round once more, to the newer key.
+                    open.turn_round(format!("the previous key {access_key_id} is gone"), at)?;
                 } else if open.survivor().id == *access_key_id
                     || !open.ours().any(|id| id == access_key_id)
                 {

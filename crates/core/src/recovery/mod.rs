@@ -4,7 +4,7 @@ mod creation;
 
 pub use creation::{Candidate, Verdict, Window, judge};
 
-use crate::credential::KeyStatus;
+use crate::credential::{AccessKeyId, KeyStatus};
 use crate::iam::KeyList;
 use crate::journal::{Act, Open, Record, Status, Step};
 
@@ -49,6 +49,9 @@ pub fn plan(status: &Status, observed: &KeyList) -> Plan {
             (true, true) => Plan::Note(Record::Finished),
             (true, false) => Plan::Abandon(open.aborting.clone().unwrap_or_default()),
         };
+    }
+    if let Some(gone) = nothing_to_go_back_to(open, observed) {
+        return Plan::Note(Record::Vanished { access_key_id: gone.clone() });
     }
     // An undo is how one gets away from a served key that no longer works.
     let turning_round = open.undone.is_some() && open.published.is_none();
@@ -98,6 +101,17 @@ fn survivor_trouble(open: &Open, observed: &KeyList) -> Option<String> {
         }
         None => Some(format!("the served key {survivor} is not in the user's list")),
     }
+}
+
+/// The previous key, if it was deleted while, or after, an undo brought it back, and the newer one is still
+/// there: what programs are given does not work, or is about not to.
+fn nothing_to_go_back_to<'a>(open: &'a Open, observed: &KeyList) -> Option<&'a AccessKeyId> {
+    let previous = &open.incoming.as_ref().filter(|_| open.undone.is_some())?.id;
+    let is_gone = observed.find(previous).is_none();
+    let newer = observed.find(&open.outgoing.id)?;
+    let is_deleting = matches!(&open.intent, Some((Act::Delete { .. }, _)));
+    let is_good = newer.status == KeyStatus::Active || open.step >= Step::Deactivate;
+    (is_gone && is_good && !is_deleting).then_some(previous)
 }
 
 fn incoming(open: &Open, observed: &KeyList) -> Plan {

@@ -121,6 +121,44 @@ fn an_old_key_that_somebody_deleted_counts_as_gone() {
     world.heal();
 }
 
+/// Found by the simulation: the rotation was stuck for good.
+#[test]
+fn an_undo_to_a_key_that_somebody_deletes_meanwhile_stays_with_the_newer_one() {
+    let mut drained = World::new(Origin::Created);
+    let (length, _) = drained.clone().drive(ROTATE, None);
+    let published = (0..length).find(|n| {
+        let mut left = drained.clone();
+        left.drive(ROTATE, Some((*n, Blow::CrashAfter)));
+        left.status().rotation.is_some_and(|open| open.published.is_some())
+    });
+    drained.drive(ROTATE, published.map(|n| (n, Blow::CrashAfter)));
+    let newer = drained.ledger.access_key_id.clone();
+    let (length, _) = drained.clone().drive(Goal::Undo, None);
+    let (mut turned, mut told) = (0, 0);
+    for moment in 0..length {
+        let mut world = drained.clone();
+        world.label = format!("the previous key is deleted before command {moment} of an undo");
+        world.meddled = true;
+        world.drive_with(Goal::Undo, &[], |world, n, _| {
+            let is_previous = world.status().rotation.is_some_and(|open| {
+                open.published.is_none() && open.incoming.is_some_and(|key| key.id == old())
+            });
+            if n == moment && is_previous {
+                world.iam.remove(&old());
+            }
+        });
+        if world.iam.contains_key(&old()) {
+            continue;
+        }
+        world.heal();
+        match world.ledger.access_key_id == newer {
+            true => turned += 1,
+            false => told += 1,
+        }
+    }
+    assert!(turned > 5 && told == 0, "{turned} turned round, {told} did not");
+}
+
 #[test]
 fn when_the_served_key_is_refused_the_other_one_tells_why() {
     let mut world = World::new(Origin::Created);
