@@ -178,7 +178,7 @@ impl Life {
     fn pause(&mut self, ended: &Option<Ending>) -> Duration {
         match ended {
             _ if self.is_calm => seconds(60),
-            Some(Ending::Finished) => seconds(self.rng.u64(60..3 * 86_400)),
+            Some(Ending::Finished) => seconds(self.rng.u64(60..86_400)),
             Some(Ending::Stuck(_)) => seconds(self.rng.u64(600..86_400)),
             _ => seconds(self.rng.u64(1..7200)),
         }
@@ -252,7 +252,7 @@ fn random_policy(rng: &mut Rng) -> Policy {
         deadline: seconds(300),
         lease,
         observe: seconds(rng.u64(0..=4) * 3600),
-        soak: seconds(rng.u64(1..=7 * 24) * 3600),
+        soak: seconds(rng.u64(1..=72) * 3600),
         orphan_wait: seconds(rng.u64(10..=60) * 60),
         on_straggler: if rng.bool() { OnStraggler::Hold } else { OnStraggler::Proceed },
         presigned_ttl: seconds(if rng.u8(..4) == 0 { 900 } else { 0 }),

@@ -29,8 +29,8 @@ impl Programs {
         let program = |_| {
             let kind = KINDS[rng.usize(..KINDS.len())];
             let client = Client::new(kind, rng.u64(..));
-            // From a busy program to one that wakes twice a day.
-            let every = [1800, 4 * 3600, 43_200, 86_400][rng.usize(..4)];
+            // From a busy program to one that wakes once a day.
+            let every = [3600, 6 * 3600, 43_200, 86_400][rng.usize(..4)];
             Program { client, until: now, due: later(now, seconds(rng.u64(..every))), every }
         };
         Self { programs: (0..4).map(program).collect() }
