@@ -19,6 +19,7 @@ mod system;
 use explore::{Point, Tally, explore, programs_ask};
 use rotakey_agent::simulator::Behaviour;
 use rotakey_core::journal::Origin;
+use rotakey_core::policy::Policy;
 use rotakey_core::rotation::Goal;
 use serde_json::json;
 use system::{ROTATE, World, instant_policy, lagging};
@@ -28,7 +29,13 @@ fn depth() -> u8 {
 }
 
 fn world() -> World {
-    World::new(instant_policy(), Behaviour::default(), Origin::HandedOver, &["here"])
+    world_of(instant_policy(), Behaviour::default(), Origin::HandedOver)
+}
+
+fn world_of(policy: Policy, behaviour: Behaviour, origin: Origin) -> World {
+    let mut world = World::new(policy, behaviour, origin, &["here"]);
+    world.watch.reads_journal = true;
+    world
 }
 
 /// Runs the scenarios side by side, one thread each.
@@ -40,7 +47,7 @@ fn every_blow_at_every_instant() {
         ("rotate, simulation denied", without_simulation),
         ("rotate, IAM lags", || {
             let (policy, behaviour) = lagging();
-            let world = World::new(policy, behaviour, Origin::Created, &["here"]);
+            let world = world_of(policy, behaviour, Origin::Created);
             vec![Point::new(world, ROTATE, depth() - 1)]
         }),
         ("undo begun anywhere", || begun_anywhere(Goal::Undo)),

@@ -315,6 +315,9 @@ impl World {
             self.installs[which].ended = None;
         }
         self.check(which);
+        if self.watch.reads_journal {
+            self.check_journal(which);
+        }
     }
 
     fn perform(

@@ -15,7 +15,7 @@ use rotakey_core::time::{Monotonic, Now, later};
 use super::World;
 
 /// The invariants.
-pub const INVARIANTS: [(&str, &str); 9] = [
+pub const INVARIANTS: [(&str, &str); 10] = [
     ("never-refused", "no program is refused with a key that it was served, because of a rotation"),
     ("published-works", "the published credential is accepted by IAM, and its secret is held"),
     ("only-ours", "no key is deactivated or deleted that is not ours"),
@@ -24,6 +24,10 @@ pub const INVARIANTS: [(&str, &str); 9] = [
     ("one-create-per-intent", "CreateAccessKey is sent at most once for each intent"),
     ("secret-outlives-key", "no secret leaves the keystore while IAM has its key"),
     ("record-before-act", "the journal on disk announces each change before it is made"),
+    (
+        "journal-is-enough",
+        "what the engine knows of a rotation is what its journal says, read anew",
+    ),
     ("converges", "healed, the rotation ends: one active key, no orphan, its secret alone is held"),
 ];
 
@@ -45,6 +49,8 @@ pub struct Watch {
     /// Keys of other people that a lost creation may be mistaken for.
     pub may_fence: BTreeSet<AccessKeyId>,
     pub violations: Vec<String>,
+    /// Whether the journal is read anew after every event: it takes time.
+    pub reads_journal: bool,
 }
 
 /// The keys at IAM.
@@ -227,6 +233,17 @@ impl World {
         let works = self.keys().iter().any(|(id, s)| *id == served && *s == KeyStatus::Active);
         if !works && !self.watch.meddled.contains(&served) {
             self.watch.violation("published-works", format!("{served} is not active"));
+        }
+    }
+
+    /// A process that died now would leave all that it knows.
+    pub fn check_journal(&mut self, which: usize) {
+        let install = &mut self.installs[which];
+        let Some(process) = &install.process else { return };
+        let known = process.rotation.status().clone();
+        let read = super::untroubled(install, &self.now, || super::state().read());
+        if read.expect("readable").1 != known {
+            self.watch.violation("journal-is-enough", format!("the engine knows {known:?}"));
         }
     }
 
