@@ -209,10 +209,16 @@ impl Life {
 
     /// Somebody sets the wall clock, or NTP does: it is wrong, or right again.
     ///
-    /// It is not set back behind what was promised for a key that is gone by now: no rule survives that, as
-    /// programs would then take an ended lease for a running one (docs/leases.md).
+    /// No rule survives two things (docs/leases.md): that it is set back behind what was promised for a key
+    /// that is gone by now, as programs would then take an ended lease for a running one; and that it is set
+    /// back after an answer that could not be recorded, before the cutover.
     fn set_clock(&mut self, skew: SignedDuration) {
-        let least = self.world.watch.promised_for_the_gone(self.world.true_time());
+        let mut least = self.world.watch.promised_for_the_gone(self.world.true_time());
+        let ledger = self.world.ledger(0);
+        let recorded = ledger.horizons.get(&ledger.access_key_id).and_then(|h| h.served_until);
+        if self.world.watch.promised(&ledger.access_key_id) > recorded {
+            least = least.max(self.world.skew);
+        }
         let skew = skew.max(least);
         let wall = self.world.true_time().saturating_add(skew).expect("in range");
         // Whoever keeps count of healthy serving sees the clock gain on the monotonic one.

@@ -99,6 +99,11 @@ impl Watch {
         }
     }
 
+    /// Until when the last holder of a key may use it.
+    pub fn promised(&self, id: &AccessKeyId) -> Option<Timestamp> {
+        self.leases.get(id).map(|(until, _)| *until)
+    }
+
     /// What the clocks must be ahead of the true time, not to be behind what was promised for retired keys.
     pub fn promised_for_the_gone(&self, now: Timestamp) -> SignedDuration {
         let promised = self.retired.iter().filter_map(|id| self.leases.get(id));
