@@ -2,7 +2,6 @@
 
 pub mod file;
 pub mod keyring;
-pub mod memory;
 pub mod passphrase;
 
 use rotakey_core::credential::{AccessKeyId, SecretAccessKey};
