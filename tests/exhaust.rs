@@ -16,7 +16,7 @@ mod explore;
 mod matrix;
 mod system;
 
-use explore::{Point, Tally, explore, programs_ask};
+use explore::{Point, Tally, explore, go_on};
 use rotakey_agent::simulator::Behaviour;
 use rotakey_core::journal::Origin;
 use rotakey_core::policy::Policy;
@@ -81,8 +81,7 @@ fn begun_anywhere(goal: Goal) -> Vec<Point> {
     let mut world = world();
     world.start(0, ROTATE, None);
     while world.installs[0].process.is_some() {
-        programs_ask(&mut world);
-        world.step(0, None);
+        go_on(&mut world);
         let mut stopped = world.clone();
         stopped.installs[0].process = None;
         if stopped.status(0).rotation.is_some() {

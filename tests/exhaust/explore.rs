@@ -61,8 +61,7 @@ pub fn explore(mut points: Vec<Point>) -> Tally {
         tally.states += 1;
         if point.world.installs[0].process.is_some() {
             strike(&point, &mut points, &mut tally);
-            programs_ask(&mut point.world);
-            point.world.step(0, None);
+            go_on(&mut point.world);
             push(point, &mut points);
         } else {
             begin(point, &mut points, &mut tally);
@@ -80,6 +79,9 @@ fn strike(point: &Point, points: &mut Vec<Point>, tally: &mut Tally) {
     for blow in blows(&point.world, 0) {
         let mut struck = point.after(blow, &format!("{:?}", process.command));
         struck.world.step(0, Some(blow));
+        if let Command::Publish { .. } = process.command {
+            struck.world.a_new_program_signs(0);
+        }
         tally.cases += 1;
         push(struck, points);
     }
@@ -136,11 +138,17 @@ fn push(mut point: Point, points: &mut Vec<Point>) {
     points.push(point);
 }
 
-/// Programs take their credential whenever time passes.
-pub fn programs_ask(world: &mut World) {
-    let process = world.installs[0].process.as_ref();
-    if process.is_some_and(|process| matches!(process.command, Command::Wait { .. })) {
-        world.fetch(0).expect("serving goes on");
+/// The next command. Programs take their credential and use it whenever time passes, and directly after a key
+/// was published.
+pub fn go_on(world: &mut World) {
+    let Some(process) = &world.installs[0].process else { return };
+    let command = process.command.clone();
+    if let Command::Wait { .. } = command {
+        world.a_new_program_signs(0);
+    }
+    world.step(0, None);
+    if let Command::Publish { .. } = command {
+        world.a_new_program_signs(0);
     }
 }
 

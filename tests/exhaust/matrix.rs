@@ -6,7 +6,7 @@ use std::fmt::Write;
 use rotakey_core::journal::Record;
 use rotakey_core::rotation::{Command, Ending, Goal};
 
-use crate::explore::programs_ask;
+use crate::explore::go_on;
 use crate::system::blows::{Blow, Loss, blows};
 use crate::system::machine::PowerCut;
 use crate::system::watch::INVARIANTS;
@@ -42,8 +42,7 @@ pub fn render(start: &World) -> String {
             cell.insert(outcome(&world, blow));
             cases += 1;
         }
-        programs_ask(&mut world);
-        world.step(0, None);
+        go_on(&mut world);
     }
     document(&rows, &cells, cases)
 }
@@ -151,8 +150,7 @@ fn outcome(world: &World, blow: Blow) -> String {
     let mut how = "goes on";
     for _ in 0..8 {
         while world.installs[0].process.is_some() {
-            programs_ask(&mut world);
-            world.step(0, None);
+            go_on(&mut world);
         }
         let was_dead = world.installs[0].machine.is_dead || world.installs[0].ended.is_none();
         world.power_cut(0, PowerCut::Kept);

@@ -136,7 +136,9 @@ impl Life {
             self.world.pass(Duration::from_millis(self.rng.u64(20..400)));
         }
         let mut blow = self.weather.blow(&command);
-        if !self.is_calm && self.rng.u8(..) < self.weather.blows_of_256 {
+        // The one call that must not be repeated gets more of them.
+        let more = if matches!(command, Command::Create { .. }) { 8 } else { 1 };
+        if !self.is_calm && self.rng.u8(..) < self.weather.blows_of_256 * more {
             blow = Some(random_blow(&command, &mut |below| self.rng.usize(..below)));
         }
         self.step(blow, &command);
@@ -149,6 +151,10 @@ impl Life {
         });
         self.figures.blows += u64::from(blow.is_some());
         self.world.step(0, blow);
+        if matches!(command, Command::Publish { .. }) {
+            // The first to be served a new key find out whether it is really accepted.
+            (0..4).for_each(|_| self.world.a_new_program_signs(0));
+        }
         if let Command::Append(entry) = command
             && matches!(entry.record, Record::Finished | Record::Abandoned { .. })
         {

@@ -2,7 +2,6 @@
 
 use fastrand::Rng;
 use jiff::Timestamp;
-use rotakey_core::credential::KeyStatus;
 use rotakey_core::time::later;
 
 use crate::life::Life;
@@ -92,11 +91,7 @@ impl Life {
         // because it has expired, rotation or not; the other sources serve nothing else (docs/leases.md).
         let is_overdue = !client.kind.bounded && now.wall >= *until;
         self.figures.overdue += u64::from(is_overdue);
-        let order = serde_json::json!({"op": "use-key", "access_key_id": id.as_str(),
-            "service": "sts", "region": "eu-west-1"});
-        self.world.order(order);
-        let works = self.world.keys().contains(&(id.clone(), KeyStatus::Active));
-        if !works && !is_overdue && !self.world.watch.meddled.contains(&id) {
+        if !self.world.uses(&id) && !is_overdue {
             let what = format!("{name} ({source:?}) signed with {id}");
             self.world.watch.violation("never-refused", what);
         }

@@ -137,6 +137,7 @@ pub fn lagging() -> (Policy, Behaviour) {
     let policy = Policy { spacing: seconds(2), settle: seconds(5), ..instant_policy() };
     let behaviour = Behaviour {
         visible_after: 3000,
+        flaps_until: 6000,
         lingers: 4000,
         server_offset: 37_000,
         ..Behaviour::default()
@@ -400,6 +401,23 @@ impl World {
             self.watch.lease(id, handed.expiration, &self.now, lease);
         }
         handed
+    }
+
+    /// A program uses a key that it was served; whether AWS lets it in.
+    pub fn uses(&mut self, id: &AccessKeyId) -> bool {
+        let region = self.policy.home_region().to_owned();
+        let order = json!({"op": "use-key", "access_key_id": id.as_str(), "service": "sts",
+            "region": region});
+        self.order(order)["accepted"] == true || self.watch.is_unsettled(id, self.true_time())
+    }
+
+    /// A program starts, takes its credential and uses it.
+    pub fn a_new_program_signs(&mut self, which: usize) {
+        let Ok(handed) = self.fetch(which) else { return };
+        let id = handed.snapshot.credentials.access_key_id;
+        if !self.uses(&id) {
+            self.watch.violation("never-refused", format!("a new program signed with {id}"));
+        }
     }
 
     /// The keys that IAM has, and their true status.

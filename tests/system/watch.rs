@@ -46,6 +46,8 @@ pub struct Watch {
     creates: BTreeMap<usize, usize>,
     /// Keys that somebody outside has changed: what becomes of them is not held against us.
     pub meddled: BTreeSet<AccessKeyId>,
+    /// When somebody outside changed a key last.
+    touched: BTreeMap<AccessKeyId, Timestamp>,
     /// Keys of other people that a lost creation may be mistaken for.
     pub may_fence: BTreeSet<AccessKeyId>,
     pub violations: Vec<String>,
@@ -97,6 +99,17 @@ impl Watch {
                 self.inactive.insert(id.clone(), now);
             }
         }
+    }
+
+    /// Somebody outside changed a key: it may be refused until everybody knows of it.
+    pub fn touch(&mut self, id: &AccessKeyId, now: Timestamp) {
+        self.touched.insert(id.clone(), now);
+    }
+
+    /// Whether a key may be refused because of somebody outside.
+    pub fn is_unsettled(&self, id: &AccessKeyId, now: Timestamp) -> bool {
+        let settles = |at: &Timestamp| later(*at, Duration::from_secs(60));
+        self.meddled.contains(id) || self.touched.get(id).is_some_and(|at| now < settles(at))
     }
 
     /// Until when the last holder of a key may use it.
