@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust docs-generated kill deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model docs-generated kill deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ suite_test = $(CARGO) test -q -p rotakey-agent --locked --test $(1) $(2) -- --no
 DEPTH ?= 2
 exhaust: ## every crash and fault at every instant, by enumeration; DEPTH=n blows, one after the other
 	$(call suite,exhaust,ROTAKEY_EXHAUST_DEPTH=$(DEPTH) $(call suite_test,exhaust,every_blow))
+
+model: ## two installations and an admin on one user: every interleaving, by enumeration
+	$(call suite,model,$(call suite_test,model,no_installation_hurts_another))
 
 docs-generated: ## writes the documents anew that are made from the code
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,exhaust,crash_matrix)
