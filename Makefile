@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust sim kill docs-generated deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model sim kill docs-generated deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ sim: ## the whole system in all weathers, simulated; SEEDS=n [SEED=first] [PROFI
 KILLS ?= 40
 kill: deps ## the real binary under SIGKILL, clients at work; KILLS=n SEED=s
 	$(call suite,kill,ROTAKEY_KILLS=$(KILLS) ROTAKEY_KILL_SEED=$(SEED) $(call suite_test,kill,,))
+
+model: ## two installations and an admin on one user: every interleaving, by enumeration
+	$(call suite,model,$(call suite_test,model,,no_installation_hurts_another))
 
 docs-generated: ## writes the documents anew that are made from the code
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,exhaust,,crash_matrix)

@@ -4,6 +4,7 @@
 
 pub mod blows;
 pub mod machine;
+pub mod people;
 pub mod watch;
 
 use std::collections::BTreeSet;

@@ -15,10 +15,11 @@ use rotakey_core::time::{Monotonic, Now, later};
 use super::World;
 
 /// The invariants.
-pub const INVARIANTS: [(&str, &str); 10] = [
+pub const INVARIANTS: [(&str, &str); 11] = [
     ("never-refused", "no program is refused with a key that it was served, because of a rotation"),
     ("published-works", "the published credential is accepted by IAM, and its secret is held"),
     ("only-ours", "no key is deactivated or deleted that is not ours"),
+    ("others-key-served", "no key is deactivated or deleted that another installation serves"),
     ("no-lease-broken", "no key is deactivated that somebody may still use by right"),
     ("soak-before-delete", "no key is deleted before its soak, or an orphan before its wait"),
     ("one-create-per-intent", "CreateAccessKey is sent at most once for each intent"),
@@ -36,18 +37,20 @@ pub const INVARIANTS: [(&str, &str); 10] = [
 pub struct Watch {
     /// The keys that an installation was handed or made, told from IAM's own record.
     pub ours: BTreeSet<AccessKeyId>,
+    /// Which installation made a key; what it was handed is not in here.
+    pub made: BTreeMap<AccessKeyId, usize>,
     /// Until when somebody may sign with a key by right.
     leases: BTreeMap<AccessKeyId, (Timestamp, Monotonic)>,
     /// Since when a key is Inactive.
-    inactive: BTreeMap<AccessKeyId, Timestamp>,
+    pub inactive: BTreeMap<AccessKeyId, Timestamp>,
     /// The keys that were deactivated or deleted.
     retired: BTreeSet<AccessKeyId>,
     /// How often CreateAccessKey was sent.
     creates: BTreeMap<usize, usize>,
     /// Keys that somebody outside has changed: what becomes of them is not held against us.
     pub meddled: BTreeSet<AccessKeyId>,
-    /// When somebody outside changed a key last.
-    touched: BTreeMap<AccessKeyId, Timestamp>,
+    /// When somebody outside last changed a key: who acts at the same instant cannot know of it.
+    pub changed: BTreeMap<AccessKeyId, Timestamp>,
     /// Keys of other people that a lost creation may be mistaken for.
     pub may_fence: BTreeSet<AccessKeyId>,
     pub violations: Vec<String>,
@@ -80,6 +83,11 @@ impl Watch {
         }
     }
 
+    /// Whether an installation made a key or was handed it.
+    fn is_of(&self, which: usize, id: &AccessKeyId) -> bool {
+        self.ours.contains(id) && self.made.get(id).is_none_or(|maker| *maker == which)
+    }
+
     fn is_leased(&self, id: &AccessKeyId, now: &Now, window: Duration) -> bool {
         self.leases.get(id).is_some_and(|(wall, monotonic)| {
             now.wall < later(*wall, window)
@@ -103,13 +111,13 @@ impl Watch {
 
     /// Somebody outside changed a key: it may be refused until everybody knows of it.
     pub fn touch(&mut self, id: &AccessKeyId, now: Timestamp) {
-        self.touched.insert(id.clone(), now);
+        self.changed.insert(id.clone(), now);
     }
 
     /// Whether a key may be refused because of somebody outside.
     pub fn is_unsettled(&self, id: &AccessKeyId, now: Timestamp) -> bool {
         let settles = |at: &Timestamp| later(*at, Duration::from_secs(60));
-        self.meddled.contains(id) || self.touched.get(id).is_some_and(|at| now < settles(at))
+        self.meddled.contains(id) || self.changed.get(id).is_some_and(|at| now < settles(at))
     }
 
     /// Until when the last holder of a key may use it.
@@ -194,6 +202,7 @@ impl World {
         for id in after.keys().filter(|id| !before.contains_key(*id)) {
             if matches!(command, Command::Create { .. }) {
                 self.watch.ours.insert(id.clone());
+                self.watch.made.insert(id.clone(), which);
             }
         }
         for (id, status) in before {
@@ -215,10 +224,11 @@ impl World {
     fn watch_deactivation(&mut self, which: usize, id: &AccessKeyId) {
         self.watch.inactive.insert(id.clone(), self.now.wall);
         self.watch.retired.insert(id.clone());
-        let is_ours = self.watch.ours.contains(id) || self.watch.may_fence.contains(id);
+        let is_ours = self.watch.is_of(which, id) || self.watch.may_fence.contains(id);
         if !is_ours || self.ledger(which).access_key_id == *id {
             self.watch.violation("only-ours", format!("{id} was deactivated"));
         }
+        self.watch_others(which, id);
         if self.watch.is_leased(id, &self.now, self.policy.signature_window) {
             self.watch.violation("no-lease-broken", format!("{id} was deactivated"));
         }
@@ -226,9 +236,10 @@ impl World {
 
     fn watch_deletion(&mut self, which: usize, id: &AccessKeyId) {
         let fenced = self.watch.may_fence.contains(id) && self.watch.inactive.contains_key(id);
-        if !(self.watch.ours.contains(id) || fenced) || self.ledger(which).access_key_id == *id {
+        if !(self.watch.is_of(which, id) || fenced) || self.ledger(which).access_key_id == *id {
             self.watch.violation("only-ours", format!("{id} was deleted"));
         }
+        self.watch_others(which, id);
         let wait = match (self.watch.leases.contains_key(id), self.held(which).contains(id)) {
             (true, _) => self.policy.soak,
             // Nobody was ever given it.
@@ -237,8 +248,19 @@ impl World {
         };
         let since = self.watch.inactive.get(id);
         let is_early = since.is_none_or(|since| self.now.wall < later(*since, wait));
-        if is_early && !self.watch.meddled.contains(id) {
+        let is_raced = self.watch.changed.get(id) == Some(&self.true_time());
+        if is_early && !is_raced && !self.watch.meddled.contains(id) {
             self.watch.violation("soak-before-delete", format!("{id} was deleted"));
+        }
+    }
+
+    /// A key was retired: does another installation serve it?
+    fn watch_others(&mut self, which: usize, id: &AccessKeyId) {
+        for other in (0..self.installs.len()).filter(|other| *other != which) {
+            if self.ledger(other).access_key_id == *id && !self.watch.meddled.contains(id) {
+                let what = format!("{id}, served by {}, was retired", self.installs[other].name);
+                self.watch.violation("others-key-served", what);
+            }
         }
     }
 

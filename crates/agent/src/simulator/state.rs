@@ -72,6 +72,11 @@ impl Simulator {
         self.log.iter()
     }
 
+    /// Forgets what happened: who copies an account often need not carry it along.
+    pub fn forget_log(&mut self) {
+        self.log.clear();
+    }
+
     /// Makes the next `times` calls of `action` (`*`: of any) go wrong, after `after` calls that do not.
     pub fn script(&mut self, action: &str, fault: Fault, times: u32, after: u32) {
         let queue = self.faults.entry(action.to_owned()).or_default();

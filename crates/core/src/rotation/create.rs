@@ -13,8 +13,8 @@ const STORE_ATTEMPTS_MAX: u32 = 3;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Create {
-    /// The rotation is being opened.
-    Begin(KeyList),
+    /// The rotation is being opened, to intend this.
+    Begin(Act),
     /// The intent is being written.
     Intend,
     /// The request is out.
@@ -34,18 +34,22 @@ pub(crate) enum Create {
 }
 
 impl Create {
-    /// Opens a rotation, the list being fresh.
-    pub(crate) fn begin(cx: &Context<'_>, list: KeyList, reason: Reason) -> Turn {
-        Turn::new(State::Create(Self::Begin(list)), cx.append(Record::Begun { reason }))
+    /// What a creation intends, from a list that came just now: how far the server's clock is ahead of ours can
+    /// only be told at once.
+    pub(crate) fn act(cx: &Context<'_>, list: &KeyList) -> Act {
+        Act::Create {
+            known: list.keys.iter().map(|key| key.access_key_id.clone()).collect(),
+            clock_offset_ms: list.server_time.as_millisecond() - cx.now.wall.as_millisecond(),
+        }
     }
 
-    /// Writes the intent, the list being fresh.
-    pub(crate) fn intend(cx: &Context<'_>, list: &KeyList) -> Turn {
-        let offset = list.server_time.as_millisecond() - cx.now.wall.as_millisecond();
-        let act = Act::Create {
-            known: list.keys.iter().map(|key| key.access_key_id.clone()).collect(),
-            clock_offset_ms: offset,
-        };
+    /// Opens a rotation.
+    pub(crate) fn begin(cx: &Context<'_>, act: Act, reason: Reason) -> Turn {
+        Turn::new(State::Create(Self::Begin(act)), cx.append(Record::Begun { reason }))
+    }
+
+    /// Writes the intent.
+    pub(crate) fn intend(cx: &Context<'_>, act: Act) -> Turn {
         Turn::new(State::Create(Self::Intend), cx.intend(act))
     }
 
@@ -60,7 +64,7 @@ impl Create {
 
     pub(crate) fn on_event(self, cx: &Context<'_>, event: Event) -> Turn {
         match (self, event) {
-            (Self::Begin(list), Event::Appended) => Self::intend(cx, &list),
+            (Self::Begin(act), Event::Appended) => Self::intend(cx, act),
             (Self::Intend, Event::Appended) => {
                 let open = cx.open();
                 let signer = open.outgoing.id.clone();

@@ -51,7 +51,8 @@ impl Drain {
                 if let Safety::NotBefore(until) = safety {
                     return self.wait(until, WaitingFor::Leases);
                 }
-                let observed = later(published, cx.policy().observe);
+                // What our own ledger explains shows nobody unknown: observing begins when that ends.
+                let observed = later(self.explained(cx, published), cx.policy().observe);
                 if open.outgoing.origin == Origin::HandedOver && cx.now.wall < observed {
                     return self.wait(observed, WaitingFor::Observation);
                 }
@@ -89,15 +90,17 @@ impl Drain {
         self.to(Phase::Waiting, Command::Wait { until, waiting_for })
     }
 
+    /// Until when a use of the outgoing key may be that of a program that was served it.
+    fn explained(&self, cx: &Context<'_>, published: Timestamp) -> Timestamp {
+        let served = self.horizon.as_ref().and_then(|horizon| horizon.served_until);
+        let signed = served.map(|until| later(until, cx.policy().signature_window));
+        signed.map_or(published, |until| until.max(published))
+    }
+
     /// A use after the drain began that our own ledger does not explain, and until when it holds us.
     fn straggler(&self, cx: &Context<'_>, used: Option<LastUsed>) -> Option<(Timestamp, LastUsed)> {
         let (used, open) = (used?, cx.open());
-        let explained = self
-            .horizon
-            .as_ref()
-            .and_then(|horizon| horizon.served_until)
-            .map(|until| later(until, cx.policy().signature_window))
-            .max(open.published)?;
+        let explained = self.explained(cx, open.published?);
         // Once we began to deactivate, the probes that see it refused are our own.
         let ours = match &open.intent {
             Some((Act::Deactivate { .. }, at)) => used.at >= *at,

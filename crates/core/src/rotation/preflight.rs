@@ -1,10 +1,13 @@
-//! Before anything is changed: who are we, is there room for a second key, is everything allowed, does the
-//! keystore keep what it is given, and are we alone?
+//! Before anything is changed: who are we, are we alone, is there room for a second key, is everything allowed,
+//! and does the keystore keep what it is given?
+//!
+//! That this installation is here is said first, whatever comes of the rest: another one that is about to retire
+//! the key which this one serves looks for it. The list that the intent to create names is read last.
 
 use super::{Command, Context, Ending, Event, Goal, State, Turn, create};
 use crate::credential::{AccessKeyId, KeyStatus};
 use crate::iam::{KeyList, Refusal, RefusalClass};
-use crate::journal::{Reason, Record};
+use crate::journal::{Act, Reason, Record};
 
 /// What a rotation needs on the user itself.
 pub const ACTIONS: [&str; 5] = [
@@ -46,13 +49,15 @@ impl Finding {
 pub struct Preflight {
     key: AccessKeyId,
     findings: Vec<Finding>,
-    list: Option<KeyList>,
     check: Check,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Check {
     Identity,
+    Tags,
+    TagUser,
+    TagsAgain,
     List,
     Simulate,
     /// Where the simulation does not answer: calls that change nothing.
@@ -60,9 +65,7 @@ enum Check {
     Update,
     Delete,
     Keystore,
-    Tags,
-    TagUser,
-    TagsAgain,
+    ListAgain,
     /// What was begun is being closed, as it cannot go on.
     Abandon,
 }
@@ -73,12 +76,8 @@ impl Preflight {
             return Turn::bug("preflight without a key", &Event::Woke);
         };
         let command = cx.identify(&current.id);
-        let preflight = Self {
-            key: current.id.clone(),
-            findings: Vec::new(),
-            list: None,
-            check: Check::Identity,
-        };
+        let preflight =
+            Self { key: current.id.clone(), findings: Vec::new(), check: Check::Identity };
         Turn::new(State::Preflight(preflight), command)
     }
 
@@ -87,15 +86,42 @@ impl Preflight {
             (Check::Identity, Event::Identified(identity)) => {
                 if !cx.is_our_user(&identity) {
                     self.findings.push(Finding::OtherUser(identity.arn));
-                    return self.conclude(cx);
+                    return self.conclude(cx, None);
                 }
                 let signer = self.key.clone();
-                self.ask(Check::List, Command::List { signer })
+                self.ask(Check::Tags, Command::ListTags { signer })
             }
-            (Check::List, Event::Listed(list)) => self.listed(cx, list),
-            (Check::List, Event::Refused(refusal)) if refusal.class.is_authenticated() => {
+            (Check::Tags, Event::Tags(tags)) => self.tags(cx, &tags),
+            (Check::Tags | Check::TagsAgain, Event::Refused(refusal)) => {
+                self.unnoticed("iam:ListUserTags", &refusal);
+                self.list(cx)
+            }
+            // Two installations that look at the same time see no tag, and both set theirs: look once more.
+            (Check::TagUser, Event::Ready) => {
+                let signer = self.key.clone();
+                self.ask(Check::TagsAgain, Command::ListTags { signer })
+            }
+            (Check::TagUser, Event::Refused(refusal)) => {
+                self.unnoticed("iam:TagUser", &refusal);
+                self.list(cx)
+            }
+            (Check::TagsAgain, Event::Tags(tags)) => {
+                self.note_other_install(cx, &tags);
+                self.list(cx)
+            }
+            (Check::List, Event::Listed(list)) => {
+                self.note_keys(&list);
+                if self.is_blocked() && cx.task.goal != Goal::Check {
+                    return self.conclude(cx, None);
+                }
+                let signer = self.key.clone();
+                self.ask(Check::Simulate, Command::Simulate { signer })
+            }
+            (Check::List | Check::ListAgain, Event::Refused(refusal))
+                if refusal.class.is_authenticated() =>
+            {
                 self.missing("iam:ListAccessKeys", &refusal);
-                self.conclude(cx)
+                self.conclude(cx, None)
             }
             (Check::Simulate, Event::Denied(denied)) if denied.is_empty() => {
                 self.ask(Check::Keystore, Command::ProbeKeystore)
@@ -124,32 +150,15 @@ impl Preflight {
                 self.ask(Check::Keystore, Command::ProbeKeystore)
             }
             (Check::Keystore, Event::Ready) => {
+                if self.is_blocked() || cx.task.goal == Goal::Check {
+                    return self.conclude(cx, None);
+                }
                 let signer = self.key.clone();
-                self.ask(Check::Tags, Command::ListTags { signer })
+                self.ask(Check::ListAgain, Command::List { signer })
             }
-            (Check::Tags, Event::Tags(tags)) => self.tags(cx, &tags),
-            (Check::Tags | Check::TagsAgain, Event::Refused(refusal)) => {
-                self.findings.push(Finding::Warning(format!(
-                    "iam:ListUserTags is refused ({}): a second installation would not be noticed",
-                    refusal.code
-                )));
-                self.conclude(cx)
-            }
-            // Two installations that look at the same time see no tag, and both set theirs: look once more.
-            (Check::TagUser, Event::Ready) => {
-                let signer = self.key.clone();
-                self.ask(Check::TagsAgain, Command::ListTags { signer })
-            }
-            (Check::TagsAgain, Event::Tags(tags)) => {
-                self.note_other_install(cx, &tags);
-                self.conclude(cx)
-            }
-            (Check::TagUser, Event::Refused(refusal)) => {
-                self.findings.push(Finding::Warning(format!(
-                    "iam:TagUser is refused ({}): a second installation would not be noticed",
-                    refusal.code
-                )));
-                self.conclude(cx)
+            (Check::ListAgain, Event::Listed(list)) => {
+                self.note_keys(&list);
+                self.conclude(cx, Some(create::Create::act(cx, &list)))
             }
             (Check::Abandon, Event::Appended) => Turn::end(Ending::Blocked(self.findings)),
             (check, event) => Turn::refused(check.action(), event, "preflight"),
@@ -161,47 +170,58 @@ impl Preflight {
         Turn::new(State::Preflight(self), command)
     }
 
-    fn listed(mut self, cx: &Context<'_>, list: KeyList) -> Turn {
-        match list.find(&self.key).map(|key| key.status) {
-            Some(KeyStatus::Active) => {}
-            Some(KeyStatus::Inactive) => {
-                self.findings.push(Finding::KeyUnusable(format!("{} is Inactive", self.key)));
-            }
-            None => self
-                .findings
-                .push(Finding::KeyUnusable(format!("{} is not in the user's list", self.key))),
-        }
-        let strangers: Vec<_> = list
-            .keys
-            .iter()
-            .map(|key| &key.access_key_id)
-            .filter(|id| **id != self.key)
-            .cloned()
-            .collect();
-        if !strangers.is_empty() {
-            self.findings.push(Finding::Stranger(strangers));
-        }
-        self.list = Some(list);
-        if self.is_blocked() && cx.task.goal != Goal::Check {
-            return self.conclude(cx);
-        }
-        let signer = self.key.clone();
-        self.ask(Check::Simulate, Command::Simulate { signer })
-    }
-
     fn tags(mut self, cx: &Context<'_>, tags: &[(String, String)]) -> Turn {
         self.note_other_install(cx, tags);
         let is_set = tags.iter().any(|(key, _)| *key == cx.task.tag);
-        if is_set || self.is_blocked() || cx.task.goal == Goal::Check {
-            return self.conclude(cx);
+        if is_set || cx.task.goal == Goal::Check {
+            return self.list(cx);
         }
         let signer = self.key.clone();
         self.ask(Check::TagUser, Command::Tag { signer, describes: None })
     }
 
+    fn list(self, cx: &Context<'_>) -> Turn {
+        if self.is_blocked() && cx.task.goal != Goal::Check {
+            return self.conclude(cx, None);
+        }
+        let signer = self.key.clone();
+        self.ask(Check::List, Command::List { signer })
+    }
+
     fn note_other_install(&mut self, cx: &Context<'_>, tags: &[(String, String)]) {
-        let other = other_install(tags, &cx.task.tag).map(str::to_owned);
-        self.findings.extend(other.map(Finding::SecondInstall));
+        if let Some(other) = other_install(tags, &cx.task.tag) {
+            self.add(Finding::SecondInstall(other.to_owned()));
+        }
+    }
+
+    fn unnoticed(&mut self, action: &str, refusal: &Refusal) {
+        self.add(Finding::Warning(format!(
+            "{action} is refused ({}): a second installation would not be noticed",
+            refusal.code
+        )));
+    }
+
+    fn note_keys(&mut self, list: &KeyList) {
+        match list.find(&self.key).map(|key| key.status) {
+            Some(KeyStatus::Active) => {}
+            Some(KeyStatus::Inactive) => {
+                self.add(Finding::KeyUnusable(format!("{} is Inactive", self.key)));
+            }
+            None => {
+                self.add(Finding::KeyUnusable(format!("{} is not in the user's list", self.key)));
+            }
+        }
+        let ids = list.keys.iter().map(|key| &key.access_key_id);
+        let strangers: Vec<_> = ids.filter(|id| **id != self.key).cloned().collect();
+        if !strangers.is_empty() {
+            self.add(Finding::Stranger(strangers));
+        }
+    }
+
+    fn add(&mut self, finding: Finding) {
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
     }
 
     fn note(&mut self, action: &str, event: Event) {
@@ -221,8 +241,8 @@ impl Preflight {
             Finding::Missing(action.to_owned())
         };
         let quarantined = self.findings.iter().any(|f| matches!(f, Finding::Quarantined(_)));
-        if !quarantined && !self.findings.contains(&finding) {
-            self.findings.push(finding);
+        if !quarantined {
+            self.add(finding);
         }
     }
 
@@ -230,7 +250,8 @@ impl Preflight {
         self.findings.iter().any(|finding| !finding.is_warning())
     }
 
-    fn conclude(self, cx: &Context<'_>) -> Turn {
+    /// The end: with what a creation would intend, or with what stands in its way.
+    fn conclude(self, cx: &Context<'_>, act: Option<Act>) -> Turn {
         if cx.task.goal == Goal::Check {
             return Turn::end(Ending::Checked(self.findings));
         }
@@ -243,7 +264,7 @@ impl Preflight {
             let command = cx.append(Record::Abandoned { why });
             return self.ask(Check::Abandon, command);
         }
-        let Some(list) = self.list else {
+        let Some(act) = act else {
             return Turn::bug("preflight without a list", &Event::Woke);
         };
         if cx.status.rotation.is_none() {
@@ -251,9 +272,9 @@ impl Preflight {
                 Goal::Rotate(reason) => reason,
                 _ => Reason::Forced,
             };
-            return create::Create::begin(cx, list, reason);
+            return create::Create::begin(cx, act, reason);
         }
-        create::Create::intend(cx, &list)
+        create::Create::intend(cx, act)
     }
 }
 
@@ -261,7 +282,7 @@ impl Check {
     fn action(&self) -> &'static str {
         match self {
             Self::Identity => "sts:GetCallerIdentity",
-            Self::List => "iam:ListAccessKeys",
+            Self::List | Self::ListAgain => "iam:ListAccessKeys",
             Self::Simulate => "iam:SimulatePrincipalPolicy",
             Self::LastUsed => "iam:GetAccessKeyLastUsed",
             Self::Update => "iam:UpdateAccessKey",

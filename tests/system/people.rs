@@ -1,0 +1,102 @@
+//! What others do: the account's admin, the person who adds a key, the programs.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use rotakey_agent::iam::KeyService;
+use rotakey_agent::simulator::InProcess;
+use rotakey_core::credential::{AccessKeyId, Credentials, KeyStatus};
+use rotakey_core::iam::Outcome;
+use rotakey_core::journal::Act;
+use rotakey_core::rotation::INSTALL_TAG_VALUE;
+use serde_json::json;
+
+use super::{PollOnce, USER, World};
+
+/// What an admin does to the keys behind our back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    Add,
+    Set(AccessKeyId, KeyStatus),
+    Delete(AccessKeyId),
+}
+
+impl World {
+    /// The changes that an admin can make now.
+    pub fn changes(&self) -> Vec<Change> {
+        let keys = self.keys();
+        let mut changes = Vec::new();
+        if keys.len() < self.iam.behaviour().quota {
+            changes.push(Change::Add);
+        }
+        for (id, status) in keys {
+            let other = match status {
+                KeyStatus::Active => KeyStatus::Inactive,
+                KeyStatus::Inactive => KeyStatus::Active,
+            };
+            changes.push(Change::Set(id.clone(), other));
+            changes.push(Change::Delete(id));
+        }
+        changes
+    }
+
+    /// An admin changes a key, or adds one.
+    pub fn change(&mut self, change: Change) {
+        match change {
+            Change::Add => {
+                let made = self.order(json!({"op": "create-key", "user": USER}));
+                let id = made["access_key_id"].as_str().expect("an id").parse().expect("an id");
+                // A key made while a creation is under way looks like one that a lost reply made.
+                if (0..self.installs.len()).any(|which| self.is_creating(which)) {
+                    self.watch.may_fence.insert(id);
+                }
+            }
+            Change::Set(id, status) => {
+                let order = json!({"op": "set-key-status", "access_key_id": id, "status": status});
+                self.order(order);
+                match status {
+                    KeyStatus::Active => self.watch.inactive.remove(&id),
+                    KeyStatus::Inactive => self.watch.inactive.insert(id.clone(), self.now.wall),
+                };
+                let now = self.true_time();
+                self.watch.touch(&id, now);
+                self.watch.meddled.insert(id);
+            }
+            Change::Delete(id) => {
+                self.order(json!({"op": "delete-key", "access_key_id": id}));
+                self.watch.meddled.insert(id);
+            }
+        }
+    }
+
+    fn is_creating(&mut self, which: usize) -> bool {
+        let open = self.status(which).rotation;
+        let intent = open.and_then(|open| open.intent);
+        matches!(intent, Some((Act::Create { .. }, _)))
+    }
+
+    /// Sets an installation's tag, as `add` does with the key that it is handed.
+    pub fn tag(&mut self, which: usize) {
+        let install = &self.installs[which];
+        let (id, secret) = install.machine.secrets.first_key_value().expect("it was handed one");
+        let signer = Credentials { access_key_id: id.clone(), secret_access_key: secret.clone() };
+        let tag = format!("rotakey:{}", install.name);
+        let simulator = Arc::new(Mutex::new(std::mem::take(&mut self.iam)));
+        let wall = self.now.wall;
+        let service = InProcess::new(Arc::clone(&simulator), move || wall);
+        let tagged = pin!(service.tag_user(&signer, USER, &tag, INSTALL_TAG_VALUE)).poll_once();
+        assert!(matches!(tagged, Poll::Ready(Outcome::Done(()))), "{tagged:?}");
+        drop(service);
+        self.iam = std::mem::take(&mut *simulator.lock().expect("one thread"));
+    }
+
+    /// Programs take their credential from an installation, and sign a call with it.
+    pub fn use_served(&mut self, which: usize) {
+        let handed = self.fetch(which).expect("serving goes on");
+        let id = handed.snapshot.credentials.access_key_id;
+        let used =
+            json!({"op": "use-key", "access_key_id": id, "service": "s3", "region": "eu-west-1"});
+        self.order(used);
+    }
+}
