@@ -113,6 +113,18 @@ impl Trouble {
     }
 }
 
+impl File {
+    /// A file that reads so, and is found as `durable` after a power cut.
+    pub fn found(now: Vec<u8>, durable: Vec<u8>) -> Self {
+        Self { synced: Some(now.clone()), now: Some(now), durable: Some(durable) }
+    }
+
+    /// What is found of it after a power cut.
+    pub fn durable(&self) -> Option<&[u8]> {
+        self.durable.as_deref()
+    }
+}
+
 thread_local! {
     static HERE: RefCell<Machine> = RefCell::default();
 }
