@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rotakey_agent::simulator::Behaviour;
 use rotakey_core::credential::{AccessKeyId, KeyStatus, SecretAccessKey};
 use rotakey_core::journal::{Reason, decode};
+use rotakey_core::lease::Ledger;
 use rotakey_core::rotation::Goal;
 use rotakey_core::time::{Monotonic, Now};
 use serde::{Deserialize, Serialize};
@@ -257,6 +258,12 @@ impl Case {
 
     pub fn is_damaged(&self) -> bool {
         self.scene.expected.ends == Ends::Damaged
+    }
+
+    /// Whether what programs are given was broken before, by somebody else.
+    pub fn is_served_key_deleted(&self) -> bool {
+        let ledger: Ledger = serde_json::from_slice(&self.ledger).expect("a ledger");
+        self.scene.deleted_by_others.contains(&ledger.access_key_id)
     }
 
     fn create_intents(&self) -> usize {

@@ -146,8 +146,18 @@ impl Played {
         }
     }
 
+    /// Where a process had nothing to do and yet all is not well, the next rotation has to notice.
+    pub fn try_again(&mut self) {
+        let mut look = self.world.clone();
+        look.watch.violations.clear();
+        look.settled(0);
+        if self.said().is_none() && !look.watch.violations.is_empty() {
+            self.go_on(ROTATE, None);
+        }
+    }
+
     /// Why it did not come to its end, if it did not.
-    pub fn said(&mut self) -> Option<String> {
+    pub fn said(&self) -> Option<String> {
         match &self.ended {
             Some(Ending::Finished | Ending::Abandoned(_)) => None,
             Some(Ending::Stuck(why)) => Some(why.clone()),
