@@ -17,14 +17,17 @@ mod found;
 mod making;
 #[path = "replay/play.rs"]
 mod play;
+#[path = "replay/scene.rs"]
+mod scene;
 mod system;
 
 use std::collections::BTreeSet;
 
-use case::{Case, Ends};
+use case::Case;
 use play::{opened_and_cut_off, play};
 use rotakey_core::journal::{Chain, HEADER, Record, decode};
 use rotakey_core::lease::Ledger;
+use scene::Ends;
 
 /// Every kind of record and, where it is about one, of act. `label` says which a record is.
 const LABELS: [&str; 26] = [

@@ -1,18 +1,16 @@
 //! A saved state: the files of a profile, byte for byte, and what was around them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use rotakey_agent::simulator::Behaviour;
-use rotakey_core::credential::{AccessKeyId, KeyStatus, SecretAccessKey};
-use rotakey_core::journal::{Reason, decode};
+use rotakey_core::credential::{AccessKeyId, SecretAccessKey};
+use rotakey_core::journal::decode;
 use rotakey_core::lease::Ledger;
-use rotakey_core::rotation::Goal;
-use rotakey_core::time::{Monotonic, Now};
-use serde::{Deserialize, Serialize};
+use rotakey_core::time::Now;
 use serde_json::json;
 
+use crate::scene::{Asked, Ends, Expected, Key, Scene};
 use crate::system::machine::File;
 use crate::system::{Install, USER, World, instant_policy};
 
@@ -35,106 +33,6 @@ pub struct Case {
     pub ledger: Vec<u8>,
     /// `world.json`
     pub scene: Scene,
-}
-
-/// What was around the files.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Scene {
-    /// Where the state comes from.
-    pub what: String,
-    pub now: Timestamp,
-    pub monotonic: Monotonic,
-    /// The server's clock less ours, milliseconds.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub server_offset: i64,
-    /// What IAM has.
-    pub keys: Vec<Key>,
-    /// What somebody outside deleted.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub deleted_by_others: BTreeSet<AccessKeyId>,
-    /// What the keystore holds: the secrets of these. The test makes them up.
-    pub held: BTreeSet<AccessKeyId>,
-    /// Until when programs were told they may use a key, and may by the clock that stops in a suspend.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub leases: BTreeMap<AccessKeyId, (Timestamp, Monotonic)>,
-    /// What the person says.
-    pub asked: Asked,
-    /// So long is the machine suspended, directly after the publish.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub sleeps_seconds: i64,
-    pub expected: Expected,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Key {
-    pub id: AccessKeyId,
-    pub status: KeyStatus,
-    pub created: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inactive_since: Option<Timestamp>,
-    /// Neither handed over nor made by us.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub is_theirs: bool,
-    /// Somebody outside set its status.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub is_meddled: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Asked {
-    Resume,
-    Rotate,
-    Undo,
-    Abort,
-}
-
-/// What must come of it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expected {
-    pub ends: Ends,
-    /// A part of the reason, where it is stuck or an error.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub why: String,
-    /// The key that is served in the end: an id, `new`, or nothing if it cannot be told.
-    pub served: Option<String>,
-    /// The old key is not deactivated before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub active_until: Option<Timestamp>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ends {
-    Finished,
-    Abandoned,
-    Stuck,
-    /// Nothing is begun.
-    Blocked,
-    /// The error names the file, and nothing outside is changed.
-    Damaged,
-}
-
-fn is_zero(n: &i64) -> bool {
-    *n == 0
-}
-
-fn is_false(so: &bool) -> bool {
-    !so
-}
-
-impl Asked {
-    pub fn goal(self) -> Goal {
-        match self {
-            Self::Resume => Goal::Resume,
-            Self::Rotate => Goal::Rotate(Reason::Forced),
-            Self::Undo => Goal::Undo,
-            Self::Abort => Goal::Abort,
-        }
-    }
 }
 
 impl Case {
@@ -231,8 +129,9 @@ impl Case {
             world.order(json!({"op": "import-key", "user": USER, "access_key_id": id,
                 "secret_access_key": made_up(id), "status": status, "created": created}));
             world.watch.inactive.extend(key.inactive_since.map(|since| (id.clone(), since)));
-            let set = if key.is_theirs { None } else { Some(&mut world.watch.ours) };
-            set.map(|ours| ours.insert(id.clone()));
+            if !key.is_theirs {
+                world.watch.ours.insert(id.clone());
+            }
             if key.is_meddled {
                 world.watch.meddled.insert(id.clone());
             }

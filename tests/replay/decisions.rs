@@ -3,11 +3,12 @@
 use rotakey_core::credential::KeyStatus;
 use rotakey_core::rotation::{Command, Goal};
 
-use crate::case::{Asked, Case, Ends, Expected};
+use crate::case::Case;
 use crate::making::{
     both, dies_after, dies_before, expect, expect_new, run_to, runs, somebody_deletes,
     somebody_sets, world,
 };
+use crate::scene::{Asked, Ends, Expected};
 use crate::system::ROTATE;
 use crate::system::blows::Blow;
 use crate::system::machine::{Operation, PowerCut, Trouble};
@@ -116,9 +117,7 @@ pub fn torn_and_damaged() -> Vec<Case> {
     let damaged = |name: &str, what: &str, file: &str, change: &dyn Fn(&str) -> String| {
         let mut case = Case { name: name.to_owned(), ..whole.clone() };
         case.scene.what = what.to_owned();
-        let why = format!("/state/app/{file}");
-        case.scene.expected =
-            Expected { ends: Ends::Damaged, why, served: None, active_until: None };
+        case.scene.expected = Expected::only(Ends::Damaged).because(&format!("/state/app/{file}"));
         let bytes = if file == "journal" { &mut case.journal } else { &mut case.ledger };
         *bytes = change(std::str::from_utf8(bytes).expect("text")).into_bytes();
         case

@@ -7,10 +7,11 @@ use rotakey_core::lease::{Horizon, Safety, safety};
 use rotakey_core::rotation::{Command, Goal};
 use rotakey_core::time::later;
 
-use crate::case::{Asked, Case, Ends};
+use crate::case::Case;
 use crate::making::{
     both, dies_after, dies_before, expect, expect_new, run_to, somebody_deletes, world, write,
 };
+use crate::scene::{Asked, Ends};
 use crate::system::blows::Blow;
 use crate::system::machine::{Operation, Trouble, enter};
 use crate::system::{ROTATE, World, instant_policy, seconds, state};
@@ -44,12 +45,19 @@ fn keystores() -> Vec<Case> {
     asked.installs[0].process = None;
     let what = "The keystore kept the secret although it said three times that it failed; then the process was \
                 killed. Taken for an orphan, the key went and its secret stayed.";
-    let come = || expect(Ends::Finished, &newer);
-    let killed = Case::of("keystore-kept-it-killed", what, &asked, Asked::Resume, come());
+    let adopted = || expect(Ends::Finished, &newer);
+    let killed = Case::of("keystore-kept-it-killed", what, &asked, Asked::Resume, adopted());
+    let mut taken = asked.clone();
+    let created = taken.iam.keys().last().expect("made").created;
+    write(&mut taken, Record::OrphanFound { access_key_id: newer.clone(), created });
+    let what = "The same, after an engine that did not look took the key for an orphan. The secret stays behind.";
+    let mut come = expect_new();
+    come.left_behind.insert(newer.clone());
+    let orphan = Case::of("keystore-kept-it-orphan", what, &taken, Asked::Resume, come);
     run_to(&mut kept, |command| matches!(command, Command::Tag { .. }));
     kept.installs[0].process = None;
     let what = "The keystore kept the secret although it said three times that it failed, which was noticed.";
-    let noticed = Case::of("keystore-kept-it-noticed", what, &kept, Asked::Resume, come());
+    let noticed = Case::of("keystore-kept-it-noticed", what, &kept, Asked::Resume, adopted());
 
     let mut probing = world();
     probing.start(0, ROTATE, None);
@@ -59,7 +67,7 @@ fn keystores() -> Vec<Case> {
     let what =
         "The process was killed while it tried the keystore: the item of the trial is left behind.";
     let probe = Case::of("probe-left-behind", what, &probing, Asked::Rotate, expect_new());
-    vec![killed, noticed, probe]
+    vec![killed, noticed, orphan, probe]
 }
 
 fn a_cut_that_was_not_synced() -> Case {

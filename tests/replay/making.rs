@@ -1,12 +1,15 @@
 //! How the cases of the released formats were made: a rotation of the harness, stopped at the wanted point.
 
+use std::collections::BTreeSet;
+
 use rotakey_agent::simulator::Behaviour;
 use rotakey_core::credential::{AccessKeyId, KeyStatus};
 use rotakey_core::journal::{Entry, Origin, Record};
 use rotakey_core::rotation::{Command, Goal};
 use serde_json::json;
 
-use crate::case::{Asked, Case, Ends, Expected};
+use crate::case::Case;
+use crate::scene::{Asked, Ends, Expected};
 use crate::system::blows::{Blow, Loss};
 use crate::system::machine::enter;
 use crate::system::{ROTATE, World, instant_policy, state};
@@ -17,15 +20,19 @@ pub fn world() -> World {
 }
 
 pub fn expect(ends: Ends, served: &AccessKeyId) -> Expected {
-    Expected { ends, why: String::new(), served: Some(served.to_string()), active_until: None }
+    Expected { served: Some(served.to_string()), ..Expected::only(ends) }
 }
 
 pub fn expect_new() -> Expected {
-    let served = Some("new".to_owned());
-    Expected { ends: Ends::Finished, why: String::new(), served, active_until: None }
+    Expected { served: Some("new".to_owned()), ..Expected::only(Ends::Finished) }
 }
 
 impl Expected {
+    pub fn only(ends: Ends) -> Self {
+        let (why, left_behind) = (String::new(), BTreeSet::new());
+        Self { ends, why, served: None, left_behind, active_until: None }
+    }
+
     pub fn because(self, why: &str) -> Self {
         Self { why: why.to_owned(), ..self }
     }

@@ -10,7 +10,8 @@ use rotakey_core::error::Failure;
 use rotakey_core::rotation::{Command, Ending, Goal};
 use rotakey_core::time::later;
 
-use crate::case::{Case, Ends, JOURNAL, LEDGER, Scene};
+use crate::case::{Case, JOURNAL, LEDGER};
+use crate::scene::{Ends, Scene};
 use crate::system::machine::PowerCut;
 use crate::system::{ROTATE, World, seconds};
 
@@ -93,7 +94,13 @@ impl Played {
             return self.more(complaint);
         }
         if ends == Some(Ends::Damaged) {
-            return self.is_untouched(case);
+            return self.complaints_of_damage(case);
+        }
+        // If that is mended one day, what is expected has to say so.
+        for id in &expected.left_behind {
+            if self.world.installs[0].machine.secrets.remove(id).is_none() {
+                return self.more(format!("the secret of {id} is not left behind any more"));
+            }
         }
         if !matches!(ends, Some(Ends::Stuck | Ends::Blocked)) {
             self.world.settled(0);
@@ -170,7 +177,7 @@ impl Played {
     }
 
     /// What is outside, and the damaged file, are as they were; at most the journal has more lines.
-    fn is_untouched(self, case: &Case) -> Vec<String> {
+    fn complaints_of_damage(self, case: &Case) -> Vec<String> {
         let fresh = case.world();
         let is_same = fresh.keys() == self.world.keys() && fresh.held(0) == self.world.held(0);
         let file = |path| self.world.installs[0].machine.files[Path::new(path)].now.clone();
