@@ -194,8 +194,6 @@ fn a_shortened_journal_recovers_or_says_why_not() {
             assert_eq!(played.world.watch.violations, [""; 0], "{name}");
         }
     }
-    println!(
-        "{} shortened journals: {recovered} recovered, {told} said why not, {broken} were broken before",
-        recovered + told + broken
-    );
+    // Each of these happens, or the test proves less than it says.
+    assert!(recovered > 200 && told > 100 && broken > 0, "{recovered}, {told}, {broken}");
 }
