@@ -113,6 +113,18 @@ impl Trouble {
     }
 }
 
+impl File {
+    /// A file that reads so, and was synced when it was `durable`.
+    pub fn found(now: Vec<u8>, durable: Vec<u8>) -> Self {
+        Self { now: Some(now), synced: Some(durable.clone()), durable: Some(durable) }
+    }
+
+    /// What is found of it after a power cut.
+    pub fn durable(&self) -> Option<&[u8]> {
+        self.durable.as_deref()
+    }
+}
+
 thread_local! {
     static HERE: RefCell<Machine> = RefCell::default();
 }
@@ -330,10 +342,16 @@ impl Keystore for BreakingKeystore {
 
     fn put(&self, id: &AccessKeyId, secret: &SecretAccessKey) -> Result<(), KeystoreError> {
         operate(Operation::KeystorePut, |here, _| {
-            here.secrets.insert(id.clone(), secret.clone());
-            Ok(())
+            let kept = here.secrets.entry(id.clone()).or_insert_with(|| secret.clone());
+            // The only copy of a secret is never overwritten.
+            if kept == secret { Ok(()) } else { Err(io::ErrorKind::AlreadyExists.into()) }
         })
-        .map_err(|error| self.unwritable(&error))
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                KeystoreError::Conflict { store: self.describe(), id: id.clone() }
+            }
+            _ => self.unwritable(&error),
+        })
     }
 
     fn get(&self, id: &AccessKeyId) -> Result<Option<SecretAccessKey>, KeystoreError> {

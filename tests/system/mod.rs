@@ -79,6 +79,22 @@ pub struct Process {
     pub command: Command,
 }
 
+impl Install {
+    /// One with nothing on its machine.
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            machine: Machine::default(),
+            process: None,
+            ended: None,
+            started: 0,
+            healthy_since: None,
+            ledger: None,
+            status: None,
+        }
+    }
+}
+
 /// Asks the sources as programs do: each answer by a process of its own.
 struct OwnSources<'a> {
     lease: Duration,
@@ -156,34 +172,14 @@ impl World {
     ) -> Self {
         let wall = Timestamp::from_second(1_800_000_000).expect("in range");
         let now = Now { wall, monotonic: Monotonic { boot: "1".into(), since_boot: seconds(9) } };
-        let mut world = Self {
-            now,
-            skew: SignedDuration::ZERO,
-            policy: Arc::new(policy),
-            iam: Simulator::new(behaviour),
-            installs: Vec::new(),
-            watch: Watch::default(),
-        };
-        let arn = world.order(json!({"op": "create-user", "user": USER}))["arn"].clone();
+        let (mut world, arn) = Self::empty(policy, behaviour, now);
         let key = world.order(json!({"op": "create-key", "user": USER}));
         world.pass(seconds(86_400));
         let id: AccessKeyId = key["access_key_id"].as_str().expect("an id").parse().expect("an id");
         let secret = key["secret_access_key"].as_str().expect("a secret").to_owned();
-        let identity = CallerIdentity {
-            account_id: "123456789012".to_owned(),
-            arn: arn.as_str().expect("an ARN").to_owned(),
-        };
+        let identity = CallerIdentity { account_id: "123456789012".to_owned(), arn };
         for name in names {
-            let mut install = Install {
-                name,
-                machine: Machine::default(),
-                process: None,
-                ended: None,
-                started: 0,
-                healthy_since: None,
-                ledger: None,
-                status: None,
-            };
+            let mut install = Install::new(name);
             let secret = SecretAccessKey::new(secret.clone());
             install.machine.secrets.insert(id.clone(), secret);
             enter(&mut install.machine, &world.now, || {
@@ -193,6 +189,20 @@ impl World {
         }
         world.watch = Watch::new(&world, id);
         world
+    }
+
+    /// A user without keys, and nobody to rotate them; and the user's ARN.
+    pub fn empty(policy: Policy, behaviour: Behaviour, now: Now) -> (Self, String) {
+        let mut world = Self {
+            now,
+            skew: SignedDuration::ZERO,
+            policy: Arc::new(policy),
+            iam: Simulator::new(behaviour),
+            installs: Vec::new(),
+            watch: Watch::default(),
+        };
+        let made = world.order(json!({"op": "create-user", "user": USER}));
+        (world, made["arn"].as_str().expect("an ARN").to_owned())
     }
 
     /// An order to the account's admin.

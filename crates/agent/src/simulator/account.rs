@@ -54,6 +54,15 @@ pub(super) enum State {
     Deleted,
 }
 
+impl From<KeyStatus> for State {
+    fn from(status: KeyStatus) -> Self {
+        match status {
+            KeyStatus::Active => Self::Active,
+            KeyStatus::Inactive => Self::Inactive,
+        }
+    }
+}
+
 impl State {
     pub(super) fn status(self) -> Option<KeyStatus> {
         match self {
@@ -100,6 +109,18 @@ impl Key {
         created: Timestamp,
     ) -> Self {
         let history = vec![(now, State::Active)];
+        Self { id, secret, user: user.to_owned(), created, history, uses: Vec::new() }
+    }
+
+    /// A key that has been in this state for so long that every vantage knows.
+    pub(super) fn imported(
+        id: String,
+        secret: String,
+        user: &str,
+        created: Timestamp,
+        state: State,
+    ) -> Self {
+        let history = vec![(Timestamp::MIN, state)];
         Self { id, secret, user: user.to_owned(), created, history, uses: Vec::new() }
     }
 

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use rotakey_core::credential::KeyStatus;
-use serde::Deserialize;
+use rotakey_core::credential::{KeyStatus, SecretAccessKey};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::account::{State, User};
+use super::account::{Key, State, User};
 use super::behaviour::Fault;
 use super::message::{ApiError, UserRow};
 use super::state::{Simulator, whole_seconds};
@@ -28,6 +28,20 @@ pub enum Command {
     CreateKey {
         /// The owner.
         user: String,
+    },
+    /// Takes over a key that was made elsewhere or long ago, within the quota. Every vantage knows it at once.
+    ImportKey {
+        /// The owner.
+        user: String,
+        /// Which; no key, deleted or not, may have had that id.
+        access_key_id: String,
+        /// What it signs with.
+        #[serde(deserialize_with = "secret")]
+        secret_access_key: SecretAccessKey,
+        /// `Active` or `Inactive`.
+        status: KeyStatus,
+        /// Its `CreateDate`, by the server's clock.
+        created: Timestamp,
     },
     /// Activates or deactivates a key.
     SetKeyStatus {
@@ -118,6 +132,11 @@ fn yes() -> bool {
     true
 }
 
+/// Secrets do not deserialise by themselves: it shows where one comes in.
+fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<SecretAccessKey, D::Error> {
+    String::deserialize(from).map(SecretAccessKey::new)
+}
+
 impl Simulator {
     /// Carries an order out. Answers a JSON object; says why not in words.
     pub fn control(&mut self, now: Timestamp, command: Command) -> Result<Value, String> {
@@ -136,12 +155,15 @@ impl Simulator {
                     json!({ "access_key_id": row.id, "secret_access_key": secret, "created": created }),
                 )
             }
+            Command::ImportKey { user, access_key_id, secret_access_key, status, created } => {
+                let secret = secret_access_key.expose().to_owned();
+                let created = whole_seconds(created);
+                let state = State::from(status);
+                let key = Key::imported(access_key_id, secret, &user, created, state);
+                self.import(key).map(|()| json!({}))
+            }
             Command::SetKeyStatus { access_key_id, status } => {
-                let state = match status {
-                    KeyStatus::Active => State::Active,
-                    KeyStatus::Inactive => State::Inactive,
-                };
-                self.set_key(now, &access_key_id, None, state).map(|()| json!({}))
+                self.set_key(now, &access_key_id, None, status.into()).map(|()| json!({}))
             }
             Command::DeleteKey { access_key_id } => {
                 self.set_key(now, &access_key_id, None, State::Deleted).map(|()| json!({}))
@@ -188,6 +210,18 @@ impl Simulator {
                 Ok(json!({}))
             }
         }
+    }
+
+    fn import(&mut self, key: Key) -> Result<(), ApiError> {
+        self.check_quota(&key.user)?;
+        if self.key(&key.id).is_some() {
+            let message = format!("Access key {} already exists.", key.id);
+            return Err(ApiError::new(409, "EntityAlreadyExists", message));
+        }
+        // Lists are in the order of creation.
+        let at = self.keys.partition_point(|other| other.created <= key.created);
+        self.keys.insert(at, key);
+        Ok(())
     }
 
     fn create_user(&mut self, now: Timestamp, name: &str, path: &str) -> Result<String, ApiError> {

@@ -322,13 +322,7 @@ impl Simulator {
         now: Timestamp,
         user: &str,
     ) -> Result<(KeyRow, String), ApiError> {
-        self.user(user)?;
-        let alive = |key: &&Key| key.user == user && key.state() != State::Deleted;
-        let quota = self.behaviour.quota;
-        if self.keys.iter().filter(alive).count() >= quota {
-            let message = format!("Cannot exceed quota for AccessKeysPerUser: {quota}");
-            return Err(ApiError::new(409, "LimitExceeded", message));
-        }
+        self.check_quota(user)?;
         let id = self.lot.id(self.behaviour.seed, &self.behaviour.key_prefix);
         let secret = self.lot.secret(self.behaviour.seed);
         let created = whole_seconds(self.server_time(now));
@@ -336,6 +330,18 @@ impl Simulator {
         let row = key.row(rotakey_core::credential::KeyStatus::Active);
         self.keys.push(key);
         Ok((row, secret))
+    }
+
+    /// Whether a user exists and may have one more key.
+    pub(super) fn check_quota(&self, user: &str) -> Result<(), ApiError> {
+        self.user(user)?;
+        let alive = |key: &&Key| key.user == user && key.state() != State::Deleted;
+        let quota = self.behaviour.quota;
+        if self.keys.iter().filter(alive).count() >= quota {
+            let message = format!("Cannot exceed quota for AccessKeysPerUser: {quota}");
+            return Err(ApiError::new(409, "LimitExceeded", message));
+        }
+        Ok(())
     }
 
     fn change(

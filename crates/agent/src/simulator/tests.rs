@@ -9,7 +9,7 @@ use rotakey_core::iam::{Outcome, RefusalClass};
 use serde_json::{Value, json};
 
 use super::http::lock;
-use super::{InProcess, Shared, Simulator};
+use super::{Command, InProcess, Shared, Simulator};
 use crate::iam::KeyService;
 
 struct Scene {
@@ -211,6 +211,33 @@ async fn calls_over_the_rate_are_throttled() {
     assert_eq!(s.sts(&s.key, "us-east-1").await, Some(RefusalClass::Throttled));
     s.pass(1000);
     assert_eq!(s.sts(&s.key, "us-east-1").await, None);
+}
+
+#[tokio::test]
+async fn a_key_made_elsewhere_is_taken_over() {
+    let s = Scene::new(json!({"visible_after": 5000, "lingers": 5000}));
+    let import = |id: &str, status: &str| {
+        let order = json!({"op": "import-key", "user": "app", "access_key_id": id,
+            "secret_access_key": "made up", "status": status, "created": "2020-02-29T12:00:00Z"});
+        let order: Command = serde_json::from_value(order).unwrap();
+        assert!(!format!("{order:?}").contains("made up"));
+        lock(&s.simulator).control(time(&s.clock), order)
+    };
+    let own = |id: &str| Credentials {
+        access_key_id: id.parse().unwrap(),
+        secret_access_key: SecretAccessKey::new("made up".to_owned()),
+    };
+    import("AKIAOLDEST", "Active").unwrap();
+    assert_eq!(s.sts(&own("AKIAOLDEST"), "us-east-1").await, None);
+    let listed = done(s.aws.list_access_keys(&s.key, "app").await).keys;
+    assert_eq!(listed[0].access_key_id.as_str(), "AKIAOLDEST");
+    assert_eq!(listed[0].created.to_string(), "2020-02-29T12:00:00Z");
+    assert!(import("AKIATHIRD", "Active").unwrap_err().starts_with("LimitExceeded"));
+    s.control(json!({"op": "delete-key", "access_key_id": "AKIAOLDEST"}));
+    assert!(import("AKIAOLDEST", "Active").unwrap_err().starts_with("EntityAlreadyExists"));
+    import("AKIATHIRD", "Inactive").unwrap();
+    let refused = s.sts(&own("AKIATHIRD"), "us-east-1").await;
+    assert_eq!(refused, Some(RefusalClass::KeyUnknown));
 }
 
 #[tokio::test]
