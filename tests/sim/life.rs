@@ -19,7 +19,7 @@ use crate::system::{ROTATE, World, instant_policy, seconds};
 use crate::weather::Weather;
 
 /// The last events are told when something is violated.
-const LOG_LINES: usize = 60;
+const LOG_LINES: usize = 100;
 
 /// No life is longer, however often its rotations are begun in vain.
 const DAYS_MAX: u64 = 150;

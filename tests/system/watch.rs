@@ -306,6 +306,12 @@ impl World {
         let mut held = self.held(which);
         // What a crash left of a probe is no key's secret, and the next probe removes it.
         held.retain(|id| !id.as_str().starts_with(PROBE_PREFIX));
+        // Nor can a secret be missed whose key somebody deleted before the journal had its name.
+        let entries = self.entries(which);
+        held.retain(|id| {
+            let is_named = entries.iter().any(|e| e.record.access_key_id() == Some(id));
+            is_named || !self.watch.meddled.contains(id)
+        });
         if ours != [(current.clone(), KeyStatus::Active)]
             || served != current
             || held != BTreeSet::from([current.clone()])
