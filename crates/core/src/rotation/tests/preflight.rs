@@ -132,6 +132,7 @@ fn tags_that_may_not_be_read_or_set_are_worth_a_warning_and_stop_nothing() {
 fn the_tag_of_an_installation_is_set_once() {
     let own = |command: &Command| matches!(command, Command::Tag { describes: None, .. });
     let mut world = world();
+    world.tags.push(("team".to_owned(), "a".to_owned()));
     world.drive(ROTATE, None);
     assert_eq!(world.sent(own), 1);
     world.drive(ROTATE, None);

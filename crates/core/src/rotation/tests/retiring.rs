@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::moments::{ROTATE, TICK, find, is_done, loses_a_key, trace, waits, world};
+use super::moments::{ROTATE, TICK, crashed, find, is_done, loses_a_key, trace, waits, world};
 use super::world::{Blow, World, old, seconds};
 use crate::credential::{Generation, KeyStatus};
 use crate::error::Failure;
 use crate::iam::RefusalClass;
+use crate::journal::Record;
 use crate::lease::Ledger;
 use crate::rotation::{Command, Ending, Goal, WaitingFor};
 use crate::time::{earlier, later};
@@ -130,4 +131,22 @@ fn a_horizon_rises_on_the_monotonic_clock_too() {
         let kept = ledger.horizons[&old()].monotonic.clone().expect("it was served");
         assert_eq!(kept.since_boot, now.monotonic.since_boot + lease + seconds(60));
     }
+}
+
+#[test]
+fn a_soaking_key_that_somebody_deletes_is_gone_and_one_that_we_deleted_is_seen_to_be() {
+    let vanished = |record: &Record| matches!(record, Record::Vanished { .. });
+    let deletes = |command: &Command| matches!(command, Command::Delete { id, .. } if *id == old());
+    let mut world = world();
+    let (_, ending) = world.drive_with(ROTATE, &[], |world, _, command| {
+        if matches!(command, Command::Wait { waiting_for: WaitingFor::Soak, .. }) {
+            world.iam.remove(&old());
+        }
+    });
+    assert_eq!(ending, Some(Ending::Finished));
+    assert_eq!((world.recorded(vanished), world.sent(deletes)), (1, 0));
+    // Our own deletion, whose answer a crash lost.
+    let mut world = crashed(deletes);
+    assert_eq!(world.drive(Goal::Resume, None).1, Some(Ending::Finished));
+    assert_eq!((world.recorded(vanished), world.sent(deletes)), (0, 2));
 }
