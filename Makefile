@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust docs-generated kill deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust docs-generated mutants kill deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ exhaust: ## every crash and fault at every instant, by enumeration; DEPTH=n blow
 
 docs-generated: ## writes the documents anew that are made from the code
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,exhaust,crash_matrix)
+
+mutants: ## every small change to core must fail its tests, or stand in docs/mutants.md (installs cargo-mutants)
+	$(call suite,mutants,bash .ci/mutants)
 
 KILLS ?= 100
 kill: ## the real binary under SIGKILL; KILLS=n
