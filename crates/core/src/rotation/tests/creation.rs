@@ -139,17 +139,15 @@ fn a_key_whose_secret_is_held_is_adopted_without_waiting() {
     let mut world = world();
     world.drive(ROTATE, Some((store, Blow::CrashAfter)));
     assert_eq!(world.drive(Goal::Resume, None).1, Some(Ending::Finished));
-    let waited = waits(&world, |what| *what == WaitingFor::LostReply);
-    assert_eq!(waited, 0);
+    assert_eq!(waits(&world, |what| *what == WaitingFor::LostReply), 0);
 }
 
-/// Loses a key, and lets somebody do something before a command that is told by what the journal says of it.
+/// Loses the reply to the creation, and lets somebody do something before each command.
 fn orphaned(mut meddle: impl FnMut(&mut World, &Command)) -> (World, Option<Ending>) {
     let mut world = world();
     let create = create();
-    let (_, ending) = world.drive_with(ROTATE, &[(create, LOST)], |world, _, command| {
-        meddle(world, command);
-    });
+    let (_, ending) =
+        world.drive_with(ROTATE, &[(create, LOST)], |world, _, command| meddle(world, command));
     (world, ending)
 }
 
@@ -199,6 +197,5 @@ fn a_fenced_orphan_has_waited_enough_at_its_last_instant() {
         }
     });
     assert_eq!(ending, Some(Ending::Finished));
-    let waited = waits(&world, |what| *what == WaitingFor::Orphan);
-    assert_eq!(waited, 1);
+    assert_eq!(waits(&world, |what| *what == WaitingFor::Orphan), 1);
 }

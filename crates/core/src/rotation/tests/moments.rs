@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::world::{Blow, World, old};
+use super::world::{Blow, COMMANDS_MAX, World, old};
 use crate::credential::KeyStatus;
 use crate::journal::{Origin, Reason, Record};
 use crate::rotation::{Command, Goal, WaitingFor};
@@ -74,7 +74,7 @@ pub(super) fn crashed_in(
     test: impl Fn(&Record) -> bool,
 ) -> World {
     let before = world.recorded(&test);
-    (0..)
+    (0..COMMANDS_MAX)
         .map(|n| {
             let mut attempt = world.clone();
             let crash = (n, Blow::CrashAfter);

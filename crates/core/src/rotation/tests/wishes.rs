@@ -107,7 +107,6 @@ fn a_creation_that_is_given_up_while_its_reply_is_lost_is_cleaned_up_first() {
     world.drive(ROTATE, Some((create(), Blow::CrashAfter)));
     let (_, ending) = world.drive(Goal::Abort, None);
     assert!(matches!(ending, Some(Ending::Abandoned(_))), "{ending:?}");
-    let waited = waits(&world, |what| *what == WaitingFor::Orphan);
-    assert_eq!(waited, 1);
+    assert_eq!(waits(&world, |what| *what == WaitingFor::Orphan), 1);
     world.settled();
 }
