@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust model sim kill docs-generated deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model sim kill mutants docs-generated deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ DEPTH ?= 2
 exhaust: ## every crash and fault at every instant, by enumeration; DEPTH=n blows, one after the other
 	$(call suite,exhaust,ROTAKEY_EXHAUST_DEPTH=$(DEPTH) $(call suite_test,exhaust,,every_blow))
 
+model: ## two installations and an admin on one user: every interleaving, by enumeration
+	$(call suite,model,$(call suite_test,model,,no_installation_hurts_another))
+
 SEEDS ?= 300
 SEED ?= 1
 PROFILE ?= dev
@@ -37,8 +40,8 @@ KILLS ?= 40
 kill: deps ## the real binary under SIGKILL, clients at work; KILLS=n SEED=s
 	$(call suite,kill,ROTAKEY_KILLS=$(KILLS) ROTAKEY_KILL_SEED=$(SEED) $(call suite_test,kill,,))
 
-model: ## two installations and an admin on one user: every interleaving, by enumeration
-	$(call suite,model,$(call suite_test,model,,no_installation_hurts_another))
+mutants: ## every small change to core must fail its tests, or stand in docs/mutants.md (installs cargo-mutants)
+	$(call suite,mutants,bash .ci/mutants)
 
 docs-generated: ## writes the documents anew that are made from the code
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,exhaust,,crash_matrix)

@@ -157,4 +157,32 @@ mod tests {
         };
         assert!(!format!("{credentials:?}{credentials:#?}").contains("hunter2"));
     }
+
+    #[test]
+    fn an_id_is_one_text_however_it_is_read_or_written() {
+        let text = "AKIAIOSFODNN7EXAMPLE";
+        let id: AccessKeyId = text.parse().expect("an id");
+        assert_eq!(id.as_str(), text);
+        assert_eq!((id.to_string(), format!("{id:?}")), (text.to_owned(), text.to_owned()));
+        assert_eq!(format!("{id:>22}"), "  AKIAIOSFODNN7EXAMPLE");
+        let json = serde_json::to_string(&id).expect("text");
+        assert_eq!(json, format!("{text:?}"));
+        assert_eq!(serde_json::from_str::<AccessKeyId>(&json).expect("the same id"), id);
+        assert!(serde_json::from_str::<AccessKeyId>("\"a b\"").is_err());
+        assert!("x".repeat(128).parse::<AccessKeyId>().is_ok());
+    }
+
+    #[test]
+    fn a_secret_is_told_only_when_it_is_asked_for() {
+        let secret = SecretAccessKey::new("hunter2".to_owned());
+        assert_eq!((secret.expose(), format!("{secret:?}").as_str()), ("hunter2", "[redacted]"));
+    }
+
+    #[test]
+    fn a_status_is_written_as_iam_writes_it_and_a_generation_as_its_number() {
+        assert_eq!(format!("{:>9}", KeyStatus::Active), "   Active");
+        assert_eq!(KeyStatus::Inactive.to_string(), "Inactive");
+        let third = Generation::default().next().next().next();
+        assert_eq!((third, third.to_string().as_str()), (Generation(3), "3"));
+    }
 }

@@ -78,6 +78,11 @@ impl RefusalClass {
         )
     }
 
+    /// Whether the signer is what is wrong. A server that does not know a call says nothing of its signer.
+    pub fn is_about_the_signer(self) -> bool {
+        matches!(self, Self::KeyUnknown | Self::WrongSecret | Self::Clock | Self::Expired)
+    }
+
     /// Whether the same call may succeed later without anybody doing anything.
     pub fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::Conflict)
@@ -202,5 +207,52 @@ mod tests {
         assert_eq!(name("arn:aws:sts::1:assumed-role/r/s"), None);
         assert_eq!(name("arn:aws:iam::1:root"), None);
         assert_eq!(name("arn:aws:iam::1:user/"), None);
+    }
+
+    #[test]
+    fn which_refusals_come_from_a_recognised_caller_and_which_pass_by_themselves() {
+        use RefusalClass as Class;
+        let classes = [
+            (Class::KeyUnknown, false, false),
+            (Class::WrongSecret, false, false),
+            (Class::Clock, false, false),
+            (Class::Expired, false, false),
+            (Class::Permission, true, false),
+            (Class::Quarantine, true, false),
+            (Class::Throttled, false, true),
+            (Class::Quota, true, false),
+            (Class::NoSuchEntity, true, false),
+            (Class::Conflict, true, true),
+            (Class::Invalid, false, false),
+        ];
+        for (class, authenticated, transient) in classes {
+            let says = (class.is_authenticated(), class.is_transient());
+            assert_eq!(says, (authenticated, transient), "{class:?}");
+        }
+    }
+
+    #[test]
+    fn an_outcome_keeps_its_kind_around_another_value() {
+        let refusal = Refusal {
+            class: RefusalClass::Invalid,
+            code: "ValidationError".to_owned(),
+            message: "no".to_owned(),
+        };
+        let doubt = Doubt { sent: true, reason: "lost".to_owned() };
+        let double = |outcome: Outcome<i32>| outcome.map(|n| n * 2);
+        assert_eq!(double(Outcome::Done(21)), Outcome::Done(42));
+        assert_eq!(double(Outcome::Refused(refusal.clone())), Outcome::Refused(refusal));
+        assert_eq!(double(Outcome::Unknown(doubt.clone())), Outcome::Unknown(doubt));
+    }
+
+    #[test]
+    fn a_root_user_is_known_by_its_arn_and_a_vantage_by_its_place() {
+        let is_root = |arn: &str| {
+            CallerIdentity { account_id: "1".to_owned(), arn: arn.to_owned() }.is_root()
+        };
+        assert!(is_root("arn:aws:iam::123456789012:root"));
+        assert!(!is_root("arn:aws:iam::123456789012:user/root"));
+        assert_eq!(Vantage::Sts("eu-west-1".to_owned()).to_string(), "sts eu-west-1");
+        assert_eq!(Vantage::Iam.to_string(), "iam");
     }
 }

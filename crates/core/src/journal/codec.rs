@@ -182,4 +182,37 @@ mod tests {
         let error = decode(b"rotakey-journal 2\n").expect_err("newer");
         assert!(error.to_string().contains("rotakey-journal 2"));
     }
+
+    #[test]
+    fn a_whole_journal_reads_as_all_its_lines_and_can_be_continued() {
+        let (entries, mut bytes) = sample(8);
+        let (read, tail) = decode(&bytes).expect("whole");
+        assert_eq!((&read, tail.whole), (&entries, bytes.len()));
+        let (line, _) = tail.chain.encode(&entries[0]);
+        bytes.extend_from_slice(line.as_bytes());
+        assert_eq!(decode(&bytes).expect("continued").0.len(), 9);
+    }
+
+    /// A page that never reached the disk reads as zeros.
+    #[test]
+    fn zeros_are_a_tear_at_the_end_and_damage_before_it() {
+        let (entries, bytes) = sample(3);
+        for torn in [&b"\0\0\0\0"[..], &b"0123\0\0\n"[..], &b"\0\n"[..], &b"0123"[..]] {
+            let (read, tail) = decode(&[&bytes, torn].concat()).expect("torn");
+            assert_eq!((&read, tail.whole), (&entries, bytes.len()), "{torn:?}");
+        }
+        let (more, _) = Chain::default().encode(&entries[0]);
+        let buried = [&bytes, &b"0123\0\0\n"[..], more.as_bytes()].concat();
+        assert!(matches!(decode(&buried), Err(Damage::Line { line: 5, .. })));
+    }
+
+    #[test]
+    fn a_first_line_is_a_beginning_of_ours_or_torn_or_of_another_version() {
+        for ours in [&b""[..], &b"rotakey-jour"[..], HEADER.as_bytes(), &b"rota\0\0"[..]] {
+            assert_eq!(decode(ours).expect("torn").1.whole, 0, "{ours:?}");
+        }
+        for other in [&b"rotakey-journal 2"[..], &b"something else"[..], &b"else\n"[..]] {
+            assert!(matches!(decode(other), Err(Damage::Version { .. })), "{other:?}");
+        }
+    }
 }

@@ -222,3 +222,54 @@ pub enum Reason {
     /// The key came of age.
     Scheduled,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> AccessKeyId {
+        "AKIANAMED".parse().expect("an id")
+    }
+
+    fn acts() -> [Act; 6] {
+        [
+            Act::Create { known: vec![id()], clock_offset_ms: 0 },
+            Act::Publish { access_key_id: id(), generation: Generation(2) },
+            Act::Activate { access_key_id: id() },
+            Act::Deactivate { access_key_id: id() },
+            Act::Delete { access_key_id: id() },
+            Act::Forget { access_key_id: id() },
+        ]
+    }
+
+    #[test]
+    fn an_act_has_the_name_that_stands_in_the_journal() {
+        for act in acts() {
+            let json = serde_json::to_value(&act).expect("plain data");
+            assert_eq!(json["act"], act.name());
+        }
+        assert_eq!(format!("{:>6}", RotationId("abcd".to_owned())), "  abcd");
+    }
+
+    #[test]
+    fn every_line_about_a_key_names_it() {
+        for act in acts() {
+            let named = (!matches!(act, Act::Create { .. })).then(id);
+            assert_eq!(act.access_key_id(), named.as_ref());
+            for record in [Record::Intended { act: act.clone() }, Record::Done { act }] {
+                assert_eq!(record.access_key_id(), named.as_ref());
+            }
+        }
+        let created = Timestamp::UNIX_EPOCH;
+        for record in [
+            Record::Created { access_key_id: id(), created, adopted: false },
+            Record::OrphanFound { access_key_id: id(), created },
+            Record::Verified { access_key_id: id() },
+            Record::Drained { access_key_id: id() },
+            Record::Vanished { access_key_id: id() },
+        ] {
+            assert_eq!(record.access_key_id(), Some(&id()));
+        }
+        assert_eq!(Record::Resumed.access_key_id(), None);
+    }
+}

@@ -56,7 +56,7 @@ impl Precheck {
                 None => self.list(),
             },
             // Preflight warned of it.
-            (Asking::Tags, Event::Refused(refusal)) if refusal.class.is_authenticated() => {
+            (Asking::Tags, Event::Refused(refusal)) if !refusal.class.is_about_the_signer() => {
                 self.list()
             }
             (Asking::List, Event::Listed(list)) => match recovery::disagreement(cx.status, &list) {

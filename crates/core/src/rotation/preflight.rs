@@ -92,7 +92,9 @@ impl Preflight {
                 self.ask(Check::Tags, Command::ListTags { signer })
             }
             (Check::Tags, Event::Tags(tags)) => self.tags(cx, &tags),
-            (Check::Tags | Check::TagsAgain, Event::Refused(refusal)) => {
+            (Check::Tags | Check::TagsAgain, Event::Refused(refusal))
+                if !refusal.class.is_about_the_signer() =>
+            {
                 self.unnoticed("iam:ListUserTags", &refusal);
                 self.list(cx)
             }
@@ -101,7 +103,7 @@ impl Preflight {
                 let signer = self.key.clone();
                 self.ask(Check::TagsAgain, Command::ListTags { signer })
             }
-            (Check::TagUser, Event::Refused(refusal)) => {
+            (Check::TagUser, Event::Refused(refusal)) if !refusal.class.is_about_the_signer() => {
                 self.unnoticed("iam:TagUser", &refusal);
                 self.list(cx)
             }

@@ -1,8 +1,16 @@
 //! The machine against a world in memory: every crash and every fault at every command.
 
 mod answers;
+mod creation;
 mod enumeration;
 mod guard;
 mod meddling;
+mod moments;
+mod patience;
+mod planning;
+mod preflight;
+mod retiring;
 mod rules;
+mod wishes;
+mod words;
 mod world;

@@ -324,3 +324,56 @@ fn a_record_of_another_rotation_is_refused() {
     refuses(&after(0), Record::Begun { reason: Reason::Forced });
     refuses(&after(1), intended(create()));
 }
+
+#[test]
+fn only_a_key_that_may_be_inactive_is_activated() {
+    let activate = |key| intended(Act::Activate { access_key_id: key });
+    for place in 2..rotation().len() {
+        refuses(&after(place), activate(old()));
+        refuses(&after(place), activate(new()));
+    }
+    let deactivated = after(position(&intended(delete(old()))));
+    let undone = takes(&deactivated, Record::UndoBegun { why: why() });
+    refuses(&undone, activate(new()));
+    takes(&undone, activate(old()));
+}
+
+#[test]
+fn only_what_the_rotation_itself_made_away_with_is_forgotten_or_seen_gone() {
+    let stranger = || id("AKIASTRANGER");
+    for place in 2..rotation().len() {
+        refuses(&after(place), intended(forget(stranger())));
+        refuses(&after(place), Record::Vanished { access_key_id: stranger() });
+    }
+    let deleted = after(position(&intended(forget(old()))));
+    refuses(&deleted, intended(forget(new())));
+    takes(&deleted, intended(forget(old())));
+}
+
+#[test]
+fn a_new_key_that_is_gone_ends_the_rotation_and_leaves_the_reason_that_was_given() {
+    let aborting = |status: &Status| status.rotation.as_ref().and_then(|o| o.aborting.clone());
+    let vanished = Record::Vanished { access_key_id: new() };
+    let gone = takes(&after(4), vanished.clone());
+    assert_eq!(aborting(&gone).as_deref(), Some("the new key was deleted by somebody else"));
+    let given_up = takes(&after(4), Record::AbortBegun { why: why() });
+    assert_eq!(aborting(&takes(&given_up, vanished)), Some(why()));
+}
+
+#[test]
+fn a_step_is_told_by_the_word_that_stands_in_the_state() {
+    let steps = [
+        Step::Create,
+        Step::Verify,
+        Step::Publish,
+        Step::Drain,
+        Step::Deactivate,
+        Step::Soak,
+        Step::Delete,
+    ];
+    for step in steps {
+        let word = serde_json::to_string(&step).expect("a word");
+        assert_eq!(word, format!("\"{step}\""));
+    }
+    assert_eq!(format!("{:>7}|", Step::Soak), "   soak|");
+}

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use super::world::{
-    IamKey, LAG, SERVER_AHEAD, World, id, identity, old, refusal, seconds, signer, whole,
-};
+use super::world::{IamKey, LAG, SERVER_AHEAD, World, id, old, refusal, seconds, signer, whole};
 use crate::credential::{AccessKeyId, Credentials, KeyStatus, SecretAccessKey};
 use crate::error::Failure;
 use crate::iam::{KeyList, LastUsed, ListedKey, NewKey, RefusalClass, Vantage};
@@ -67,6 +65,9 @@ impl World {
         if let Some(no) = self.accepts(command) {
             return no;
         }
+        if let Some(class) = self.denied.get(command.action()) {
+            return Event::Refused(refusal(*class));
+        }
         let server = later(self.now.wall, SERVER_AHEAD);
         let absent = || Event::Refused(refusal(RefusalClass::NoSuchEntity));
         match command {
@@ -77,7 +78,7 @@ impl World {
                 Event::Appended
             }
             Command::ProbeKeystore | Command::Untag { .. } => Event::Ready,
-            Command::Identify { .. } => Event::Identified(identity()),
+            Command::Identify { .. } => Event::Identified(self.caller.clone()),
             Command::List { .. } => {
                 self.listed = self.iam.iter().map(|(id, key)| (id.clone(), key.status)).collect();
                 let line = |(id, key): (&AccessKeyId, &IamKey)| ListedKey {
@@ -131,7 +132,9 @@ impl World {
                 let (service, region) = ("s3".to_owned(), "eu-west-1".to_owned());
                 Event::LastUsed(key.last_used.map(|at| LastUsed { at, service, region }))
             }),
-            Command::Simulate { .. } if self.simulates => Event::Denied(Vec::new()),
+            Command::Simulate { .. } if self.simulates => {
+                Event::Denied(self.denied.keys().map(|action| (*action).to_owned()).collect())
+            }
             Command::Simulate { .. } => Event::Refused(refusal(RefusalClass::Permission)),
             Command::ListTags { .. } => Event::Tags(self.tags.clone()),
             Command::Tag { describes, .. } => {
@@ -149,7 +152,7 @@ impl World {
                     self.sources_frozen.as_ref().filter(|(_, until)| self.now.wall < *until);
                 let key =
                     frozen.map_or_else(|| self.ledger.access_key_id.clone(), |(id, _)| id.clone());
-                let served = Ok((key, identity()));
+                let served = Ok((key, self.caller.clone()));
                 Event::Fetched(vec![Fetched { source: "imds".to_owned(), served }])
             }
             Command::ReadHorizon(id) => Event::Horizon {

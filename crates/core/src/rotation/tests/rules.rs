@@ -1,49 +1,13 @@
 //! Single rules, each with the case that would break it.
 
+use super::moments::{LOST, NOT_DONE, ROTATE, create, find, intends, loses_a_key, trace, world};
 use super::world::{Blow, World, at, foreign, id, old, seconds};
 use crate::credential::KeyStatus;
 use crate::error::Failure;
 use crate::iam::{RefusalClass, Vantage};
-use crate::journal::{Act, Origin, Reason, Record};
+use crate::journal::{Act, Origin, Record};
 use crate::rotation::{Command, Ending, Finding, Goal, WaitingFor};
 use crate::time::later;
-
-const ROTATE: Goal = Goal::Rotate(Reason::Forced);
-const LOST: Blow = Blow::Lost { sent: true, done: true };
-const NOT_DONE: Blow = Blow::Lost { sent: true, done: false };
-
-fn world() -> World {
-    World::new(Origin::Created)
-}
-
-/// The commands of a whole rotation.
-fn trace() -> Vec<Command> {
-    let mut world = world();
-    world.drive(ROTATE, None);
-    world.commands().cloned().collect()
-}
-
-fn find(test: impl Fn(&Command) -> bool) -> usize {
-    trace().iter().position(test).expect("a rotation has such a command")
-}
-
-fn create() -> usize {
-    find(|command| matches!(command, Command::Create { .. }))
-}
-
-fn intends(command: &Command, name: &str) -> bool {
-    matches!(command, Command::Append(entry)
-        if matches!(&entry.record, Record::Intended { act } if act.name() == name))
-}
-
-fn loses_a_key(command: &Command) -> bool {
-    match command {
-        Command::Update { status, .. } => *status == KeyStatus::Inactive,
-        // Preflight deletes a key that does not exist, to see whether it may.
-        Command::Delete { id, .. } => *id == old(),
-        _ => false,
-    }
-}
 
 #[test]
 fn without_its_precheck_no_key_is_deactivated_or_deleted() {

@@ -15,7 +15,7 @@ use crate::rotation::{Command, Ending, Event, Goal, Rotation, Task};
 use crate::time::{Monotonic, Now, later};
 
 /// No run is longer.
-const COMMANDS_MAX: usize = 600;
+pub(super) const COMMANDS_MAX: usize = 600;
 
 /// The data plane lags behind the control plane by this.
 pub(super) const LAG: Duration = Duration::from_secs(3);
@@ -82,6 +82,10 @@ pub(super) struct World {
     pub(super) store_full: Option<Timestamp>,
     /// The simulator of policies answers.
     pub(super) simulates: bool,
+    /// What AWS turns away, and how.
+    pub(super) denied: BTreeMap<&'static str, RefusalClass>,
+    /// Who a signer is, to STS.
+    pub(super) caller: CallerIdentity,
     /// Somebody else changes our keys: what they do is not held against the machine.
     pub(super) meddled: bool,
     /// A person's key may be set Inactive: nobody could tell it from an orphan.
@@ -158,6 +162,15 @@ pub(super) fn signer(command: &Command) -> Option<&AccessKeyId> {
     }
 }
 
+/// What a "no" says of the key.
+fn said(class: RefusalClass) -> Answer {
+    match class {
+        class if class.is_transient() => Answer::None,
+        class if class.is_authenticated() => Answer::Accepted,
+        _ => Answer::Refused,
+    }
+}
+
 /// Everything that can go wrong with a command, short of a crash.
 pub(super) fn faults(command: &Command) -> Vec<Blow> {
     use RefusalClass as Class;
@@ -228,6 +241,8 @@ impl World {
             deaf: None,
             store_full: None,
             simulates: false,
+            denied: BTreeMap::new(),
+            caller: identity(),
             meddled: false,
             may_fence: false,
             done: Vec::new(),
@@ -334,14 +349,7 @@ impl World {
                     self.done.push((command, Answer::None));
                     return (n, None);
                 }
-                Some(Blow::Refused(class)) => {
-                    let answer = match class {
-                        class if class.is_transient() => Answer::None,
-                        class if class.is_authenticated() => Answer::Accepted,
-                        _ => Answer::Refused,
-                    };
-                    (answer, Event::Refused(refusal(class)))
-                }
+                Some(Blow::Refused(class)) => (said(class), Event::Refused(refusal(class))),
                 Some(Blow::Lost { sent, done }) => {
                     if done {
                         self.execute(&command);
@@ -356,7 +364,7 @@ impl World {
                     (Answer::None, Event::Fault(failure))
                 }
                 None => match self.execute(&command) {
-                    event @ Event::Refused(_) => (Answer::Refused, event),
+                    Event::Refused(refusal) => (said(refusal.class), Event::Refused(refusal)),
                     event => (Answer::Accepted, event),
                 },
             };
