@@ -57,16 +57,19 @@ fn a_second_installation_stops_an_act_that_was_about_to_come() {
 
 #[test]
 fn tags_that_may_not_be_read_stop_nothing_and_a_refused_key_does() {
-    for act in ["deactivate", "delete"] {
-        let n = tags_before(act);
-        let mut world = world();
-        let denied = Blow::Refused(RefusalClass::Permission);
-        assert_eq!(world.drive(ROTATE, Some((n, denied))).1, Some(Ending::Finished));
-        let mut world = self::world();
-        let refused = Blow::Refused(RefusalClass::KeyUnknown);
-        let (_, ending) = world.drive(ROTATE, Some((n, refused)));
-        assert!(matches!(ending, Some(Ending::Failed(Failure::Account { .. }))), "{ending:?}");
-        world.heal();
+    use RefusalClass as Class;
+    for n in ["deactivate", "delete"].map(tags_before) {
+        // A server may not know the call at all.
+        for class in [Class::Permission, Class::NoSuchEntity, Class::Invalid] {
+            let ending = world().drive(ROTATE, Some((n, Blow::Refused(class)))).1;
+            assert_eq!(ending, Some(Ending::Finished), "{class:?}");
+        }
+        for class in [Class::KeyUnknown, Class::WrongSecret, Class::Clock, Class::Expired] {
+            let mut world = world();
+            let (_, ending) = world.drive(ROTATE, Some((n, Blow::Refused(class))));
+            assert!(matches!(ending, Some(Ending::Failed(Failure::Account { .. }))), "{ending:?}");
+            world.heal();
+        }
     }
 }
 
