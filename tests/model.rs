@@ -57,11 +57,11 @@ const SETTINGS: [Setting; 4] = [
         left: ONE_OF_EACH,
     },
     Setting {
-        name: "tags are denied, IAM shows each use after two hours",
+        name: "tags are denied, IAM shows each use after three hours",
         tagged: [false, false],
         tags_denied: true,
         quota: 3,
-        lag_hours: 2,
+        lag_hours: 3,
         pace: Pace::Any,
         left: Left { crashes: 1, ..NOTHING },
     },
@@ -103,7 +103,8 @@ fn no_installation_hurts_another() {
             break;
         }
     }
-    for name in names.difference(&reached) {
+    let is_through = violations == 0;
+    for name in names.difference(&reached).filter(|_| is_through) {
         println!("never {name}: the model proves nothing of it");
         violations += 1;
     }
