@@ -28,7 +28,7 @@ const NOTHING: Left = Left { crashes: 0, losses: 0, changes: 0 };
 const ONE_OF_EACH: Left = Left { crashes: 1, losses: 1, changes: 1 };
 
 /// What is proved. IAM lets a third key pass, as it may when two are made at once.
-const SETTINGS: [Setting; 4] = [
+const SETTINGS: [Setting; 5] = [
     Setting {
         name: "both have said that they are there",
         tagged: [true, true],
@@ -58,14 +58,14 @@ const SETTINGS: [Setting; 4] = [
     },
     Setting {
         name: "tags are denied, IAM shows each use after three hours",
-        tagged: [false, false],
-        tags_denied: true,
-        quota: 3,
-        lag_hours: 3,
-        pace: Pace::Any,
-        left: Left { crashes: 1, ..NOTHING },
+        left: NOTHING,
+        ..LATE
     },
+    Setting { name: "the same, and nobody is slow", pace: Pace::Prompt, ..LATE },
 ];
+
+/// Only its uses speak for another installation.
+const LATE: Setting = Setting { lag_hours: 3, left: Left { crashes: 1, ..NOTHING }, ..DENIED };
 
 /// Where two installations that cannot see each other do hurt each other.
 const DENIED: Setting = Setting {
