@@ -28,7 +28,7 @@ const NOTHING: Left = Left { crashes: 0, losses: 0, changes: 0 };
 const ONE_OF_EACH: Left = Left { crashes: 1, losses: 1, changes: 1 };
 
 /// What is proved. IAM lets a third key pass, as it may when two are made at once.
-const SETTINGS: [Setting; 4] = [
+const SETTINGS: [Setting; 5] = [
     Setting {
         name: "both have said that they are there",
         tagged: [true, true],
@@ -57,15 +57,15 @@ const SETTINGS: [Setting; 4] = [
         left: ONE_OF_EACH,
     },
     Setting {
-        name: "tags are denied, IAM shows each use after two hours",
-        tagged: [false, false],
-        tags_denied: true,
-        quota: 3,
-        lag_hours: 2,
-        pace: Pace::Any,
-        left: Left { crashes: 1, ..NOTHING },
+        name: "tags are denied, IAM shows each use after three hours",
+        left: NOTHING,
+        ..LATE
     },
+    Setting { name: "the same, and nobody is slow", pace: Pace::Prompt, ..LATE },
 ];
+
+/// Only its uses speak for another installation.
+const LATE: Setting = Setting { lag_hours: 3, left: Left { crashes: 1, ..NOTHING }, ..DENIED };
 
 /// Where two installations that cannot see each other do hurt each other.
 const DENIED: Setting = Setting {
@@ -103,7 +103,8 @@ fn no_installation_hurts_another() {
             break;
         }
     }
-    for name in names.difference(&reached) {
+    let is_through = violations == 0;
+    for name in names.difference(&reached).filter(|_| is_through) {
         println!("never {name}: the model proves nothing of it");
         violations += 1;
     }

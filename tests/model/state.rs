@@ -4,6 +4,7 @@ use std::fmt::{Debug, Write};
 use std::hash::{Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rotakey_core::journal::{Origin, Status};
@@ -14,13 +15,16 @@ use sha2::{Digest, Sha256};
 use super::setting::{Left, NAMES, Setting, policy};
 use crate::system::blows::{Blow, Loss};
 use crate::system::people::Change;
-use crate::system::{ROTATE, USER, World, seconds};
+use crate::system::{ROTATE, USER, World};
 
 /// A process that fails for a reason that stays is not started for ever.
 pub const STARTS_MAX: u32 = 3;
 
-/// In a wait up to this long, programs use their key every hour; at its end in any case.
-const BUSY_HOURS: u64 = 12;
+/// In a wait up to this long, programs use their key all the time; at its end in any case.
+const BUSY: Duration = Duration::from_secs(12 * 3600);
+
+/// Between two uses.
+const PERIOD: Duration = Duration::from_secs(1800);
 
 /// What can happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,9 +127,9 @@ impl State {
                 // Programs that took a key at the last moment hold it longest.
                 everybody(&mut world, |world, which| drop(world.fetch(which)));
                 let passed = at.duration_since(world.now.wall).unsigned_abs();
-                let hours = passed.as_secs() / 3600;
-                for _ in 0..if hours <= BUSY_HOURS { hours } else { 0 } {
-                    world.pass(seconds(3600));
+                let times = if passed > BUSY { 0 } else { passed.as_secs() / PERIOD.as_secs() };
+                for _ in 0..times {
+                    world.pass(PERIOD);
                     everybody(&mut world, World::use_served);
                 }
                 let rest = at.duration_since(world.now.wall).unsigned_abs();

@@ -1,5 +1,6 @@
 //! The machine against a world in memory: every crash and every fault at every command.
 
+mod alone;
 mod answers;
 mod creation;
 mod enumeration;
