@@ -7,6 +7,8 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test")]
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a test")]
 
+#[path = "sim/admin.rs"]
+mod admin;
 #[path = "sim/figures.rs"]
 mod figures;
 #[path = "sim/life.rs"]

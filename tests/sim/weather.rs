@@ -5,13 +5,10 @@ use std::time::Duration;
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use rotakey_core::credential::{AccessKeyId, KeyStatus};
-use rotakey_core::journal::Step;
 use rotakey_core::rotation::Command;
 use rotakey_core::time::{Monotonic, later};
-use serde_json::json;
 
 use crate::life::Life;
-use crate::system::USER;
 use crate::system::blows::{Blow, Loss};
 use crate::system::machine::PowerCut;
 use crate::system::seconds;
@@ -50,7 +47,7 @@ const EVENTS: [Event; 12] = [
 
 /// What ends by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Repair {
+pub enum Repair {
     AwsAnswers,
     DiskHasRoom,
     KeystoreOpens,
@@ -171,8 +168,7 @@ impl Life {
             Event::AdminDeletesOther => {
                 if let Some((id, _)) = self.other_key().filter(|(id, _)| self.is_on_its_way_out(id))
                 {
-                    self.meddle(&id);
-                    self.world.order(json!({"op": "delete-key", "access_key_id": id.as_str()}));
+                    self.admin_deletes(&id);
                 }
             }
             Event::AdminTogglesOther => {
@@ -188,7 +184,7 @@ impl Life {
         }
     }
 
-    fn repair_in(&mut self, after: Duration, repair: Repair) {
+    pub fn repair_in(&mut self, after: Duration, repair: Repair) {
         self.weather.repairs.push((later(self.world.true_time(), after), repair));
     }
 
@@ -229,49 +225,6 @@ impl Life {
         }
     }
 
-    fn admin_adds_key(&mut self, lasts: Duration) {
-        if self.world.keys().len() >= 2 {
-            return;
-        }
-        let key = self.world.order(json!({"op": "create-key", "user": USER}));
-        let id: AccessKeyId = key["access_key_id"].as_str().expect("an id").parse().expect("an id");
-        // While a creation is under way, or about to be, nobody can tell whose it is: it may be set Inactive,
-        // and be deleted if it is never used (docs/rotation.md).
-        let open = self.world.status(0).rotation;
-        if open.is_none_or(|open| open.step == Step::Create) {
-            self.world.watch.may_fence.insert(id.clone());
-        }
-        self.repair_in(lasts, Repair::KeyIsRemoved(id));
-    }
-
-    fn admin_sets(&mut self, id: &AccessKeyId, status: KeyStatus) {
-        self.meddle(id);
-        if self.world.keys().iter().any(|(key, _)| key == id) {
-            let order = json!({"op": "set-key-status", "access_key_id": id.as_str(),
-                "status": status});
-            self.world.order(order);
-        }
-        self.world.watch.somebody_set(id, status, self.world.now.wall);
-        self.world.watch.touch(id, self.world.true_time());
-    }
-
-    fn meddle(&mut self, id: &AccessKeyId) {
-        self.world.watch.meddled.insert(id.clone());
-    }
-
-    /// A key that nobody means to serve again. (Were a key deleted that is about to be published, a person
-    /// would have taken the only key away: nothing heals that.)
-    fn is_on_its_way_out(&mut self, id: &AccessKeyId) -> bool {
-        let open = self.world.status(0).rotation;
-        open.is_none_or(|open| open.published.is_some() && open.outgoing.id == *id)
-    }
-
-    /// A key that is not served.
-    fn other_key(&mut self) -> Option<(AccessKeyId, KeyStatus)> {
-        let served = self.world.ledger(0).access_key_id;
-        self.world.keys().into_iter().find(|(id, _)| *id != served)
-    }
-
     fn mend(&mut self, repair: Repair) {
         self.note(&|| format!("{repair:?}"));
         match repair {
@@ -287,11 +240,7 @@ impl Life {
                 self.agent_was_away();
                 self.restart_at = self.world.true_time();
             }
-            Repair::KeyIsRemoved(id) => {
-                if self.world.keys().iter().any(|(key, _)| *key == id) {
-                    self.world.order(json!({"op": "delete-key", "access_key_id": id.as_str()}));
-                }
-            }
+            Repair::KeyIsRemoved(id) => self.admin_deletes(&id),
             Repair::KeyIsSet(id, status) => {
                 self.admin_sets(&id, status);
                 // Only what is as it was is judged again.
@@ -318,29 +267,5 @@ impl Life {
         }
         self.restart_at = self.restart_at.min(self.world.true_time());
         self.mend_keys();
-    }
-
-    /// An admin sets right by hand what somebody's hand set wrong: the keys are as the journal has them.
-    pub fn mend_keys(&mut self) {
-        let open = self.world.status(0).rotation;
-        // A lost creation whose key cannot be told from others' (a clock was set meanwhile): whoever is asked
-        // deletes it.
-        let is_asked = open.as_ref().is_some_and(|o| o.stuck.is_some() && o.step == Step::Create);
-        let served = self.world.ledger(0).access_key_id;
-        for (id, status) in self.world.keys() {
-            if !self.world.watch.ours.contains(&id) || (is_asked && id != served) {
-                self.world.order(json!({"op": "delete-key", "access_key_id": id.as_str()}));
-                continue;
-            }
-            let is_retired = open.as_ref().is_some_and(|open| {
-                let orphan = open.orphan.as_ref();
-                (open.deactivated.is_some() && open.outgoing.id == id)
-                    || orphan.is_some_and(|o| o.deactivated.is_some() && o.id == id)
-            });
-            let wanted = if is_retired { KeyStatus::Inactive } else { KeyStatus::Active };
-            if status != wanted {
-                self.admin_sets(&id, wanted);
-            }
-        }
     }
 }

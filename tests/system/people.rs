@@ -41,31 +41,32 @@ impl World {
         changes
     }
 
-    /// An admin changes a key, or adds one.
-    pub fn change(&mut self, change: Change) {
+    /// An admin changes a key, or adds one: this one.
+    pub fn change(&mut self, change: Change) -> AccessKeyId {
         match change {
             Change::Add => {
                 let made = self.order(json!({"op": "create-key", "user": USER}));
-                let id = made["access_key_id"].as_str().expect("an id").parse().expect("an id");
+                let id = made["access_key_id"].as_str().expect("an id");
+                let id: AccessKeyId = id.parse().expect("an id");
                 // A key made while a creation is under way looks like one that a lost reply made.
                 if (0..self.installs.len()).any(|which| self.is_creating(which)) {
-                    self.watch.may_fence.insert(id);
+                    self.watch.may_fence.insert(id.clone());
                 }
+                id
             }
             Change::Set(id, status) => {
                 let order = json!({"op": "set-key-status", "access_key_id": id, "status": status});
                 self.order(order);
-                match status {
-                    KeyStatus::Active => self.watch.inactive.remove(&id),
-                    KeyStatus::Inactive => self.watch.inactive.insert(id.clone(), self.now.wall),
-                };
                 let now = self.true_time();
+                self.watch.somebody_set(&id, status, self.now.wall);
                 self.watch.touch(&id, now);
-                self.watch.meddled.insert(id);
+                self.watch.meddled.insert(id.clone());
+                id
             }
             Change::Delete(id) => {
                 self.order(json!({"op": "delete-key", "access_key_id": id}));
-                self.watch.meddled.insert(id);
+                self.watch.meddled.insert(id.clone());
+                id
             }
         }
     }
