@@ -1,20 +1,15 @@
 //! A machine that breaks to order: a disk that loses what was not synced, a keystore, and the clocks.
 //!
-//! The code under test names its disk, its keystore and its clock by the unit structs below; what they touch is
-//! the machine that is [`entered`](enter) on this thread. So a whole world is plain data, and can be copied.
+//! The code under test knows them by the unit structs of [`breaking`](super::breaking); what these touch is the
+//! machine that is [`entered`](enter) on this thread. So a whole world is plain data, and can be copied.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use jiff::Timestamp;
-use rotakey_agent::clock::Clock;
-use rotakey_agent::store::durable::{Disk, Lock, Open, OpenFile};
-use rotakey_agent::store::keystore::{Keystore, KeystoreError};
 use rotakey_core::credential::{AccessKeyId, SecretAccessKey};
-use rotakey_core::time::{Monotonic, Now};
+use rotakey_core::time::Now;
 
 /// What one installation keeps on its machine.
 #[derive(Clone, Default)]
@@ -31,15 +26,15 @@ pub struct Machine {
     pub operations: Vec<Operation>,
     /// The process died in the middle of the command.
     pub is_dead: bool,
-    now: Option<Now>,
+    pub(super) now: Option<Now>,
 }
 
 /// A file as it reads now, as far as its bytes are synced, and as it is found after a power cut.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct File {
     pub now: Option<Vec<u8>>,
-    synced: Option<Vec<u8>>,
-    durable: Option<Vec<u8>>,
+    pub(super) synced: Option<Vec<u8>>,
+    pub(super) durable: Option<Vec<u8>>,
 }
 
 /// Something that can go wrong on its own.
@@ -138,6 +133,11 @@ pub fn enter<T>(machine: &mut Machine, now: &Now, run: impl FnOnce() -> T) -> T 
     result
 }
 
+/// Looks at the machine that is entered, past whatever goes wrong with it.
+pub(super) fn look<T>(at: impl FnOnce(&mut Machine) -> T) -> T {
+    HERE.with_borrow_mut(at)
+}
+
 impl Machine {
     /// Power goes and comes back.
     pub fn power_cut(&mut self, what: PowerCut) {
@@ -192,192 +192,22 @@ impl Machine {
         result.and(Err(io::Error::from(io::ErrorKind::StorageFull)))
     }
 
-    fn file(&mut self, path: &Path) -> io::Result<&mut File> {
+    pub(super) fn file(&mut self, path: &Path) -> io::Result<&mut File> {
         let file = self.files.get_mut(path).filter(|file| file.now.is_some());
         file.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Half {
+pub(super) enum Half {
     Yes,
     No,
 }
 
-fn operate<T: Default>(
+/// Carries an operation out on the machine that is entered.
+pub(super) fn operate<T: Default>(
     operation: Operation,
     act: impl FnOnce(&mut Machine, Half) -> io::Result<T>,
 ) -> io::Result<T> {
     HERE.with_borrow_mut(|here| here.operate(operation, act))
-}
-
-/// The disk of the machine that is entered.
-#[derive(Debug)]
-pub struct BreakingDisk;
-
-impl Disk for BreakingDisk {
-    fn create_private_dir(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn check_private(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
-        operate(Operation::Read, |here, _| {
-            Ok(here.files.get(path).and_then(|file| file.now.clone()))
-        })
-    }
-
-    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn OpenFile>> {
-        operate(Operation::Open, |here, _| {
-            let file = match how {
-                Open::Existing => here.file(path)?,
-                Open::Made | Open::Emptied => here.files.entry(path.to_owned()).or_default(),
-            };
-            if how == Open::Emptied {
-                file.now = None;
-            }
-            file.now.get_or_insert_default();
-            Ok(())
-        })?;
-        Ok(Box::new(BreakingFile(path.to_owned())))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        operate(Operation::Rename, |here, _| {
-            let moved = here.file(from)?;
-            let (now, synced) = (moved.now.take(), moved.synced.take());
-            let target = here.files.entry(to.to_owned()).or_default();
-            (target.now, target.synced) = (now, synced);
-            Ok(())
-        })
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        // Only done to clean up: whether it works decides nothing.
-        HERE.with_borrow_mut(|here| {
-            if !here.is_dead
-                && let Ok(file) = here.file(path)
-            {
-                (file.now, file.synced) = (None, None);
-            }
-        });
-        Ok(())
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        operate(Operation::SyncFolder, |here, _| {
-            let inside = here.files.iter_mut().filter(|(name, _)| name.parent() == Some(path));
-            for (_, file) in inside {
-                let is_there = file.now.is_some();
-                file.durable = is_there.then(|| file.synced.clone().unwrap_or_default());
-            }
-            Ok(())
-        })
-    }
-
-    fn lock(&self, _: &Path, _: Duration) -> io::Result<Option<Lock>> {
-        // The suites run one engine per machine, and every command whole.
-        Ok(Some(Lock::holding(())))
-    }
-
-    fn lock_holder(&self, _: &Path) -> Option<u32> {
-        None
-    }
-}
-
-struct BreakingFile(PathBuf);
-
-impl OpenFile for BreakingFile {
-    fn length(&self) -> io::Result<u64> {
-        HERE.with_borrow_mut(|here| {
-            here.file(&self.0).map(|file| file.now.as_ref().map_or(0, Vec::len) as u64)
-        })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        operate(Operation::Write, |here, half| {
-            let end = if half == Half::Yes { bytes.len() / 2 } else { bytes.len() };
-            here.file(&self.0)?.now.get_or_insert_default().extend_from_slice(&bytes[..end]);
-            Ok(())
-        })
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        operate(Operation::Sync, |here, _| {
-            let file = here.file(&self.0)?;
-            file.synced.clone_from(&file.now);
-            // A new file's name is durable only with its folder.
-            if file.durable.is_some() {
-                file.durable.clone_from(&file.now);
-            }
-            Ok(())
-        })
-    }
-
-    fn cut(&mut self, length: u64) -> io::Result<()> {
-        operate(Operation::Cut, |here, _| {
-            let length = usize::try_from(length).expect("short");
-            here.file(&self.0)?.now.get_or_insert_default().truncate(length);
-            Ok(())
-        })
-    }
-}
-
-/// The keystore of the machine that is entered.
-pub struct BreakingKeystore;
-
-impl BreakingKeystore {
-    fn unwritable(&self, error: &io::Error) -> KeystoreError {
-        KeystoreError::Unwritable { store: self.describe(), reason: error.to_string() }
-    }
-}
-
-impl Keystore for BreakingKeystore {
-    fn describe(&self) -> String {
-        "the keystore".to_owned()
-    }
-
-    fn put(&self, id: &AccessKeyId, secret: &SecretAccessKey) -> Result<(), KeystoreError> {
-        operate(Operation::KeystorePut, |here, _| {
-            let kept = here.secrets.entry(id.clone()).or_insert_with(|| secret.clone());
-            // The only copy of a secret is never overwritten.
-            if kept == secret { Ok(()) } else { Err(io::ErrorKind::AlreadyExists.into()) }
-        })
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                KeystoreError::Conflict { store: self.describe(), id: id.clone() }
-            }
-            _ => self.unwritable(&error),
-        })
-    }
-
-    fn get(&self, id: &AccessKeyId) -> Result<Option<SecretAccessKey>, KeystoreError> {
-        operate(Operation::KeystoreGet, |here, _| Ok(here.secrets.get(id).cloned()))
-            .map_err(|_| KeystoreError::Locked { store: self.describe() })
-    }
-
-    fn delete(&self, id: &AccessKeyId) -> Result<(), KeystoreError> {
-        operate(Operation::KeystoreDelete, |here, _| {
-            here.secrets.remove(id);
-            Ok(())
-        })
-        .map_err(|error| self.unwritable(&error))
-    }
-}
-
-/// The clocks at the instant at which the machine is entered.
-pub struct EnteredClock;
-
-impl Clock for EnteredClock {
-    fn now(&self) -> Now {
-        HERE.with_borrow(|here| here.now.clone()).unwrap_or(Now {
-            wall: Timestamp::UNIX_EPOCH,
-            monotonic: Monotonic { boot: String::new(), since_boot: Duration::ZERO },
-        })
-    }
-
-    async fn sleep_until(&self, _: Timestamp) {}
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use rotakey_agent::iam::KeyService;
+use rotakey_agent::serve::{Handed, NotHanded, hand_out};
 use rotakey_agent::simulator::InProcess;
 use rotakey_core::credential::{AccessKeyId, Credentials, KeyStatus};
 use rotakey_core::iam::Outcome;
@@ -12,7 +13,10 @@ use rotakey_core::journal::Act;
 use rotakey_core::rotation::INSTALL_TAG_VALUE;
 use serde_json::json;
 
-use super::{PollOnce, USER, World};
+use super::breaking::{BreakingKeystore, EnteredClock};
+use super::engine::PollOnce;
+use super::machine::enter;
+use super::{USER, World, state};
 
 /// What an admin does to the keys behind our back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +94,38 @@ impl World {
         assert!(matches!(tagged, Poll::Ready(Outcome::Done(()))), "{tagged:?}");
         drop(service);
         self.iam = std::mem::take(&mut *simulator.lock().expect("one thread"));
+    }
+
+    /// A program asks for its credential.
+    pub fn fetch(&mut self, which: usize) -> Result<Handed, NotHanded> {
+        let lease = self.policy.lease;
+        let install = &mut self.installs[which];
+        install.machine.operations.clear();
+        let handed = enter(&mut install.machine, &self.now, || {
+            hand_out(&state(), &BreakingKeystore, &EnteredClock, lease)
+        });
+        if let Ok(handed) = &handed {
+            let id = handed.snapshot.credentials.access_key_id.clone();
+            self.watch.lease(id, handed.expiration, &self.now, lease);
+        }
+        handed
+    }
+
+    /// A program uses a key that it was served; whether AWS lets it in.
+    pub fn uses(&mut self, id: &AccessKeyId) -> bool {
+        let region = self.policy.home_region().to_owned();
+        let order = json!({"op": "use-key", "access_key_id": id.as_str(), "service": "sts",
+            "region": region});
+        self.order(order)["accepted"] == true || self.watch.is_unsettled(id, self.true_time())
+    }
+
+    /// A program starts, takes its credential and uses it.
+    pub fn a_new_program_signs(&mut self, which: usize) {
+        let Ok(handed) = self.fetch(which) else { return };
+        let id = handed.snapshot.credentials.access_key_id;
+        if !self.uses(&id) {
+            self.watch.violation("never-refused", format!("a new program signed with {id}"));
+        }
     }
 
     /// Programs take their credential from an installation, and sign a call with it.

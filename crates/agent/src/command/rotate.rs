@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use jiff::Timestamp;
-use rotakey_core::credential::{Credentials, SecretAccessKey};
+use rotakey_core::credential::{Credentials, Generation, SecretAccessKey};
 use rotakey_core::journal::{Open, Reason, RotationId, Status, Step};
 use rotakey_core::rotation::preflight::describe;
 use rotakey_core::rotation::{Ending, Finding, Goal, Rotation, Task, WaitingFor};
@@ -186,12 +186,13 @@ fn blocked(app: &App, findings: Vec<Finding>) -> Result<(), Failed> {
 }
 
 async fn run(app: &App, goal: Goal, wait: Milestone) -> Result<(), Failed> {
+    let before = app.state()?.read()?.1.generation;
     loop {
         match drive(app, goal.clone(), Some(wait)).await {
             Ok(driven) => return stopped(app, driven, wait),
             Err(error) if error.exit == Exit::Decide && matches!(goal, Goal::Rotate(_)) => {
                 // Another process rotates this profile: its rotation is as good as ours.
-                if !join(app, wait).await? {
+                if !join(app, wait, before).await? {
                     continue;
                 }
                 return Ok(());
@@ -201,22 +202,18 @@ async fn run(app: &App, goal: Goal, wait: Milestone) -> Result<(), Failed> {
     }
 }
 
-/// Watches another process's rotation. False if it went away before the milestone.
-async fn join(app: &App, wait: Milestone) -> Result<bool, Failed> {
+/// Watches another process's rotation, begun when `before` was the generation. False if it went away before the
+/// milestone, or never began one.
+async fn join(app: &App, wait: Milestone, before: Generation) -> Result<bool, Failed> {
     let state = app.state()?;
     app.printer.say(&format!("{}: another process rotates it; waiting for that", app.profile));
-    let first = state.read()?.1.generation;
+    let mut is_begun = false;
     loop {
         let (_, status) = state.read()?;
-        let over = match &status.rotation {
-            None => true,
-            Some(open) => reached(open, wait),
-        };
-        if over {
-            let moved = status.generation != first || status.rotation.is_some();
-            if moved || wait == Milestone::Deleted {
-                app.printer.say(&format!("{}: done by the other process", app.profile));
-            }
+        is_begun |= status.rotation.is_some() || status.generation != before;
+        let is_over = status.rotation.as_ref().map_or(is_begun, |open| reached(open, wait));
+        if is_over {
+            app.printer.say(&format!("{}: done by the other process", app.profile));
             return Ok(true);
         }
         if state.engine().is_none() {

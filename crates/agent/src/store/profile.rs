@@ -15,6 +15,9 @@ use rotakey_core::lease::Ledger;
 use super::disk::System;
 use super::durable::{self, AppendOnly, Disk, Lock};
 
+/// How long the engine's lock is waited for: whoever asks who holds it takes it for a moment.
+const ENGINE_PATIENCE: Duration = Duration::from_millis(300);
+
 /// How long the ledger's lock is waited for. Its holders need milliseconds; one that was stopped in the
 /// middle must not stop others for ever.
 const LEDGER_PATIENCE: Duration = Duration::from_secs(2);
@@ -105,7 +108,8 @@ impl ProfileState {
         self.disk.create_private_dir(&self.dir).map_err(|e| io_error("create", &self.dir, e))?;
         self.disk.check_private(&self.dir).map_err(|e| io_error("use", &self.dir, e))?;
         let path = self.dir.join("engine.lock");
-        let lock = self.disk.lock(&path, Duration::ZERO).map_err(|e| io_error("lock", &path, e))?;
+        let lock =
+            self.disk.lock(&path, ENGINE_PATIENCE).map_err(|e| io_error("lock", &path, e))?;
         let Some(lock) = lock else {
             return Err(StateError::Busy { pid: self.disk.lock_holder(&path) });
         };
