@@ -60,7 +60,12 @@ pub fn plan(status: &Status, observed: &KeyList) -> Plan {
     }
     match open.step {
         Step::Create => match (&open.intent, &open.orphan) {
-            (_, Some(orphan)) if observed.find(&orphan.id).is_none() && open.intent.is_none() => {
+            // One that was never touched may only be too young for the list.
+            (_, Some(orphan))
+                if observed.find(&orphan.id).is_none()
+                    && open.intent.is_none()
+                    && orphan.deactivated.is_some() =>
+            {
                 Plan::Note(Record::Vanished { access_key_id: orphan.id.clone() })
             }
             (_, Some(_)) => Plan::Orphan,

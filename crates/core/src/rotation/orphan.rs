@@ -170,6 +170,12 @@ impl Fenced {
                 }
                 Checked::Fails(turn) => turn,
                 Checked::Holds(list) => match list.find(&id) {
+                    // A list may lag behind the creation: only one that is late enough counts.
+                    None if orphan.deactivated.is_none()
+                        && cx.now.wall < later(cx.open().since, cx.policy().lost_reply_wait) =>
+                    {
+                        Turn::new(State::Door, cx.wait(LIST_SPACING, WaitingFor::LostReply))
+                    }
                     None => cx.then_door(Record::Vanished { access_key_id: id }),
                     Some(key)
                         if key.status == KeyStatus::Active && orphan.deactivated.is_some() =>

@@ -41,6 +41,8 @@ impl Soak {
                     Turn::new(State::Soak(Self::Checking(precheck)), command)
                 }
                 Checked::Fails(turn) => turn,
+                // The clock was set back meanwhile.
+                Checked::Holds(_) if !is_over(cx) => Self::enter(cx),
                 Checked::Holds(list) => {
                     let id = &cx.open().outgoing.id;
                     match list.find(id).map(|key| key.status) {
@@ -60,4 +62,10 @@ impl Soak {
             },
         }
     }
+}
+
+/// Whether the soak is over by now.
+fn is_over(cx: &Context<'_>) -> bool {
+    let deactivated = cx.open().deactivated;
+    deactivated.is_some_and(|at| cx.now.wall >= later(at, cx.policy().soak))
 }

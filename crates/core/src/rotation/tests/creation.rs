@@ -180,6 +180,27 @@ fn an_orphan_that_is_gone_between_two_looks_needs_no_person() {
     }
 }
 
+/// Found while the mutants were looked at: it was taken for gone, and came back as a key of nobody.
+#[test]
+fn an_orphan_that_the_lists_do_not_show_yet_is_waited_for() {
+    let (mut hidden, mut hides) = (None, 0);
+    let mut world = world();
+    world.store_full = Some(later(world.now.wall, seconds(60)));
+    let (_, ending) = world.drive_with(ROTATE, &[], |world, _, command| {
+        if let Some((id, key)) = hidden.take() {
+            world.iam.insert(id, key);
+        }
+        let young = found(world).is_some_and(|orphan| orphan.deactivated.is_none());
+        if young && hides < 3 && matches!(command, Command::List { .. }) {
+            hides += 1;
+            hidden = world.iam.remove_entry(&orphan());
+        }
+    });
+    assert_eq!((hides, ending), (3, Some(Ending::Finished)));
+    assert_eq!(world.recorded(|r| matches!(r, Record::Vanished { .. })), 0);
+    world.settled();
+}
+
 /// Found by the simulation: it was stuck for good.
 #[test]
 fn an_orphan_that_is_gone_when_it_was_about_to_be_fenced_needs_no_person() {

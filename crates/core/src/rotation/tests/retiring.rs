@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::moments::{ROTATE, TICK, crashed, find, is_done, loses_a_key, trace, waits, world};
+use super::moments::{
+    ROTATE, TICK, crashed, find, intends, is_done, loses_a_key, trace, waits, world,
+};
 use super::world::{Blow, World, old, seconds};
 use crate::credential::{Generation, KeyStatus};
 use crate::error::Failure;
@@ -131,6 +133,21 @@ fn a_horizon_rises_on_the_monotonic_clock_too() {
         let kept = ledger.horizons[&old()].monotonic.clone().expect("it was served");
         assert_eq!(kept.since_boot, now.monotonic.since_boot + lease + seconds(60));
     }
+}
+
+/// Found by the simulation.
+#[test]
+fn a_clock_that_is_set_back_after_the_soak_makes_it_go_on() {
+    let last_look = find(|command| intends(command, "delete")) - 1;
+    let mut world = world();
+    let (_, ending) = world.drive_with(ROTATE, &[], |world, n, _| {
+        if n == last_look {
+            world.now.wall = earlier(world.now.wall, seconds(3000));
+        }
+    });
+    // The guard sees to it that nothing is deleted early.
+    assert_eq!(ending, Some(Ending::Finished));
+    assert_eq!(waits(&world, |what| *what == WaitingFor::Soak), 2);
 }
 
 #[test]
