@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::world::{Blow, COMMANDS_MAX, World, old};
+use super::world::{Blow, World, old};
 use crate::credential::KeyStatus;
 use crate::journal::{Origin, Reason, Record};
 use crate::rotation::{Command, Goal, WaitingFor};
@@ -74,13 +74,17 @@ pub(super) fn crashed_in(
     test: impl Fn(&Record) -> bool,
 ) -> World {
     let before = world.recorded(&test);
-    (0..COMMANDS_MAX)
+    let first = blow.map_or(0, |(n, _)| n + 1);
+    (first..)
         .map(|n| {
             let mut attempt = world.clone();
-            let crash = (n, Blow::CrashAfter);
-            attempt.drive_blows(goal.clone(), &blow.into_iter().chain([crash]).collect::<Vec<_>>());
-            attempt
+            let blows: Vec<_> = blow.into_iter().chain([(n, Blow::CrashAfter)]).collect();
+            let (_, ending) = attempt.drive_blows(goal.clone(), &blows);
+            (attempt, ending)
         })
-        .find(|attempt| attempt.recorded(&test) > before && attempt.status().rotation.is_some())
+        // What came to its end has no later moment.
+        .take_while(|(_, ending)| ending.is_none())
+        .map(|(attempt, _)| attempt)
+        .find(|attempt| attempt.recorded(&test) > before)
         .expect("it comes to that")
 }

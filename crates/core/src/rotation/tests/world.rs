@@ -15,7 +15,7 @@ use crate::rotation::{Command, Ending, Event, Goal, Rotation, Task};
 use crate::time::{Monotonic, Now, later};
 
 /// No run is longer.
-pub(super) const COMMANDS_MAX: usize = 600;
+const COMMANDS_MAX: usize = 600;
 
 /// The data plane lags behind the control plane by this.
 pub(super) const LAG: Duration = Duration::from_secs(3);
