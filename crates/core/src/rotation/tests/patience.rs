@@ -235,17 +235,14 @@ fn once_a_key_is_gone_its_secret_goes_without_another_look() {
 fn a_key_with_unknown_holders_is_observed_and_one_of_our_own_is_not() {
     for (origin, observed) in [(Origin::HandedOver, 1), (Origin::Created, 0)] {
         let mut world = World::new(origin);
-        world.drive_with(ROTATE, &[], |world, _, command| {
-            // Directly at the end of it, it is over.
-            if let (Some(published), Command::ReadHorizon(_)) =
-                (world.status().rotation.and_then(|open| open.published), command)
-            {
-                let end = later(published, world.policy.observe);
-                let waited = waits(world, |what| *what == WaitingFor::Observation);
-                if waited > 0 && world.now.wall <= later(end, seconds(1)) {
-                    world.now.wall = earlier(end, TICK);
-                }
+        let mut end = None;
+        world.drive_with(ROTATE, &[], |world, _, command| match (command, end) {
+            (Command::Wait { until, waiting_for: WaitingFor::Observation }, _) => {
+                end = Some(*until)
             }
+            // Directly at the end of it, it is over.
+            (Command::ReadHorizon(_), Some(end)) => world.now.wall = earlier(end, TICK),
+            _ => {}
         });
         let waited = waits(&world, |what| *what == WaitingFor::Observation);
         assert_eq!(waited, observed, "{origin:?}");
