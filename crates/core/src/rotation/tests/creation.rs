@@ -201,6 +201,23 @@ fn an_orphan_that_the_lists_do_not_show_yet_is_waited_for() {
     world.settled();
 }
 
+#[test]
+fn an_orphan_that_the_lists_never_show_is_gone_when_it_was_waited_for() {
+    let mut world = world();
+    world.store_full = Some(later(world.now.wall, seconds(60)));
+    let (_, ending) = world.drive_with(ROTATE, &[], |world, _, command| {
+        if found(world).is_some() && matches!(command, Command::List { .. }) {
+            world.iam.remove(&orphan());
+            world.store_full = None;
+            let since = world.status().rotation.expect("open").since;
+            world.now.wall = earlier(later(since, world.policy.lost_reply_wait), TICK);
+        }
+    });
+    assert_eq!(ending, Some(Ending::Finished));
+    assert_eq!(waits(&world, |what| *what == WaitingFor::LostReply), 0);
+    assert_eq!(world.recorded(|r| matches!(r, Record::Vanished { .. })), 1);
+}
+
 /// Found by the simulation: it was stuck for good.
 #[test]
 fn an_orphan_that_is_gone_when_it_was_about_to_be_fenced_needs_no_person() {

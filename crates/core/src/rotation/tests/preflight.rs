@@ -73,7 +73,18 @@ fn a_quarantine_is_named_instead_of_what_it_denies() {
 
 #[test]
 fn a_refused_key_is_an_error_that_names_the_call() {
-    for (n, command) in trace().iter().enumerate().take(2) {
+    // What only says whether something is allowed is refused to keys of every kind.
+    let told = |command: &Command| {
+        !command.action().is_empty() && !matches!(command, Command::Simulate { .. })
+    };
+    let (trace, mut tried) = (trace(), Vec::new());
+    for (n, command) in trace.iter().enumerate() {
+        if matches!(command, Command::Append(_)) {
+            break;
+        }
+        if NEEDED.contains(&command.action()) || !told(command) {
+            continue;
+        }
         let mut world = world();
         let blow = Blow::Refused(RefusalClass::KeyUnknown);
         let (_, ending) = world.drive(ROTATE, Some((n, blow)));
@@ -82,7 +93,33 @@ fn a_refused_key_is_an_error_that_names_the_call() {
             refusal: refusal(RefusalClass::KeyUnknown),
         };
         assert_eq!(ending, Some(Ending::Failed(failure)), "{command:?}");
+        tried.push(command.action());
     }
+    let [list, tags] = ["iam:ListAccessKeys", "iam:ListUserTags"];
+    assert_eq!(tried, ["sts:GetCallerIdentity", tags, "iam:TagUser", tags, list, list]);
+}
+
+#[test]
+fn a_second_installation_is_named_at_once_and_a_dry_run_names_the_rest_too() {
+    let second = Finding::SecondInstall("rotakey:elsewhere".to_owned());
+    let mut world = world();
+    world.tags.push(("rotakey:elsewhere".to_owned(), String::new()));
+    world.add_foreign();
+    let (_, ending) = world.clone().drive(Goal::Check, None);
+    let all = vec![second.clone(), Finding::Stranger(vec![foreign()])];
+    assert_eq!(ending, Some(Ending::Checked(all)));
+    assert_eq!(world.drive(ROTATE, None).1, Some(Ending::Blocked(vec![second])));
+    assert_eq!(world.sent(|command| matches!(command, Command::List { .. })), 0);
+}
+
+#[test]
+fn the_keys_are_listed_again_only_for_a_creation() {
+    let lists = |world: &World| world.sent(|command| matches!(command, Command::List { .. }));
+    let mut checked = world();
+    checked.drive(Goal::Check, None);
+    let mut blocked = denying(&[("iam:DeleteAccessKey", RefusalClass::Permission)]);
+    blocked.drive(ROTATE, None);
+    assert_eq!((lists(&checked), lists(&blocked)), (1, 1));
 }
 
 #[test]
