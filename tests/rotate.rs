@@ -99,6 +99,20 @@ fn a_second_installation_is_noticed_by_its_tag() {
 }
 
 #[test]
+fn a_lock_that_nobody_rotates_under_does_not_count_as_a_rotation() {
+    let world = World::added();
+    let held = std::fs::File::options().write(true).open(world.state().join("engine.lock"));
+    let held = held.unwrap();
+    held.lock().unwrap();
+    let mut child = world.spawn(&["rotate"]);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert!(child.try_wait().unwrap().is_none(), "it waits for whoever holds the lock");
+    drop(held);
+    assert!(child.wait().unwrap().success());
+    assert_ne!(world.served_id(), world.id, "it has rotated by itself");
+}
+
+#[test]
 fn a_key_that_another_installation_rotates_is_not_taken_over() {
     let world = World::added();
     // Another machine: a home of its own, the same key.

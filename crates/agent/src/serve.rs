@@ -96,3 +96,68 @@ fn is_lease_written(state: &ProfileState, ledger: &Ledger, now: &Now, lease: Dur
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test breaks a file")]
+mod tests {
+    use std::sync::Once;
+
+    use rotakey_core::credential::{Generation, SecretAccessKey};
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    const LEASE: Duration = Duration::from_secs(3600);
+
+    /// While the first secret is read, another key is published, and the ledger cannot be written any more.
+    struct Overtaken<'a> {
+        state: &'a ProfileState,
+        once: Once,
+    }
+
+    impl Keystore for Overtaken<'_> {
+        fn describe(&self) -> String {
+            "the test".to_owned()
+        }
+
+        fn put(&self, _: &AccessKeyId, _: &SecretAccessKey) -> Result<(), KeystoreError> {
+            Ok(())
+        }
+
+        fn get(&self, asked: &AccessKeyId) -> Result<Option<SecretAccessKey>, KeystoreError> {
+            self.once.call_once(|| {
+                let now = SystemClock::new().now();
+                let publish = |slot: &mut Option<Ledger>| {
+                    let ledger = slot.as_mut().expect("written");
+                    ledger.publish(id("AKIANEW"), Generation(2), &now, LEASE);
+                };
+                self.state.update_ledger(publish).expect("writable");
+                let lock = self.state.dir().join("ledger.lock");
+                std::fs::remove_file(&lock).expect("there");
+                std::fs::create_dir(&lock).expect("writable");
+            });
+            Ok(Some(SecretAccessKey::new(format!("of {asked}"))))
+        }
+
+        fn delete(&self, _: &AccessKeyId) -> Result<(), KeystoreError> {
+            Ok(())
+        }
+    }
+
+    fn id(text: &str) -> AccessKeyId {
+        text.parse().expect("an id")
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_recorded_is_never_of_a_superseded_key() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let state = ProfileState::new(dir.path(), "p");
+        drop(state.lock().expect("free"));
+        let clock = SystemClock::new();
+        let ledger = Ledger::new(id("AKIAOLD"), Generation(1), clock.now().wall);
+        state.update_ledger(|slot| *slot = Some(ledger)).expect("writable");
+        let keystore = Overtaken { state: &state, once: Once::new() };
+        let handed = hand_out(&state, &keystore, &clock, LEASE).expect("serving goes on");
+        assert_eq!(handed.snapshot.credentials.access_key_id, id("AKIANEW"));
+    }
+}
