@@ -6,11 +6,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rotakey_agent::driver::{Driver, Endpoint};
+use rotakey_agent::driver::{Driver, Endpoint, Offered};
 use rotakey_agent::serve::hand_out;
 use rotakey_agent::simulator::InProcess;
 use rotakey_agent::store::profile::Journal;
-use rotakey_core::credential::{AccessKeyId, Credentials};
+use rotakey_core::credential::AccessKeyId;
 use rotakey_core::error::Failure;
 use rotakey_core::journal::RotationId;
 use rotakey_core::rotation::{Command, Ending, Event, Goal, Rotation, Task};
@@ -37,7 +37,9 @@ struct OwnSources<'a> {
 }
 
 impl Endpoint for OwnSources<'_> {
-    async fn fetch(&self) -> Vec<(String, Result<Credentials, String>)> {
+    async fn published(&self) {}
+
+    async fn fetch(&self) -> Vec<(String, Result<Offered, String>)> {
         let handed = hand_out(&state(), &BreakingKeystore, &EnteredClock, self.lease);
         let credentials = handed.map_err(|error| error.to_string()).map(|handed| {
             let credentials = handed.snapshot.credentials;
@@ -45,7 +47,7 @@ impl Endpoint for OwnSources<'_> {
             self.given.lock().expect("one thread").push((id, handed.expiration));
             credentials
         });
-        vec![("process".to_owned(), credentials)]
+        vec![("process".to_owned(), credentials.map(Offered::from))]
     }
 
     fn healthy_since(&self) -> Option<Timestamp> {

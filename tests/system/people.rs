@@ -85,7 +85,7 @@ impl World {
     pub fn tag(&mut self, which: usize) {
         let install = &self.installs[which];
         let (id, secret) = install.machine.secrets.first_key_value().expect("it was handed one");
-        let signer = Credentials { access_key_id: id.clone(), secret_access_key: secret.clone() };
+        let signer = Credentials::long_term(id.clone(), secret.clone());
         let tag = format!("rotakey:{}", install.name);
         let simulator = Arc::new(Mutex::new(std::mem::take(&mut self.iam)));
         let wall = self.now.wall;

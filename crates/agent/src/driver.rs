@@ -10,7 +10,7 @@ use rotakey_core::journal::{Enrolment, Status};
 use rotakey_core::lease::Ledger;
 use rotakey_core::policy::Policy;
 use rotakey_core::rotation::preflight::ACTIONS;
-use rotakey_core::rotation::{self, Command, Ending, Event, Fetched, Rotation, WaitingFor};
+use rotakey_core::rotation::{self, Command, Ending, Event, Fetched, Rotation, Served, WaitingFor};
 
 use crate::clock::Clock;
 use crate::iam::KeyService;
@@ -19,12 +19,33 @@ use crate::store::profile::{Journal, ProfileState, StateError};
 
 /// Fetches credentials the way programs do.
 pub trait Endpoint {
+    /// Another key is served from now on: the ledger says so. Whoever serves from memory is told, and has taken
+    /// it up when this returns. That it has, only [`fetch`](Self::fetch) proves.
+    fn published(&self) -> impl Future<Output = ()>;
+
     /// Asks every enabled source; each answers by its name.
-    fn fetch(&self) -> impl Future<Output = Vec<(String, Result<Credentials, String>)>>;
+    fn fetch(&self) -> impl Future<Output = Vec<(String, Result<Offered, String>)>>;
 
     /// When the present uninterrupted serving began. `None` if nobody keeps count, because each answer is
     /// given by a process of its own.
     fn healthy_since(&self) -> Option<Timestamp>;
+}
+
+/// What a source gave.
+#[derive(Debug)]
+pub struct Offered {
+    /// What programs sign with.
+    pub credentials: Credentials,
+    /// The key it is, or was minted from.
+    pub key: AccessKeyId,
+    /// The role that the source is meant to serve, if it is one.
+    pub role_arn: Option<String>,
+}
+
+impl From<Credentials> for Offered {
+    fn from(credentials: Credentials) -> Self {
+        Self { key: credentials.access_key_id.clone(), credentials, role_arn: None }
+    }
 }
 
 /// Sees what happens, to tell a person.
@@ -134,6 +155,7 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                     Some(ledger) => ledger.publish(id, generation, &now, lease),
                     None => *slot = Some(Ledger::new(id, generation, now.wall)),
                 });
+                self.endpoint.published().await;
                 ready(done, Failure::Environment)
             }
             Command::ReadHorizon(id) => match self.state.ledger() {
@@ -235,7 +257,7 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
     fn signer(&self, id: &AccessKeyId) -> Result<Credentials, Event> {
         match self.keystore.get(id) {
             Ok(Some(secret_access_key)) => {
-                Ok(Credentials { access_key_id: id.clone(), secret_access_key })
+                Ok(Credentials::long_term(id.clone(), secret_access_key))
             }
             Ok(None) => {
                 let store = self.keystore.describe();
@@ -248,7 +270,7 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
     }
 
     fn store(&self, credentials: &Credentials) -> Result<(), String> {
-        let Credentials { access_key_id: id, secret_access_key: secret } = credentials;
+        let Credentials { access_key_id: id, secret_access_key: secret, .. } = credentials;
         self.keystore.put(id, secret).map_err(|error| error.to_string())?;
         match self.keystore.get(id) {
             Ok(Some(kept)) if kept == *secret => Ok(()),
@@ -260,14 +282,16 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
     async fn fetch(&self) -> Vec<Fetched> {
         let region = self.policy.home_region();
         let mut fetched = Vec::new();
-        for (source, credentials) in self.endpoint.fetch().await {
-            let served = match credentials {
+        for (source, offered) in self.endpoint.fetch().await {
+            let served = match offered {
                 Err(why) => Err(why),
-                Ok(credentials) => match self.service.caller_identity(&credentials, region).await {
-                    Outcome::Done(identity) => Ok((credentials.access_key_id, identity)),
-                    Outcome::Refused(refusal) => Err(refusal.to_string()),
-                    Outcome::Unknown(doubt) => Err(doubt.to_string()),
-                },
+                Ok(Offered { credentials, key, role_arn }) => {
+                    match self.service.caller_identity(&credentials, region).await {
+                        Outcome::Done(identity) => Ok(Served { key, identity, role_arn }),
+                        Outcome::Refused(refusal) => Err(refusal.to_string()),
+                        Outcome::Unknown(doubt) => Err(doubt.to_string()),
+                    }
+                }
             };
             fetched.push(Fetched { source, served });
         }

@@ -64,9 +64,11 @@ pub fn hand_out(
         let now = clock.now();
         let expiration = later(now.wall, lease);
         if is_lease_written(state, &ledger, &now, lease) {
-            let access_key_id = ledger.access_key_id;
-            let credentials = Credentials { access_key_id, secret_access_key };
-            let snapshot = Snapshot { generation: ledger.generation, credentials };
+            let key = ledger.access_key_id;
+            let credentials = Credentials::long_term(key.clone(), secret_access_key);
+            let generation = ledger.generation;
+            let snapshot =
+                Snapshot { generation, key, credentials, valid_until: None, covered_until: None };
             return Ok(Handed { snapshot, expiration });
         }
     }

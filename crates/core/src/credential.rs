@@ -88,13 +88,46 @@ impl fmt::Debug for SecretAccessKey {
     }
 }
 
-/// An access key whole: what signs a request.
+/// What proves that temporary credentials come from STS: redacted when printed, wiped when dropped, never
+/// serialised.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionToken(Zeroizing<String>);
+
+impl SessionToken {
+    /// Takes a token over. The caller's own copy is the caller's to wipe.
+    pub fn new(token: String) -> Self {
+        Self(Zeroizing::new(token))
+    }
+
+    /// The token itself. Every call of this is a place where it could leak.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// An access key whole, or temporary credentials: what signs a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     /// Names the key.
     pub access_key_id: AccessKeyId,
     /// Signs with it.
     pub secret_access_key: SecretAccessKey,
+    /// Goes with the signature of temporary credentials; `None` for a long-term key. Never empty: several SDKs
+    /// sign an empty one, which AWS refuses.
+    pub session_token: Option<SessionToken>,
+}
+
+impl Credentials {
+    /// An IAM user's key.
+    pub fn long_term(access_key_id: AccessKeyId, secret_access_key: SecretAccessKey) -> Self {
+        Self { access_key_id, secret_access_key, session_token: None }
+    }
 }
 
 /// Whether IAM lets a key sign.
@@ -154,8 +187,9 @@ mod tests {
         let credentials = Credentials {
             access_key_id: "AKIAEXAMPLE".parse().expect("an id"),
             secret_access_key: SecretAccessKey::new("hunter2".to_owned()),
+            session_token: Some(SessionToken::new("hunter3".to_owned())),
         };
-        assert!(!format!("{credentials:?}{credentials:#?}").contains("hunter2"));
+        assert!(!format!("{credentials:?}{credentials:#?}").contains("hunter"));
     }
 
     #[test]
@@ -176,6 +210,8 @@ mod tests {
     fn a_secret_is_told_only_when_it_is_asked_for() {
         let secret = SecretAccessKey::new("hunter2".to_owned());
         assert_eq!((secret.expose(), format!("{secret:?}").as_str()), ("hunter2", "[redacted]"));
+        let token = SessionToken::new("hunter3".to_owned());
+        assert_eq!((token.expose(), format!("{token:?}").as_str()), ("hunter3", "[redacted]"));
     }
 
     #[test]

@@ -166,6 +166,22 @@ impl CallerIdentity {
         (!name.is_empty()).then_some(name)
     }
 
+    /// Whether the signer is a session of a role, `arn:aws:iam::123456789012:role/path/name`. STS names the role
+    /// without its path: `arn:aws:sts::123456789012:assumed-role/name/session`.
+    pub fn is_session_of(&self, role_arn: &str) -> bool {
+        let name = |arn: &str, service: &str, kind: &str| {
+            let parts: Vec<&str> = arn.splitn(6, ':').collect();
+            let [_, partition, of, _, account, resource] = parts[..] else { return None };
+            let resource = resource.strip_prefix(kind).filter(|_| of == service)?;
+            Some((partition.to_owned(), account.to_owned(), resource.to_owned()))
+        };
+        let role = name(role_arn, "iam", "role/");
+        let role = role.map(|(p, a, path)| (p, a, path.rsplit('/').next().map(str::to_owned)));
+        let ours = name(&self.arn, "sts", "assumed-role/");
+        let ours = ours.map(|(p, a, rest)| (p, a, rest.split('/').next().map(str::to_owned)));
+        role.is_some() && role == ours
+    }
+
     /// Whether the signer is the account's root user, whose keys rotakey does not rotate.
     pub fn is_root(&self) -> bool {
         self.arn.ends_with(":root")
@@ -207,6 +223,26 @@ mod tests {
         assert_eq!(name("arn:aws:sts::1:assumed-role/r/s"), None);
         assert_eq!(name("arn:aws:iam::1:root"), None);
         assert_eq!(name("arn:aws:iam::1:user/"), None);
+    }
+
+    #[test]
+    fn a_session_is_known_by_its_roles_name_and_account() {
+        let is = |arn: &str, role: &str| {
+            CallerIdentity { account_id: "1".into(), arn: arn.into() }.is_session_of(role)
+        };
+        assert!(is("arn:aws:sts::1:assumed-role/deploy/s", "arn:aws:iam::1:role/deploy"));
+        assert!(is("arn:aws:sts::1:assumed-role/deploy/s", "arn:aws:iam::1:role/team/a/deploy"));
+        assert!(is("arn:aws-cn:sts::1:assumed-role/x/s", "arn:aws-cn:iam::1:role/x"));
+        for (arn, role) in [
+            ("arn:aws:sts::1:assumed-role/deploy/s", "arn:aws:iam::1:role/deployer"),
+            ("arn:aws:sts::1:assumed-role/deploy/s", "arn:aws:iam::2:role/deploy"),
+            ("arn:aws-cn:sts::1:assumed-role/deploy/s", "arn:aws:iam::1:role/deploy"),
+            ("arn:aws:iam::1:user/deploy", "arn:aws:iam::1:role/deploy"),
+            ("arn:aws:sts::1:assumed-role/deploy/s", "deploy"),
+            ("nonsense", "nonsense"),
+        ] {
+            assert!(!is(arn, role), "{arn} {role}");
+        }
     }
 
     #[test]

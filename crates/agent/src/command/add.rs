@@ -180,7 +180,7 @@ fn ask(args: &AddArgs) -> Result<Credentials, Failed> {
         ));
     }
     let secret_access_key = SecretAccessKey::new(trimmed.to_owned());
-    Ok(Credentials { access_key_id, secret_access_key })
+    Ok(Credentials::long_term(access_key_id, secret_access_key))
 }
 
 fn prompt(question: &str, hidden: bool) -> Result<String, Failed> {

@@ -169,7 +169,7 @@ fn random_hex() -> Result<String, Failed> {
 /// A key of ours, both halves.
 pub fn credentials(keystore: &dyn Keystore, id: AccessKeyId) -> Result<Credentials, Failed> {
     match keystore.get(&id)? {
-        Some(secret_access_key) => Ok(Credentials { access_key_id: id, secret_access_key }),
+        Some(secret_access_key) => Ok(Credentials::long_term(id, secret_access_key)),
         None => {
             let message = format!("{} does not hold the secret of {id}", keystore.describe());
             Err(Failed::new(Exit::Unreachable, message).hint(

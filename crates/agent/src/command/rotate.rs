@@ -16,7 +16,7 @@ use crate::cli::failure::{Exit, Failed};
 use crate::cli::printer::Printer;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ProfileSettings, duration};
-use crate::driver::{Driver, Endpoint, Observer, Stop};
+use crate::driver::{Driver, Endpoint, Observer, Offered, Stop};
 
 /// `rotate`.
 pub async fn rotate(app: &App, args: &RotateArgs) -> Result<(), Failed> {
@@ -398,8 +398,10 @@ struct OwnProcess<'a> {
 }
 
 impl Endpoint for OwnProcess<'_> {
-    async fn fetch(&self) -> Vec<(String, Result<Credentials, String>)> {
-        vec![("process".to_owned(), self.by_process().await)]
+    async fn published(&self) {}
+
+    async fn fetch(&self) -> Vec<(String, Result<Offered, String>)> {
+        vec![("process".to_owned(), self.by_process().await.map(Offered::from))]
     }
 
     fn healthy_since(&self) -> Option<Timestamp> {
@@ -437,8 +439,8 @@ pub(super) fn parse_answer(bytes: &[u8]) -> Result<Credentials, String> {
         secret_access_key: String,
     }
     let answer: Answer = serde_json::from_slice(bytes).map_err(|_| "it answered no JSON")?;
-    Ok(Credentials {
-        access_key_id: answer.access_key_id.parse().map_err(|_| "it answered no key id")?,
-        secret_access_key: SecretAccessKey::new(answer.secret_access_key),
-    })
+    Ok(Credentials::long_term(
+        answer.access_key_id.parse().map_err(|_| "it answered no key id")?,
+        SecretAccessKey::new(answer.secret_access_key),
+    ))
 }

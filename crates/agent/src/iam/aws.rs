@@ -132,7 +132,7 @@ fn sdk_credentials(signer: &Credentials) -> aws_credential_types::Credentials {
     aws_credential_types::Credentials::new(
         signer.access_key_id.as_str(),
         secret,
-        None,
+        signer.session_token.as_ref().map(|token| token.expose().to_owned()),
         None,
         "rotakey",
     )
@@ -294,7 +294,7 @@ impl KeyService for AwsKeyService {
             (!secret.expose().is_empty()).then_some(())?;
             let access_key_id = key.access_key_id().parse().ok()?;
             let created = timestamp(key.create_date()?)?;
-            let credentials = Credentials { access_key_id, secret_access_key: secret };
+            let credentials = Credentials::long_term(access_key_id, secret);
             Some(NewKey { credentials, created })
         });
         made.map_or_else(|| unknown("CreateAccessKey answered no whole key"), Outcome::Done)

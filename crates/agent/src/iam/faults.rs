@@ -82,10 +82,10 @@ fn service(url: &str) -> AwsKeyService {
 }
 
 fn signer() -> Credentials {
-    Credentials {
-        access_key_id: "AKIAEXAMPLE1".parse().expect("an id"),
-        secret_access_key: SecretAccessKey::new("hunter2".to_owned()),
-    }
+    Credentials::long_term(
+        "AKIAEXAMPLE1".parse().expect("an id"),
+        SecretAccessKey::new("hunter2".to_owned()),
+    )
 }
 
 #[tokio::test]

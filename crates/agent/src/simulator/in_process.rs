@@ -182,7 +182,7 @@ impl KeyService for InProcess {
             Answer::Created { key, secret } => {
                 let access_key_id = key.id.parse().ok()?;
                 let secret_access_key = SecretAccessKey::new(secret);
-                let credentials = Credentials { access_key_id, secret_access_key };
+                let credentials = Credentials::long_term(access_key_id, secret_access_key);
                 Some(NewKey { credentials, created: key.created })
             }
             _ => None,

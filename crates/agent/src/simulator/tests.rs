@@ -30,19 +30,17 @@ impl Scene {
         let clock = Arc::new(AtomicI64::new(0));
         let server_clock = clock.clone();
         let aws = InProcess::new(simulator.clone(), move || time(&server_clock));
-        let key = Credentials {
-            access_key_id: "AKIANONE".parse().unwrap(),
-            secret_access_key: SecretAccessKey::new(String::new()),
-        };
+        let key = Credentials::long_term(
+            "AKIANONE".parse().unwrap(),
+            SecretAccessKey::new(String::new()),
+        );
         let mut scene = Self { simulator, aws, clock, key };
         scene.control(json!({"op": "create-user", "user": "app", "path": "/team/"}));
         let made = scene.control(json!({"op": "create-key", "user": "app"}));
-        scene.key = Credentials {
-            access_key_id: made["access_key_id"].as_str().unwrap().parse().unwrap(),
-            secret_access_key: SecretAccessKey::new(
-                made["secret_access_key"].as_str().unwrap().to_owned(),
-            ),
-        };
+        scene.key = Credentials::long_term(
+            made["access_key_id"].as_str().unwrap().parse().unwrap(),
+            SecretAccessKey::new(made["secret_access_key"].as_str().unwrap().to_owned()),
+        );
         scene.pass(3_600_000);
         scene.control(json!({"op": "behaviour", "set": behaviour}));
         scene
@@ -223,9 +221,8 @@ async fn a_key_made_elsewhere_is_taken_over() {
         assert!(!format!("{order:?}").contains("made up"));
         lock(&s.simulator).control(time(&s.clock), order)
     };
-    let own = |id: &str| Credentials {
-        access_key_id: id.parse().unwrap(),
-        secret_access_key: SecretAccessKey::new("made up".to_owned()),
+    let own = |id: &str| {
+        Credentials::long_term(id.parse().unwrap(), SecretAccessKey::new("made up".to_owned()))
     };
     import("AKIAOLDEST", "Active").unwrap();
     assert_eq!(s.sts(&own("AKIAOLDEST"), "us-east-1").await, None);

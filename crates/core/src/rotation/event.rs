@@ -53,5 +53,16 @@ pub struct Fetched {
     /// Which source: `process`, `container`, `imds`.
     pub source: String,
     /// The key it served, or what went wrong.
-    pub served: Result<(AccessKeyId, CallerIdentity), String>,
+    pub served: Result<Served, String>,
+}
+
+/// What a source served, and who that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The key it is, or, of temporary credentials, the key they were minted from.
+    pub key: AccessKeyId,
+    /// Who it is to STS.
+    pub identity: CallerIdentity,
+    /// The role that the source is meant to serve, if it is one.
+    pub role_arn: Option<String>,
 }

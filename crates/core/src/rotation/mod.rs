@@ -24,7 +24,7 @@ mod verify;
 use std::time::Duration;
 
 pub use command::{Command, WaitingFor};
-pub use event::{Event, Fetched};
+pub use event::{Event, Fetched, Served};
 pub use preflight::{Finding, Preflight};
 
 use crate::credential::AccessKeyId;
@@ -204,6 +204,14 @@ impl Context<'_> {
     pub(crate) fn turns_round(&self) -> bool {
         let open = self.open();
         self.task.goal == Goal::Undo && open.undone.is_none() && open.can_undo()
+    }
+
+    /// Whether a source served who it is meant to serve.
+    pub(crate) fn is_expected(&self, served: &Served) -> bool {
+        match &served.role_arn {
+            Some(role) => served.identity.is_session_of(role),
+            None => self.is_our_user(&served.identity),
+        }
     }
 
     /// Whether this is the user the profile was enrolled for.

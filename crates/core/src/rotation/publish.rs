@@ -88,9 +88,11 @@ impl Publish {
         }
         fetched.iter().find_map(|one| match &one.served {
             Err(why) => Some(format!("{}: {why}", one.source)),
-            Ok((id, _)) if *id != self.key => Some(format!("{} still serves {id}", one.source)),
-            Ok((_, identity)) if !cx.is_our_user(identity) => {
-                Some(format!("{} serves {}", one.source, identity.arn))
+            Ok(served) if served.key != self.key => {
+                Some(format!("{} still serves {}", one.source, served.key))
+            }
+            Ok(served) if !cx.is_expected(served) => {
+                Some(format!("{} serves {}", one.source, served.identity.arn))
             }
             Ok(_) => None,
         })

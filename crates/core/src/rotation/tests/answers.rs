@@ -6,7 +6,7 @@ use super::world::{IamKey, LAG, SERVER_AHEAD, World, id, old, refusal, seconds, 
 use crate::credential::{AccessKeyId, Credentials, KeyStatus, SecretAccessKey};
 use crate::error::Failure;
 use crate::iam::{KeyList, LastUsed, ListedKey, NewKey, RefusalClass, Vantage};
-use crate::rotation::{Command, Event, Fetched};
+use crate::rotation::{Command, Event, Fetched, Served};
 use crate::time::{earlier, later};
 
 impl World {
@@ -101,7 +101,7 @@ impl World {
                 let key = IamKey { status, created, changed, last_used: None, foreign: false };
                 self.iam.insert(access_key_id.clone(), key);
                 let secret_access_key = SecretAccessKey::new("secret".to_owned());
-                let credentials = Credentials { access_key_id, secret_access_key };
+                let credentials = Credentials::long_term(access_key_id, secret_access_key);
                 Event::Created(NewKey { credentials, created })
             }
             Command::Store(_) if self.store_full.is_some_and(|until| self.now.wall < until) => {
@@ -152,7 +152,7 @@ impl World {
                     self.sources_frozen.as_ref().filter(|(_, until)| self.now.wall < *until);
                 let key =
                     frozen.map_or_else(|| self.ledger.access_key_id.clone(), |(id, _)| id.clone());
-                let served = Ok((key, self.caller.clone()));
+                let served = Ok(Served { key, identity: self.caller.clone(), role_arn: None });
                 Event::Fetched(vec![Fetched { source: "imds".to_owned(), served }])
             }
             Command::ReadHorizon(id) => Event::Horizon {

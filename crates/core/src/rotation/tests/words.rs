@@ -10,10 +10,7 @@ use crate::rotation::{Command, WaitingFor};
 fn a_call_is_named_as_iam_names_it_and_what_is_no_call_is_not() {
     let (signer, region) = (old(), "eu-west-1".to_owned());
     let rotation = RotationId("0123456789abcdef".to_owned());
-    let credentials = Credentials {
-        access_key_id: old(),
-        secret_access_key: SecretAccessKey::new("secret".to_owned()),
-    };
+    let credentials = Credentials::long_term(old(), SecretAccessKey::new("secret".to_owned()));
     let calls = [
         (Command::Identify { signer: old(), region }, "sts:GetCallerIdentity"),
         (Command::List { signer: old() }, "iam:ListAccessKeys"),
