@@ -4,9 +4,16 @@ pub mod cli;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod control;
+pub mod daemon;
 pub mod driver;
+pub mod engine;
 pub mod iam;
+pub mod local_http;
+pub mod proc;
 pub mod serve;
+pub mod serving;
 #[cfg(feature = "demo")]
 pub mod simulator;
+pub mod sources;
 pub mod store;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use keys::KEYS;
-pub use paths::Paths;
+pub use paths::{Paths, SOCKET, run_dir};
 pub use settings::{ProfileSettings, StoreKind, StoreSettings};
 
 use crate::store::disk;
