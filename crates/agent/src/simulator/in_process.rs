@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials, KeyStatus, SecretAccessKey};
@@ -12,7 +13,7 @@ use subtle::ConstantTimeEq;
 
 use super::http::{Clock, Shared, lock};
 use super::message::{Answer, ApiError, Delivery, KeyRow, Request};
-use crate::iam::KeyService;
+use crate::iam::{AssumeRole, KeyService, Mfa, Temporary};
 
 /// A client of a simulator in the same process. A reply that hangs is an immediate doubt.
 #[derive(Clone)]
@@ -277,4 +278,23 @@ impl KeyService for InProcess {
             _ => None,
         })
     }
+
+    async fn get_session_token(
+        &self,
+        _: &Credentials,
+        _: &str,
+        _: Duration,
+        _: Option<&Mfa>,
+    ) -> Outcome<Temporary> {
+        no_sessions("GetSessionToken")
+    }
+
+    async fn assume_role(&self, _: &Credentials, _: &str, _: &AssumeRole) -> Outcome<Temporary> {
+        no_sessions("AssumeRole")
+    }
+}
+
+/// The simulator has none yet.
+fn no_sessions(action: &str) -> Outcome<Temporary> {
+    Outcome::Unknown(Doubt { sent: false, reason: format!("{action} is not simulated") })
 }
