@@ -11,7 +11,7 @@ use rotakey_core::iam::{
 use subtle::ConstantTimeEq;
 
 use super::http::{Clock, Shared, lock};
-use super::message::{Answer, ApiError, Delivery, KeyRow, Request};
+use super::message::{Answer, ApiError, Delivery, KeyRow, Request, Signature};
 use crate::iam::KeyService;
 
 /// A client of a simulator in the same process. A reply that hangs is an immediate doubt.
@@ -57,11 +57,16 @@ impl InProcess {
             &Request {
                 action: action.to_owned(),
                 params,
-                signer: Some(id.to_owned()),
-                region: region.to_owned(),
+                signature: Some(Signature {
+                    signer: id.to_owned(),
+                    token: signer.session_token.clone(),
+                    token_signed: true,
+                    region: region.to_owned(),
+                    is_right: right,
+                    signed_at: Some((self.signing)()),
+                    expires_seconds: None,
+                }),
                 service: service.to_owned(),
-                signature_ok: right,
-                signed_at: Some((self.signing)()),
                 user_agent: user_agent.to_owned(),
             },
         );
