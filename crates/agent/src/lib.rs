@@ -10,3 +10,4 @@ pub mod serve;
 #[cfg(feature = "demo")]
 pub mod simulator;
 pub mod store;
+pub mod totp;

@@ -12,7 +12,7 @@ use rotakey_core::iam::{
 use subtle::ConstantTimeEq;
 
 use super::http::{Clock, Shared, lock};
-use super::message::{Answer, ApiError, Delivery, KeyRow, Request};
+use super::message::{Answer, ApiError, Delivery, KeyRow, Request, Signature};
 use crate::iam::{AssumeRole, KeyService, Mfa, Temporary};
 
 /// A client of a simulator in the same process. A reply that hangs is an immediate doubt.
@@ -58,11 +58,16 @@ impl InProcess {
             &Request {
                 action: action.to_owned(),
                 params,
-                signer: Some(id.to_owned()),
-                region: region.to_owned(),
+                signature: Some(Signature {
+                    signer: id.to_owned(),
+                    token: signer.session_token.clone(),
+                    token_signed: true,
+                    region: region.to_owned(),
+                    is_right: right,
+                    signed_at: Some((self.signing)()),
+                    expires_seconds: None,
+                }),
                 service: service.to_owned(),
-                signature_ok: right,
-                signed_at: Some((self.signing)()),
                 user_agent: user_agent.to_owned(),
             },
         );
@@ -107,6 +112,22 @@ impl InProcess {
         expect(answer, |answer, _| match answer {
             Answer::Identity { account, arn, .. } => {
                 Some(CallerIdentity { account_id: account, arn })
+            }
+            _ => None,
+        })
+    }
+
+    fn temporary(
+        &self,
+        signer: &Credentials,
+        region: &str,
+        action: &str,
+        params: &[(&str, &str)],
+    ) -> Outcome<Temporary> {
+        let answer = self.call(signer, "sts", region, action, params, "rotakey");
+        expect(answer, |answer, _| match answer {
+            Answer::Session(row, _) => {
+                Temporary::whole(&row.id, &row.secret, &row.token, row.expires)
             }
             _ => None,
         })
@@ -281,20 +302,36 @@ impl KeyService for InProcess {
 
     async fn get_session_token(
         &self,
-        _: &Credentials,
-        _: &str,
-        _: Duration,
-        _: Option<&Mfa>,
+        signer: &Credentials,
+        region: &str,
+        duration: Duration,
+        mfa: Option<&Mfa>,
     ) -> Outcome<Temporary> {
-        no_sessions("GetSessionToken")
+        let seconds = duration.as_secs().to_string();
+        let mut params = vec![("DurationSeconds", seconds.as_str())];
+        params.extend(mfa.into_iter().flat_map(shown));
+        self.temporary(signer, region, "GetSessionToken", &params)
     }
 
-    async fn assume_role(&self, _: &Credentials, _: &str, _: &AssumeRole) -> Outcome<Temporary> {
-        no_sessions("AssumeRole")
+    async fn assume_role(
+        &self,
+        signer: &Credentials,
+        region: &str,
+        role: &AssumeRole,
+    ) -> Outcome<Temporary> {
+        let seconds = role.duration.as_secs().to_string();
+        let mut params = vec![
+            ("DurationSeconds", seconds.as_str()),
+            ("RoleArn", &role.role_arn),
+            ("RoleSessionName", &role.session_name),
+        ];
+        params.extend(role.external_id.as_deref().map(|id| ("ExternalId", id)));
+        params.extend(role.mfa.iter().flat_map(shown));
+        self.temporary(signer, region, "AssumeRole", &params)
     }
 }
 
-/// The simulator has none yet.
-fn no_sessions(action: &str) -> Outcome<Temporary> {
-    Outcome::Unknown(Doubt { sent: false, reason: format!("{action} is not simulated") })
+/// How a request shows MFA.
+fn shown(mfa: &Mfa) -> [(&'static str, &str); 2] {
+    [("SerialNumber", &mfa.serial), ("TokenCode", mfa.code.expose())]
 }
