@@ -17,3 +17,4 @@ pub mod serving;
 pub mod simulator;
 pub mod sources;
 pub mod store;
+pub mod totp;
