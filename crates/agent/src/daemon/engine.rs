@@ -17,7 +17,7 @@ use crate::cli::failure::{Exit, Failed};
 use crate::command::App;
 use crate::serving::Serving;
 use crate::serving::supply::{self, Supply};
-use crate::session::Sessions;
+use crate::serving::sessions::Sessions;
 use crate::store::keystore::Keystore;
 
 /// What the engine's thread is told.

@@ -24,11 +24,11 @@ use self::instance::Sockets;
 use crate::cli::failure::{Exit, Failed};
 use crate::clock::{Clock, SystemClock};
 use crate::command::App;
-use crate::config::Config;
+use crate::config::{Config, Sources};
 use crate::serving::books::Books;
 use crate::serving::holders::Holders;
 use crate::serving::leases::LeaseWriter;
-use crate::serving::{Serving, Sources, token};
+use crate::serving::{Serving, token};
 
 /// How long the start waits for keystores: programs that ask meanwhile wait, too.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -77,7 +77,7 @@ impl Service {
         let clock = SystemClock::new();
         let now = clock.now();
         let serving =
-            Serving::build(app, &app.config, names, sources, &Serving::default(), &now)?;
+            Serving::build(app, names, sources, &Serving::default(), &now)?;
         let serving = Arc::new(ArcSwap::from_pointee(serving));
         let (started, wait) = oneshot::channel();
         let engine = Engine::start(app.clone(), Arc::clone(&serving), poll, started)?;
@@ -128,8 +128,8 @@ pub async fn run(mut app: App) -> Result<(), Failed> {
     let _instance = instance::lock(&app.paths)?;
     let agent = app.config.agent.clone();
     let mut events = events()?;
-    let sources = Sources { container: agent.container, imds: agent.imds };
-    let listen = (agent.container || agent.imds).then_some(agent.listen);
+    let sources = agent.sources;
+    let listen = (sources.container || sources.imds).then_some(agent.listen);
     let sockets = Sockets::inherited().open(&app.paths, listen)?;
     let at = sockets.http.as_ref().and_then(|tcp| tcp.local_addr().ok());
     let names: Vec<String> = app.config.profile_names().map(str::to_owned).collect();
@@ -234,11 +234,11 @@ fn configured(app: &mut App, service: &Service) -> Result<(), Failed> {
             .hint("start the agent again, or change [agent] back"));
     }
     let mut next = app.clone();
-    next.config = config;
+    next.config = Arc::new(config);
     let names: Vec<String> = next.config.profile_names().map(str::to_owned).collect();
-    let sources = Sources { container: next.config.agent.container, imds: next.config.agent.imds };
+    let sources = next.config.agent.sources;
     let (before, now) = (service.serving.load_full(), app.clock.now());
-    let serving = Serving::build(&next, &next.config, &names, sources, &before, &now)?;
+    let serving = Serving::build(&next, &names, sources, &before, &now)?;
     service.serving.store(Arc::new(serving));
     let _ = service.engine.orders().send(Order::Configure(Box::new(next.clone())));
     *app = next;

@@ -5,10 +5,12 @@
 pub mod books;
 pub mod holders;
 pub mod leases;
+pub mod sessions;
 pub mod supply;
 pub mod token;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,7 +24,7 @@ use rotakey_endpoint::table::{Imds, Profile, Table};
 
 use crate::cli::failure::Failed;
 use crate::command::App;
-use crate::config::{Config, Serve};
+use crate::config::{Serve, Sources};
 use crate::session::Plan;
 use crate::store::profile::ProfileState;
 
@@ -70,26 +72,17 @@ pub struct Serving {
     pub key_of: HashMap<String, Arc<ServedKey>>,
 }
 
-/// Which sources are on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sources {
-    /// The container endpoint.
-    pub container: bool,
-    /// IMDS.
-    pub imds: bool,
-}
-
 impl Serving {
     /// What a configuration asks to be served, of `names` only. What was served before, as `before` has it, goes on being
     /// served: a profile's credentials are forgotten only if they are made in another way now.
     pub fn build(
         app: &App,
-        config: &Config,
         names: &[String],
         sources: Sources,
         before: &Serving,
         now: &Now,
     ) -> Result<Self, Failed> {
+        let config = &app.config;
         let mut profiles: HashMap<String, Vec<ServedProfile>> = HashMap::new();
         let mut imds = None;
         for name in names {
@@ -97,8 +90,9 @@ impl Serving {
             let settings = config.settings(name, &app.env)?;
             let lease = config.settings(&holder, &app.env)?.policy.lease;
             let wanted = sources.container || (sources.imds && settings.imds);
-            let plan = Plan::of(config, name, &app.env)?
-                .filter(|_| wanted || settings.serve != Serve::Key);
+            let plan = (wanted || settings.serve != Serve::Key)
+                .then(|| Plan::of(config, &app.env, name))
+                .transpose()?;
             let old = before.key_of.get(name).filter(|key| key.name == holder);
             let key = old.map_or_else(Arc::default, |key| Arc::clone(&key.key));
             let old = old.and_then(|key| key.profiles.iter().find(|p| p.profile.name == *name));
@@ -108,7 +102,7 @@ impl Serving {
             };
             let profile = Arc::new(Profile {
                 name: name.clone(),
-                account_id: None,
+                account_id: account_id(app, &holder, plan.as_ref()),
                 lease,
                 process: match settings.serve {
                     Serve::Key => key.subscribe(),
@@ -116,7 +110,7 @@ impl Serving {
                 },
                 temporary: temporary.subscribe(),
                 token: ArcSwap::from_pointee(token::load_or_make(&app.paths.state, name)?),
-                executables: settings.executables.clone(),
+                executables: settings.executables.iter().map(PathBuf::from).collect(),
             });
             if sources.imds && settings.imds {
                 imds = Some(Imds { profile: Arc::clone(&profile), v1: settings.imds_v1 });
@@ -154,6 +148,15 @@ impl Serving {
         serving.table.imds = imds;
         Ok(serving)
     }
+}
+
+/// The account that a profile's credentials are of: its role's, or its user's.
+fn account_id(app: &App, holder: &str, plan: Option<&Plan>) -> Option<String> {
+    if let Some(role) = plan.and_then(Plan::role_arn) {
+        return role.split(':').nth(4).map(str::to_owned);
+    }
+    let (_, status) = ProfileState::new(&app.paths.state, holder).read().ok()?;
+    status.enrolment.map(|enrolment| enrolment.account_id)
 }
 
 impl ServedKey {

@@ -14,11 +14,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use super::sessions::Sessions;
 use super::{ServedKey, Serving, leases};
 use crate::clock::{Clock, SystemClock};
 use crate::command::App;
 use crate::serve::NotHanded;
-use crate::session::Sessions;
 use crate::store::keystore::Keystore;
 
 /// Between two tries to read a keystore or a ledger that could not be read.
@@ -73,7 +73,7 @@ impl Supply {
             match order {
                 Some(Order::Configure(app)) => self.app = app,
                 Some(Order::Mfa(profile, code, done)) => {
-                    let _ = done.send(self.sessions.give_code(&profile, code));
+                    let _ = done.send(self.sessions.give_code(&self.app, &profile, &code));
                 }
                 Some(Order::TakeUp(done)) => {
                     next = self.take_up().await;
@@ -96,7 +96,10 @@ impl Supply {
         match self.take_up_key(key, &clock) {
             Ok(None) => later(clock.now().wall, self.poll),
             Ok(Some((generation, credentials))) => {
-                let fresh = self.sessions.refresh(&self.app, key, generation, &credentials).await;
+                let keystore = self.keystore.as_ref();
+                let (app, sessions) = (&self.app, &mut self.sessions);
+                let fresh =
+                    sessions.refresh(app, keystore, key, generation, &credentials).await;
                 fresh.min(later(clock.now().wall, self.poll))
             }
             Err(error) => {
