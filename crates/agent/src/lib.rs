@@ -13,6 +13,7 @@ pub mod local_http;
 pub mod proc;
 pub mod serve;
 pub mod serving;
+pub mod session;
 #[cfg(feature = "demo")]
 pub mod simulator;
 pub mod sources;

@@ -114,8 +114,6 @@ mod tests {
         let exe = std::env::current_exe().expect("there");
         assert_eq!(program.exe.as_deref(), exe.to_str());
     }
-}
-
     #[test]
     fn the_owner_of_a_port_is_found() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

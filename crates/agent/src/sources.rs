@@ -65,7 +65,12 @@ impl<'a> Sources<'a> {
         parse(&output.stdout)
     }
 
-    async fn by_http(&self, profile: &str, at: SocketAddr, imds: bool) -> Result<Credentials, String> {
+    async fn by_http(
+        &self,
+        profile: &str,
+        at: SocketAddr,
+        imds: bool,
+    ) -> Result<Credentials, String> {
         let path = token::path(&self.app.paths.state, profile);
         let profile = escape(profile);
         let fetched = tokio::task::spawn_blocking(move || {

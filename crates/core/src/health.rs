@@ -29,7 +29,8 @@ impl Health {
         let wall = now.wall.duration_since(self.seen.wall);
         let monotonic = now.monotonic.since_boot.saturating_sub(self.seen.monotonic.since_boot);
         let expected = jiff::SignedDuration::try_from(monotonic + GAIN);
-        if now.monotonic.boot != self.seen.monotonic.boot || expected.is_ok_and(|most| wall > most) {
+        if now.monotonic.boot != self.seen.monotonic.boot || expected.is_ok_and(|most| wall > most)
+        {
             self.since = self.since.max(now.wall);
         }
         self.seen = now.clone();

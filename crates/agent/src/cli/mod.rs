@@ -14,6 +14,20 @@ use self::printer::Printer;
 use crate::command::{self, App};
 use crate::config::Env;
 
+/// The short way of `credential-process`, which SDKs run again and again: one question to the agent over its socket.
+/// `None` if that is not what was asked for, or if the agent does not have the answer; the long way then finds out why.
+pub fn quick() -> Option<ExitCode> {
+    let profile = command::credential_process::asked(std::env::args_os().skip(1))?;
+    harden();
+    match command::credential_process::quick(&profile)? {
+        Ok(()) => Some(ExitCode::SUCCESS),
+        Err(failed) => {
+            Printer::new().error(&failed);
+            Some(ExitCode::from(failed.exit as u8))
+        }
+    }
+}
+
 /// Runs the program.
 pub fn run() -> ExitCode {
     harden();

@@ -61,11 +61,13 @@ pub fn run(app: &App, args: &EnvArgs) -> Result<(), Failed> {
     let variables = variables(app, &settings, at)?;
     let text = match args.format {
         EnvFormat::Sh => {
-            let set = variables.iter().map(|(name, value)| format!("export {name}={}", quoted(value)));
+            let set =
+                variables.iter().map(|(name, value)| format!("export {name}={}", quoted(value)));
             lines(std::iter::once(format!("unset {}", unset(&variables).join(" "))).chain(set))
         }
         EnvFormat::Fish => {
-            let set = variables.iter().map(|(name, value)| format!("set -gx {name} {}", fish(value)));
+            let set =
+                variables.iter().map(|(name, value)| format!("set -gx {name} {}", fish(value)));
             lines(unset(&variables).iter().map(|name| format!("set -e {name}")).chain(set))
         }
         EnvFormat::Systemd => {
@@ -75,7 +77,9 @@ pub fn run(app: &App, args: &EnvArgs) -> Result<(), Failed> {
             let flat: BTreeMap<_, _> =
                 variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
             let json = serde_json::to_string(&flat);
-            Zeroizing::new(json.map_err(|error| Failed::new(Exit::Failed, error.to_string()))? + "\n")
+            Zeroizing::new(
+                json.map_err(|error| Failed::new(Exit::Failed, error.to_string()))? + "\n",
+            )
         }
     };
     app.printer
@@ -103,7 +107,8 @@ pub fn source(
 pub fn listening(app: &App) -> Result<Option<SocketAddr>, Failed> {
     let Some(status) = Agent::at(app.paths.socket()).status()? else { return Ok(None) };
     let listen = status["listen"].as_str().and_then(|at| at.parse().ok());
-    let listen = listen.filter(|_| status["profiles"][&app.profile]["sources"]["container"]["on"] == true);
+    let listen =
+        listen.filter(|_| status["profiles"][&app.profile]["sources"]["container"]["on"] == true);
     listen.map(Some).ok_or_else(|| {
         Failed::new(
             Exit::Usage,
@@ -141,11 +146,17 @@ pub fn variables(
     set("AWS_EC2_METADATA_DISABLED", "true");
     set("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
     let profile = &app.profile;
-    let mut config = format!("# Made by rotakey for `rotakey env` and `exec`.\n[default]\nregion = {}\n", settings.region);
+    let mut config = format!(
+        "# Made by rotakey for `rotakey env` and `exec`.\n[default]\nregion = {}\n",
+        settings.region
+    );
     if let Some(at) = container {
         let path = token::path(&app.paths.state, profile);
         let value = token::load_or_make(&app.paths.state, profile)?;
-        set("AWS_CONTAINER_CREDENTIALS_FULL_URI", &format!("http://{at}/credentials/{}", escape(profile)));
+        set(
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            &format!("http://{at}/credentials/{}", escape(profile)),
+        );
         // Some SDKs know only the one, some only the other.
         set("AWS_CONTAINER_AUTHORIZATION_TOKEN", value.expose());
         set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", utf8(&path)?);

@@ -6,7 +6,8 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rotakey_endpoint::server::{self, Drain, Limits};
+use rotakey_endpoint::drain::Drain;
+use rotakey_endpoint::server::{self, Limits};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::App;
@@ -26,9 +27,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 pub async fn run(app: &App, args: &ExecArgs) -> Result<ExitCode, Failed> {
     let settings = app.config.settings(&app.profile, &app.env)?;
     match env::source(app, args.source, &settings)? {
-        ExecSource::Process => {
-            Err(replace(args, &env::variables(app, &settings, None)?))
-        }
+        ExecSource::Process => Err(replace(args, &env::variables(app, &settings, None)?)),
         ExecSource::Container => match env::listening(app)? {
             Some(at) => Err(replace(args, &env::variables(app, &settings, Some(at))?)),
             None => serve(app, args, &settings).await,

@@ -1,22 +1,22 @@
 //! `rotate`, `resume`, `undo`, `abort`: one engine run, seen by a person.
 
-use std::process::Stdio;
-
 use jiff::Timestamp;
-use rotakey_core::credential::{Credentials, Generation, SecretAccessKey};
-use rotakey_core::journal::{Open, Reason, RotationId, Status, Step};
+use rotakey_core::credential::Generation;
+use rotakey_core::journal::{Open, Reason, Status, Step};
 use rotakey_core::rotation::preflight::describe;
-use rotakey_core::rotation::{Ending, Finding, Goal, Rotation, Task, WaitingFor};
+use rotakey_core::rotation::{Ending, Finding, Goal, WaitingFor};
 use tokio::runtime::Runtime;
 
+use super::App;
 use super::status::seconds;
-use super::{App, random_hex};
 use crate::cli::args::{Milestone, RotateArgs};
 use crate::cli::failure::{Exit, Failed};
 use crate::cli::printer::Printer;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{ProfileSettings, duration};
-use crate::driver::{Driver, Endpoint, Observer, Offered, Stop};
+use crate::config::duration;
+use crate::control::Agent;
+use crate::driver::{Observer, Stop};
+use crate::engine::{self, Run, reached};
 
 /// `rotate`.
 pub async fn rotate(app: &App, args: &RotateArgs) -> Result<(), Failed> {

@@ -220,9 +220,11 @@ impl Desk {
         let latest = key.key.subscribe();
         let latest = latest.latest();
         let trouble = served.trouble.load();
-        let is_imds = serving.table.imds.as_ref().is_some_and(|imds| {
-            imds.profile.name == served.profile.name
-        });
+        let is_imds = serving
+            .table
+            .imds
+            .as_ref()
+            .is_some_and(|imds| imds.profile.name == served.profile.name);
         // A source that never had anything to serve did not work before a rotation either: it is reported, not required.
         let source = |is_on: bool, has: bool| match (is_on, has) {
             (false, _) => json!({"on": false, "required": false}),

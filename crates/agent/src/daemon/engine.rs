@@ -16,8 +16,8 @@ use super::rotations::{self, Rotations};
 use crate::cli::failure::{Exit, Failed};
 use crate::command::App;
 use crate::serving::Serving;
-use crate::serving::supply::{self, Supply};
 use crate::serving::sessions::Sessions;
+use crate::serving::supply::{self, Supply};
 use crate::store::keystore::Keystore;
 
 /// What the engine's thread is told.

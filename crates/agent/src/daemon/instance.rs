@@ -16,7 +16,7 @@ use crate::store::durable::{Disk, Lock};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The lock that only one agent has. It goes when the process goes.
-pub fn lock(paths: &Paths) -> Result<Lock, Failed> {
+pub(super) fn lock(paths: &Paths) -> Result<Lock, Failed> {
     let unusable = |error: std::io::Error| {
         let run = paths.run.display();
         Failed::new(Exit::Failed, format!("cannot use {run}: {error}"))
@@ -39,17 +39,17 @@ pub fn lock(paths: &Paths) -> Result<Lock, Failed> {
 
 /// Where programs and people reach the agent.
 #[derive(Debug, Default)]
-pub struct Sockets {
+pub(super) struct Sockets {
     /// Programs, over HTTP; `None` if no source needs it.
-    pub http: Option<TcpListener>,
+    pub(super) http: Option<TcpListener>,
     /// `credential-process` and the command line.
-    pub control: Option<UnixListener>,
+    pub(super) control: Option<UnixListener>,
 }
 
 impl Sockets {
     /// Takes over the sockets that systemd holds for us (`sd_listen_fds(3)`), if it does. While we are restarted it keeps
     /// them open, so that no connection is refused.
-    pub fn inherited() -> Self {
+    pub(super) fn inherited() -> Self {
         let mut fds = ListenFd::from_env();
         let mut sockets = Self::default();
         for index in 0..fds.len() {
@@ -63,7 +63,11 @@ impl Sockets {
     }
 
     /// Opens what was not inherited.
-    pub fn open(mut self, paths: &Paths, listen: Option<SocketAddr>) -> Result<Self, Failed> {
+    pub(super) fn open(
+        mut self,
+        paths: &Paths,
+        listen: Option<SocketAddr>,
+    ) -> Result<Self, Failed> {
         if self.control.is_none() {
             let path = paths.socket();
             // We have the lock: a socket that is there was left behind.

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rotakey_endpoint::server::{self, Drain, Drainer, Limits};
+use rotakey_endpoint::drain::{Drain, Drainer};
+use rotakey_endpoint::server::{self, Limits};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -76,8 +77,7 @@ impl Service {
     ) -> Result<Self, Failed> {
         let clock = SystemClock::new();
         let now = clock.now();
-        let serving =
-            Serving::build(app, names, sources, &Serving::default(), &now)?;
+        let serving = Serving::build(app, names, sources, &Serving::default(), &now)?;
         let serving = Arc::new(ArcSwap::from_pointee(serving));
         let (started, wait) = oneshot::channel();
         let engine = Engine::start(app.clone(), Arc::clone(&serving), poll, started)?;
@@ -98,12 +98,7 @@ impl Service {
             Err(_) => tracing::warn!("not all keys are there yet; serving begins"),
         }
         let desk = Arc::new(Desk {
-            books: Books::new(
-                Arc::clone(&serving),
-                leases.asker(),
-                holders.clone(),
-                clock.clone(),
-            ),
+            books: Books::new(Arc::clone(&serving), leases.asker(), holders.clone(), clock.clone()),
             serving: Arc::clone(&serving),
             holders,
             imds_tokens: rotakey_endpoint::imds::Tokens::new(token::imds_key(&app.paths.state)?),
@@ -166,11 +161,7 @@ pub async fn run(mut app: App) -> Result<(), Failed> {
     Ok(())
 }
 
-fn open(
-    sockets: Sockets,
-    desk: &Arc<Desk>,
-    drain: &Drain,
-) -> Result<JoinSet<()>, Failed> {
+fn open(sockets: Sockets, desk: &Arc<Desk>, drain: &Drain) -> Result<JoinSet<()>, Failed> {
     let cannot =
         |error: std::io::Error| Failed::new(Exit::Failed, format!("cannot use a socket: {error}"));
     let mut tasks = JoinSet::new();

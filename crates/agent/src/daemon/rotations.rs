@@ -35,7 +35,7 @@ const KEPT: Duration = Duration::from_secs(5);
 
 /// What a key's task is told.
 #[derive(Debug)]
-pub enum Order {
+pub(super) enum Order {
     /// Look again: a person did something.
     Wake,
     /// The configuration was changed.
@@ -43,20 +43,20 @@ pub enum Order {
 }
 
 /// Rotates one key.
-pub struct Rotations {
+pub(super) struct Rotations {
     /// The profile that holds it.
-    pub holder: String,
+    pub(super) holder: String,
     /// The configuration.
-    pub app: Rc<App>,
+    pub(super) app: Rc<App>,
     /// Set when the agent is to end.
-    pub ending: Rc<Cell<bool>>,
+    pub(super) ending: Rc<Cell<bool>>,
     /// Failures in a row.
-    pub failures: u32,
+    pub(super) failures: u32,
 }
 
 impl Rotations {
     /// Works until nobody can tell it anything any more.
-    pub async fn run(mut self, mut orders: UnboundedReceiver<Order>) {
+    pub(super) async fn run(mut self, mut orders: UnboundedReceiver<Order>) {
         let clock = self.app.clock.clone();
         loop {
             let next = self.step().await;

@@ -45,7 +45,9 @@ impl Books {
             Caller::Socket { inode, .. } => proc::owner_of(*inode),
         };
         let exe = program.and_then(|program| program.exe);
-        exe.is_some_and(|exe| profile.executables.iter().any(|allowed| *allowed == *Path::new(&exe)))
+        exe.is_some_and(|exe| {
+            profile.executables.iter().any(|allowed| *allowed == *Path::new(&exe))
+        })
     }
 }
 

@@ -234,8 +234,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let state = ProfileState::new(dir.path(), "p");
         drop(state.lock().expect("free"));
-        let noted =
-            [("AKIAONE", Some(3), 10), ("AKIAONE", Some(3), 5), ("AKIAONE", Some(4), 1), ("AKIATWO", None, 9)];
+        let noted = [
+            ("AKIAONE", Some(3), 10),
+            ("AKIAONE", Some(3), 5),
+            ("AKIAONE", Some(4), 1),
+            ("AKIATWO", None, 9),
+        ];
         for (key, pid, until) in noted {
             append(&state, &held(key, pid, until), at(0));
         }

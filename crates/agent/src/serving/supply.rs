@@ -53,11 +53,7 @@ pub struct Supply {
 
 impl Supply {
     /// Works until nobody can tell it anything any more. Says once when it has done what it can for a start.
-    pub async fn run(
-        mut self,
-        mut orders: UnboundedReceiver<Order>,
-        started: oneshot::Sender<()>,
-    ) {
+    pub async fn run(mut self, mut orders: UnboundedReceiver<Order>, started: oneshot::Sender<()>) {
         let mut next = self.take_up().await;
         // Nobody may wait for that any more.
         let _ = started.send(());
@@ -98,8 +94,7 @@ impl Supply {
             Ok(Some((generation, credentials))) => {
                 let keystore = self.keystore.as_ref();
                 let (app, sessions) = (&self.app, &mut self.sessions);
-                let fresh =
-                    sessions.refresh(app, keystore, key, generation, &credentials).await;
+                let fresh = sessions.refresh(app, keystore, key, generation, &credentials).await;
                 fresh.min(later(clock.now().wall, self.poll))
             }
             Err(error) => {
@@ -148,7 +143,9 @@ impl Supply {
         match raised {
             Ok(Some(raised)) => leases::note(key, &raised),
             Ok(None) => {}
-            Err(error) => tracing::warn!(profile = self.holder, %error, "the lease is not recorded"),
+            Err(error) => {
+                tracing::warn!(profile = self.holder, %error, "the lease is not recorded")
+            }
         }
         Ok(Some((ledger.generation, credentials)))
     }

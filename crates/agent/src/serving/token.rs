@@ -54,8 +54,7 @@ pub fn imds_key(state: &Path) -> Result<Zeroizing<[u8; 32]>, Failed> {
     let mut key = Zeroizing::new([0u8; 32]);
     getrandom::fill(key.as_mut())
         .map_err(|error| Failed::new(Exit::Failed, format!("no randomness: {error}")))?;
-    let written = disk::create_private_dir(state)
-        .and_then(|()| disk::replace(&path, key.as_ref()));
+    let written = disk::create_private_dir(state).and_then(|()| disk::replace(&path, key.as_ref()));
     written.map_err(|error| unusable(&path, &error))?;
     Ok(key)
 }
@@ -66,6 +65,7 @@ fn is_token(text: &str) -> bool {
 }
 
 fn unusable(path: &Path, error: &std::io::Error) -> Failed {
-    Failed::new(Exit::Failed, format!("cannot use the token {}: {error}", path.display()))
-        .hint("make the folder yours alone (chmod 700, files 600); `rotakey revoke` makes a new token")
+    Failed::new(Exit::Failed, format!("cannot use the token {}: {error}", path.display())).hint(
+        "make the folder yours alone (chmod 700, files 600); `rotakey revoke` makes a new token",
+    )
 }
