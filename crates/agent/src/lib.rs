@@ -7,6 +7,7 @@ pub mod config;
 pub mod driver;
 pub mod iam;
 pub mod serve;
+pub mod session;
 #[cfg(feature = "demo")]
 pub mod simulator;
 pub mod store;

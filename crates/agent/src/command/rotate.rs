@@ -17,6 +17,7 @@ use crate::cli::printer::Printer;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ProfileSettings, duration};
 use crate::driver::{Driver, Endpoint, Observer, Offered, Stop};
+use crate::session::{MfaSessions, Signing};
 
 /// `rotate`.
 pub async fn rotate(app: &App, args: &RotateArgs) -> Result<(), Failed> {
@@ -125,6 +126,9 @@ async fn dry_run(app: &App) -> Result<(), Failed> {
     }
     let ending = match drive(app, Goal::Check, None).await? {
         Driven { stop: Stop::Ending(ending), .. } => ending,
+        Driven { stop: Stop::Waiting(WaitingFor::Mfa(why)), .. } => {
+            return Err(without_mfa(&app.profile, &why));
+        }
         _ => return Ok(()),
     };
     let Ending::Checked(findings) = ending else { return ended(app, ending) };
@@ -269,6 +273,8 @@ async fn drive(app: &App, goal: Goal, wait: Option<Milestone>) -> Result<Driven,
     }
     let status = journal.status().clone();
     let mut rotation = Rotation::new(task, status);
+    // They go with the process: nothing but a key is ever written down.
+    let sessions = MfaSessions::default();
     let mut driver = Driver {
         service: &service,
         keystore: keystore.as_ref(),
@@ -278,6 +284,11 @@ async fn drive(app: &App, goal: Goal, wait: Option<Milestone>) -> Result<Driven,
         clock: &app.clock,
         policy: &settings.policy,
         tag: &tag,
+        mfa: settings.session.mfa.as_ref().map(|device| Signing {
+            sessions: &sessions,
+            device,
+            duration: settings.session.duration,
+        }),
     };
     let mut watcher = Watcher { profile, printer: &app.printer, step: None, clock: &app.clock };
     let goes_to = wait.unwrap_or(Milestone::Deleted);
@@ -300,6 +311,7 @@ fn stopped(app: &App, driven: Driven, wait: Milestone) -> Result<(), Failed> {
                 "find that program; then `rotakey resume {profile}`, or set on_straggler = \"proceed\""
             )))
         }
+        Stop::Waiting(WaitingFor::Mfa(why)) => Err(without_mfa(profile, &why)),
         Stop::Waiting(other) => {
             Err(Failed::new(Exit::Decide, format!("{profile}: it waits for {other}")))
         }
@@ -325,6 +337,12 @@ fn stopped(app: &App, driven: Driven, wait: Milestone) -> Result<(), Failed> {
             Ok(())
         }
     }
+}
+
+fn without_mfa(profile: &str, why: &str) -> Failed {
+    Failed::new(Exit::Decide, format!("{profile}: it waits for an MFA code: {why}")).hint(format!(
+        "`rotakey mfa {profile}` gives one to the agent, which goes on with it; or set mfa_process, or keep the device's seed with `rotakey mfa {profile} --totp-seed-stdin`, then `rotakey resume {profile}`"
+    ))
 }
 
 fn ended(app: &App, ending: Ending) -> Result<(), Failed> {
@@ -374,7 +392,7 @@ impl Observer for Watcher<'_> {
     }
 
     fn waits(&mut self, until: Timestamp, waiting_for: &WaitingFor) -> bool {
-        if let WaitingFor::Straggler(..) = waiting_for {
+        if let WaitingFor::Straggler(..) | WaitingFor::Mfa(_) = waiting_for {
             return false;
         }
         let left = until.duration_since(self.clock.now().wall);
