@@ -41,6 +41,17 @@ impl Config {
         Ok(roles)
     }
 
+    /// Whose STS is asked for the profile's sessions: its own region, or the nearest one that `source_profile`
+    /// leads to.
+    pub fn sts_region(&self, profile: &str, env: &Env) -> Result<String, ConfigError> {
+        let path = self.path(profile)?;
+        let has_region = |name: &&str| {
+            self.profiles.get(*name).is_some_and(|table| table.contains_key("region"))
+        };
+        let named = path.iter().copied().find(|name| has_region(name)).unwrap_or(profile);
+        Ok(self.settings(named, env)?.region)
+    }
+
     /// The profile, the one that it takes its credentials from, and so on to the one that holds the key.
     fn path<'a>(&'a self, profile: &'a str) -> Result<Vec<&'a str>, ConfigError> {
         let mut path = vec![profile];
