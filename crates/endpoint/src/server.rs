@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -57,6 +58,24 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Somebody was turned away before a request was read. Called for each connection, however many there are.
     fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str);
+}
+
+/// How many connections may wait to be accepted. With 128, which is the standard library's choice, a burst of them makes the
+/// kernel drop the next one's first packet, which is sent again a second later.
+const BACKLOG: u32 = 1024;
+
+/// A listener at a loopback address for [`serve_tcp`]; port 0 takes a free one. Needs a runtime.
+pub fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    if !address.ip().is_loopback() {
+        let message =
+            format!("{address} can be reached from other machines; hint: 127.0.0.1 cannot");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A port whose last connections have not timed out yet is free all the same.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Answers on a loopback listener until `drain` is told. Returns when the last connection has ended, or that deadline has
