@@ -144,7 +144,14 @@ fn a_connection_that_is_not_used_any_more_is_closed_quietly() {
     let began = Instant::now();
     assert!(is_closed(&mut stream));
     assert!(began.elapsed() >= SHORT * 9 / 10, "{:?}", began.elapsed());
-    assert_eq!(world.desk.refusals(), []);
+    // One whose answer took a while.
+    let mut stream = connect(world.address);
+    stream.write_all(get("/slow", "").as_bytes()).unwrap();
+    world.runtime.block_on(world.desk.slow.notified());
+    world.desk.go.notify_one();
+    assert_eq!(read_reply(&mut stream).expect("an answer").status, 404);
+    assert!(is_closed(&mut stream));
+    assert_eq!(world.desk.whys(), [Refused::NotFound]);
 }
 
 #[test]

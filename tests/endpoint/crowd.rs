@@ -13,7 +13,8 @@ use super::connections::request;
 use super::world::World;
 
 fn full_at(connections_max: usize) -> World {
-    World::limited(Limits { connections_max, ..Limits::default() })
+    let header_read = Duration::from_secs(600);
+    World::limited(Limits { connections_max, header_read, ..Limits::default() })
 }
 
 #[test]

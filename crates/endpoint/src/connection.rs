@@ -34,6 +34,16 @@ struct Link<H> {
     limits: Limits,
 }
 
+/// Answers the requests of one connection, of a caller who may come in, until it ends. Only their number is unlimited.
+pub async fn serve_one<S, H>(stream: S, caller: Caller, handler: Arc<H>, limits: Limits)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
+    let (_stay, leave) = oneshot::channel();
+    converse(stream, caller, handler, Arc::new(Stage::new()), limits, leave).await;
+}
+
 /// Answers the requests of one caller until it leaves, its time is over, or `leave` says so (or is dropped).
 pub(crate) async fn converse<S, H>(
     stream: S,

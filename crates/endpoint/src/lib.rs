@@ -4,7 +4,7 @@
 
 pub mod answer;
 pub mod caller;
-mod connection;
+pub mod connection;
 mod door;
 pub mod drain;
 mod guard;
