@@ -41,9 +41,9 @@ kill: deps ## the real binary under SIGKILL, clients at work; KILLS=n SEED=s
 	$(call suite,kill,ROTAKEY_KILLS=$(KILLS) ROTAKEY_KILL_SEED=$(SEED) $(call suite_test,kill,,))
 
 TARGET ?= http
-SECONDS ?= 60
-fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http SECONDS=n (needs nightly Rust and cargo-fuzz)
-	@bash .ci/fuzz $(TARGET) $(SECONDS)
+FUZZ_SECONDS ?= 60
+fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
+	@bash .ci/fuzz $(TARGET) $(FUZZ_SECONDS)
 
 mutants: ## every small change to core must fail its tests, or stand in docs/mutants.md (installs cargo-mutants)
 	$(call suite,mutants,bash .ci/mutants)

@@ -8,6 +8,7 @@ pub mod connection;
 mod door;
 pub mod drain;
 mod guard;
+mod house;
 pub mod imds;
 pub mod lease;
 mod pace;
