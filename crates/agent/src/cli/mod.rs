@@ -67,6 +67,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<(), Failed> {
         Verb::History { name, json } => command::history::run(&app(name)?, json),
         Verb::Keys(args) => runtime()?.block_on(command::keys::run(&app(None)?, &args)),
         Verb::CredentialProcess => command::credential_process::run(&app(None)?),
+        Verb::Mfa(args) => runtime()?.block_on(command::mfa::run(&app(args.name.clone())?, &args)),
         Verb::Completions { shell } => command::completions(shell, printer),
         #[cfg(feature = "demo")]
         Verb::Demo => runtime()?.block_on(command::demo::run(printer)),

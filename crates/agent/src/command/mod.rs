@@ -6,6 +6,7 @@ pub mod credential_process;
 pub mod demo;
 pub mod history;
 pub mod keys;
+pub mod mfa;
 pub mod remove;
 pub mod rotate;
 pub mod status;

@@ -3,7 +3,9 @@
 use std::process::Stdio;
 
 use jiff::Timestamp;
-use rotakey_core::credential::{Credentials, Generation, SecretAccessKey};
+use rotakey_core::credential::{
+    AccessKeyId, Credentials, Generation, SecretAccessKey, SessionToken,
+};
 use rotakey_core::journal::{Open, Reason, RotationId, Status, Step};
 use rotakey_core::rotation::preflight::describe;
 use rotakey_core::rotation::{Ending, Finding, Goal, Rotation, Task, WaitingFor};
@@ -17,7 +19,7 @@ use crate::cli::printer::Printer;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ProfileSettings, duration};
 use crate::driver::{Driver, Endpoint, Observer, Offered, Stop};
-use crate::session::{MfaSessions, Signing};
+use crate::session::{MfaSessions, Plan, Signing};
 
 /// `rotate`.
 pub async fn rotate(app: &App, args: &RotateArgs) -> Result<(), Failed> {
@@ -419,7 +421,7 @@ impl Endpoint for OwnProcess<'_> {
     async fn published(&self) {}
 
     async fn fetch(&self) -> Vec<(String, Result<Offered, String>)> {
-        vec![("process".to_owned(), self.by_process().await.map(Offered::from))]
+        vec![("process".to_owned(), self.by_process().await)]
     }
 
     fn healthy_since(&self) -> Option<Timestamp> {
@@ -428,7 +430,8 @@ impl Endpoint for OwnProcess<'_> {
 }
 
 impl OwnProcess<'_> {
-    async fn by_process(&self) -> Result<Credentials, String> {
+    async fn by_process(&self) -> Result<Offered, String> {
+        let before = self.served();
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         let mut command = tokio::process::Command::new(program);
         command
@@ -445,7 +448,24 @@ impl OwnProcess<'_> {
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
         }
-        parse_answer(&output.stdout)
+        let credentials = parse_answer(&output.stdout)?;
+        if credentials.session_token.is_none() {
+            return Ok(credentials.into());
+        }
+        // A session does not say which key it is of: the one that was served all the while.
+        match before.filter(|before| self.served().as_ref() == Some(before)) {
+            Some((_, key)) => {
+                let plan = Plan::of(&self.app.config, &self.app.env, &self.app.profile);
+                let plan = plan.map_err(|error| error.message)?;
+                Ok(Offered { credentials, key, role_arn: plan.role_arn().map(str::to_owned) })
+            }
+            None => Err("another key was published meanwhile".to_owned()),
+        }
+    }
+
+    fn served(&self) -> Option<(Generation, AccessKeyId)> {
+        let ledger = self.app.state().ok()?.ledger().ok()??;
+        Some((ledger.generation, ledger.access_key_id))
     }
 }
 
@@ -455,10 +475,12 @@ pub(super) fn parse_answer(bytes: &[u8]) -> Result<Credentials, String> {
     struct Answer {
         access_key_id: String,
         secret_access_key: String,
+        session_token: Option<String>,
     }
     let answer: Answer = serde_json::from_slice(bytes).map_err(|_| "it answered no JSON")?;
-    Ok(Credentials::long_term(
-        answer.access_key_id.parse().map_err(|_| "it answered no key id")?,
-        SecretAccessKey::new(answer.secret_access_key),
-    ))
+    Ok(Credentials {
+        access_key_id: answer.access_key_id.parse().map_err(|_| "it answered no key id")?,
+        secret_access_key: SecretAccessKey::new(answer.secret_access_key),
+        session_token: answer.session_token.map(SessionToken::new),
+    })
 }
