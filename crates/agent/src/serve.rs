@@ -83,9 +83,11 @@ pub async fn hand_out_minted<S: KeyService, C: Clock>(
     for _ in 0..ATTEMPTS_MAX {
         let Some((ledger, key)) = served(state, minter.keystore)? else { continue };
         let minted = minter.mint(plan, &key, ledger.generation, &RoleCache::default()).await?;
+        // That took a while, and another key may be served by now: then nobody ever sees this session.
+        let ledger = state.ledger()?.filter(|newer| newer.generation == minted.generation);
+        let Some(ledger) = ledger else { continue };
         let now = minter.clock.now();
         let expiration = minted.expires.min(later(now.wall, lease));
-        // Another key may be served by now: then nobody ever sees this session.
         if is_lease_written(state, &ledger, &now, lease) {
             let snapshot = Snapshot {
                 generation: minted.generation,
