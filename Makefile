@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust model sim kill fuzz mutants docs-generated deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model sim kill fuzz mutants docs-generated bench deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,11 @@ mutants: ## every small change to core must fail its tests, or stand in docs/mut
 
 docs-generated: ## writes the documents anew that are made from the code
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,exhaust,,crash_matrix)
+
+bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many"
+	@bash .ci/deps bench
+	$(CARGO) build --locked --release -q -p rotakey-agent -p rotakey-bench
+	@target/release/rotakey-bench $(PARTS)
 
 deps: ## install what the tests need beyond Rust (says what and why; costs nothing when it is there)
 	@bash .ci/deps

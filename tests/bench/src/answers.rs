@@ -1,5 +1,6 @@
 //! Answers over HTTP: how many there are in a second, and how long they take, against a bare hyper server.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
@@ -7,10 +8,10 @@ use crate::http;
 use crate::load::Target;
 use crate::pairs::Pairs;
 use crate::table::{Goal, Table};
-use crate::world::{Agent, Error, Running, World, sibling};
+use crate::world::{Agent, Error, Running, World, cpu_us, sibling};
 
 /// How often each is measured, and for how long.
-const PAIRS: usize = 5;
+const PAIRS: usize = 6;
 const SECONDS: u32 = 1;
 
 /// Measures both sources.
@@ -24,49 +25,50 @@ pub(crate) fn measure(table: &mut Table) -> Result<(), Error> {
     {
         let headers: String = target.headers.iter().map(|header| format!("{header}\r\n")).collect();
         let body = http::get(&target.address, &target.path, &headers)?;
-        let (_floor, address) = floor(&body)?;
+        let (process, address) = floor(&body)?;
         let bare = Target { address, ..target.clone() };
+        let pids = (agent.pid(), process.pid());
         for connections in [1, 8, 64] {
-            compare(table, &format!("{source}, {connections} kept"), &target, &bare, connections)?;
+            let name = format!("{source}, {connections} kept");
+            compare(table, &name, (&target, &bare), pids, connections)?;
         }
         let closing = |target: &Target| {
             let mut target = target.clone();
             target.headers.push("Connection: close".to_owned());
             target
         };
-        let name = format!("{source}, one each of 8");
-        compare(table, &name, &closing(&target), &closing(&bare), 8)?;
+        let (target, bare) = (closing(&target), closing(&bare));
+        compare(table, &format!("{source}, one each of 8"), (&target, &bare), pids, 8)?;
     }
     Ok(())
 }
 
+/// Rates depend on what else the machine does; the processor's time for an answer hardly does.
 fn compare(
     table: &mut Table,
     name: &str,
-    target: &Target,
-    bare: &Target,
+    (target, bare): (&Target, &Target),
+    (pid, bare_pid): (u32, u32),
     connections: u32,
 ) -> Result<(), Error> {
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    let rates = Pairs::measure(
-        PAIRS,
-        || {
-            let round = target.round(connections, SECONDS)?;
-            ours.push(round.p99_us);
-            Ok::<_, Error>(round.per_second)
-        },
-        || {
-            let round = bare.round(connections, SECONDS)?;
-            theirs.push(round.p99_us);
-            Ok(round.per_second)
-        },
-    )?;
-    let mut tails = Pairs::default();
-    for (contender, floor) in ours.into_iter().zip(theirs) {
-        tails.push(contender, floor);
+    let (ours, theirs) = (RefCell::default(), RefCell::default());
+    let round = |target: &Target, pid, seen: &RefCell<Vec<(f64, f64)>>| {
+        let before = cpu_us(pid)?;
+        let round = target.round(connections, SECONDS)?;
+        let cpu = (cpu_us(pid)? - before) / round.requests;
+        seen.borrow_mut().push((round.p99_us, cpu));
+        Ok::<_, Error>(round.per_second)
+    };
+    let rates =
+        Pairs::measure(PAIRS, || round(target, pid, &ours), || round(bare, bare_pid, &theirs))?;
+    let (mut tails, mut cpu) = (Pairs::default(), Pairs::default());
+    for (contender, floor) in ours.into_inner().into_iter().zip(theirs.into_inner()) {
+        tails.push(contender.0, floor.0);
+        cpu.push(contender.1, floor.1);
     }
     table.pairs(&format!("{name}: requests/s"), &rates, Goal::AtLeast(0.9));
     table.pairs(&format!("{name}: p99, us"), &tails, Goal::None);
+    table.pairs(&format!("{name}: CPU for an answer, us"), &cpu, Goal::None);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Who holds which key until when: for people, and for `status`. The rule of leases does not go by it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -22,7 +22,7 @@ use crate::store::profile::ProfileState;
 const QUEUE: usize = 1024;
 
 /// How many notes are remembered, not to be made again.
-const RECENT: usize = 256;
+const RECENT: usize = 8192;
 
 /// How many holders a profile's list keeps.
 const HOLDERS_MAX: usize = 1000;
@@ -52,10 +52,13 @@ pub struct Holder {
     pub until: Timestamp,
 }
 
+/// Whose state it is, who holds what, and the socket whose process is to be found.
+type Note = (ProfileState, Holder, Option<u64>);
+
 /// Notes holders, in a thread of its own.
 #[derive(Clone, Debug)]
 pub struct Holders {
-    queue: SyncSender<(ProfileState, Holder, Option<u64>)>,
+    queue: SyncSender<Note>,
     lists: Arc<Mutex<HashMap<String, Vec<Holder>>>>,
     recent: Arc<Recent>,
 }
@@ -65,12 +68,12 @@ pub struct Holders {
 #[derive(Debug)]
 struct Recent {
     hasher: RandomState,
-    slots: [AtomicU64; RECENT],
+    slots: Box<[AtomicU64]>,
 }
 
 impl Default for Recent {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), slots: [const { AtomicU64::new(0) }; RECENT] }
+        Self { hasher: RandomState::new(), slots: (0..RECENT).map(|_| AtomicU64::new(0)).collect() }
     }
 }
 
@@ -203,11 +206,7 @@ fn write(state: &ProfileState, list: &[Holder]) -> std::io::Result<()> {
     disk::replace(&state.dir().join("holders"), text.as_bytes())
 }
 
-fn run(
-    inbox: &Receiver<(ProfileState, Holder, Option<u64>)>,
-    lists: &Mutex<HashMap<String, Vec<Holder>>>,
-    clock: &SystemClock,
-) {
+fn run(inbox: &Receiver<Note>, lists: &Mutex<HashMap<String, Vec<Holder>>>, clock: &SystemClock) {
     // Whose a socket is takes a look at every process: that is for when nobody waits for an answer. On Linux this is about
     // the calling thread alone (nice(2)); without it, notes cost more, and nothing else.
     #[cfg(target_os = "linux")]
@@ -234,25 +233,37 @@ fn run(
                     lock(lists).insert(name, list);
                 }
             }
-            Ok((state, mut holder, inode)) => {
+            Ok(first) => {
                 if changed.is_empty() {
                     write_at = uptime() + WRITE_EVERY;
                 }
-                if let Some(inode) = inode {
-                    if sockets.len() >= QUEUE {
-                        sockets.clear();
-                    }
-                    let program = sockets.entry(inode).or_insert_with(|| proc::owner_of(inode));
-                    if let Some(Program { pid, started, exe }) = program.clone() {
+                let notes: Vec<Note> = std::iter::once(first).chain(inbox.try_iter()).collect();
+                look_up(&notes, &mut sockets);
+                for (state, mut holder, inode) in notes {
+                    let program = inode.and_then(|inode| sockets.get(&inode)?.clone());
+                    if let Some(Program { pid, started, exe }) = program {
                         (holder.pid, holder.started, holder.exe) = (Some(pid), Some(started), exe);
                     }
+                    let name = state.profile().to_owned();
+                    let mut lists = lock(lists);
+                    merge(lists.entry(name.clone()).or_insert_with(|| read(&state, now)), holder);
+                    changed.insert(name, state);
                 }
-                let name = state.profile().to_owned();
-                let mut lists = lock(lists);
-                merge(lists.entry(name.clone()).or_insert_with(|| read(&state, now)), holder);
-                changed.insert(name, state);
             }
         }
+    }
+}
+
+/// Finds out whose the sockets are that are not known yet: all at once, as each look is one at every process.
+fn look_up(notes: &[Note], sockets: &mut HashMap<u64, Option<Program>>) {
+    if sockets.len() >= QUEUE {
+        sockets.clear();
+    }
+    let inodes = notes.iter().filter_map(|note| note.2);
+    let unknown: HashSet<u64> = inodes.filter(|inode| !sockets.contains_key(inode)).collect();
+    if !unknown.is_empty() {
+        let mut owners = proc::owners_of(&unknown);
+        sockets.extend(unknown.into_iter().map(|inode| (inode, owners.remove(&inode))));
     }
 }
 
