@@ -94,10 +94,11 @@ impl Kept {
         credentials: &Credentials,
     ) {
         let profile = &served.profile.name;
-        let settings = match app.config.settings(profile, &app.env) {
+        // Its sharers use the endpoints of the profile that holds the key.
+        let settings = match app.settings() {
             Ok(settings) => settings,
             Err(error) => {
-                tracing::error!(profile, %error, "no session");
+                tracing::error!(profile, error = error.message, "no session");
                 return;
             }
         };
