@@ -52,6 +52,11 @@ fn urls_are_signed() {
 }
 
 #[test]
+fn bodies_are_taken_as_they_were_signed() {
+    run("bodies");
+}
+
+#[test]
 fn a_slow_body_outlives_its_key() {
     run("slow");
 }
