@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rotakey_core::credential::Generation;
+use rotakey_core::credential::{AccessKeyId, Generation};
 use rotakey_core::iam::Doubt;
 use rotakey_core::journal::{Entry, Origin, Reason, Record, RotationId, Status};
 use rotakey_core::lease::Ledger;
@@ -40,8 +40,7 @@ impl Endpoint for Served<'_> {
     async fn published(&self) {}
 
     async fn fetch(&self) -> Vec<(String, Result<Offered, String>)> {
-        let ledger = self.0.state.ledger().expect("readable").expect("there");
-        let key = crate::command::credentials(&self.0.world.keystore, ledger.access_key_id);
+        let key = crate::command::credentials(&self.0.world.keystore, self.0.served());
         vec![("process".to_owned(), key.map(Offered::from).map_err(|failed| failed.message))]
     }
 
@@ -136,6 +135,10 @@ impl Scene {
         (stop, person.asked)
     }
 
+    fn served(&self) -> AccessKeyId {
+        self.state.ledger().expect("readable").expect("there").access_key_id
+    }
+
     fn keys(&self) -> usize {
         let keys = self.world.control(json!({"op": "keys", "user": "app"}));
         keys["keys"].as_array().expect("keys").len()
@@ -152,8 +155,7 @@ async fn a_person_is_asked_for_one_code_a_key_while_their_sessions_last() {
     assert_eq!((scene.keys(), scene.world.calls("GetSessionToken")), (1, asked));
     // The old key's, the new one's, and that one's again after a soak of seven days.
     assert_eq!(asked, 3);
-    let served = scene.state.ledger().expect("readable").expect("there").access_key_id;
-    assert_ne!(served, scene.world.key.access_key_id);
+    assert_ne!(scene.served(), scene.world.key.access_key_id);
 }
 
 #[tokio::test]
@@ -163,6 +165,8 @@ async fn whoever_goes_away_finds_the_rotation_where_it_waits() {
         let (stop, asked) = scene.rotate(ROTATE, HOURS, patience).await;
         assert!(matches!(stop, Stop::Waiting(WaitingFor::Mfa(_))), "{patience}: {stop:?}");
         assert_eq!((asked, scene.keys()), (patience + 1, patience + 1));
+        // The new key is verified without a code of its own, and needs one to retire the old one.
+        assert_eq!(scene.served() != scene.world.key.access_key_id, patience == 1);
         let goal = if patience == 0 { ROTATE } else { Goal::Resume };
         let (stop, _) = scene.rotate(goal, HOURS, 99).await;
         assert!(matches!(stop, Stop::Ending(Ending::Finished)), "{patience}: {stop:?}");
