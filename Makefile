@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust model sim kill mutants docs-generated deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model sim kill fuzz mutants docs-generated deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ sim: ## the whole system in all weathers, simulated; SEEDS=n [SEED=first] [PROFI
 KILLS ?= 40
 kill: deps ## the real binary under SIGKILL, clients at work; KILLS=n SEED=s
 	$(call suite,kill,ROTAKEY_KILLS=$(KILLS) ROTAKEY_KILL_SEED=$(SEED) $(call suite_test,kill,,))
+
+TARGET ?= http
+FUZZ_SECONDS ?= 60
+fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
+	@bash .ci/fuzz $(TARGET) $(FUZZ_SECONDS)
 
 mutants: ## every small change to core must fail its tests, or stand in docs/mutants.md (installs cargo-mutants)
 	$(call suite,mutants,bash .ci/mutants)

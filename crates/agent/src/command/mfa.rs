@@ -11,6 +11,7 @@ use crate::cli::args::MfaArgs;
 use crate::cli::failure::{Exit, Failed};
 use crate::clock::Clock;
 use crate::config::{MfaSettings, ProfileSettings};
+use crate::control::{Agent, secret_body};
 use crate::iam::{MfaCode, Temporary};
 use crate::session::mfa::{Ask, CODE_LIVES, seed_id};
 use crate::session::{MfaSessions, NoCode, NotMinted};
@@ -40,7 +41,7 @@ pub async fn run(app: &App, args: &MfaArgs) -> Result<(), Failed> {
         return keep_seed(app, device, keystore.as_ref()).await;
     }
     let code = ask_code(app, device, args.code_stdin)?;
-    if hand_over(app, &device.serial, &code).await? {
+    if Agent::at(app.paths.socket()).order(&app.profile, "mfa", &secret_body(code.expose()))? {
         app.printer.say(&format!("{}: the agent has the code", app.profile));
         return Ok(());
     }
@@ -53,11 +54,6 @@ pub async fn run(app: &App, args: &MfaArgs) -> Result<(), Failed> {
         "start `rotakey agent` and give the next code; or do without a person: mfa_process, or `rotakey mfa {} --totp-seed-stdin`",
         device.profile
     )))
-}
-
-/// Hands a code to the agent. False if none runs.
-async fn hand_over(_app: &App, _serial: &str, _code: &MfaCode) -> Result<bool, Failed> {
-    Ok(false)
 }
 
 /// Keeps a seed, once AWS has taken a code that was made of it.

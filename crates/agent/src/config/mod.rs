@@ -14,10 +14,11 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 pub use agent::{AgentSettings, Sources};
 pub use keys::KEYS;
-pub use paths::Paths;
+pub use paths::{Paths, SOCKET, run_dir};
 pub use session::{MfaSettings, RoleSettings, Serve, SessionSettings};
 pub use settings::{ProfileSettings, StoreKind, StoreSettings};
 
@@ -42,16 +43,14 @@ impl ConfigError {
 
 /// The environment, read once.
 #[derive(Clone, Debug, Default)]
-pub struct Env(BTreeMap<String, String>);
+pub struct Env(Arc<BTreeMap<String, String>>);
 
 impl Env {
     /// The process's environment.
     pub fn of_process() -> Self {
-        Self(
-            std::env::vars_os()
-                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
-                .collect(),
-        )
+        let texts = std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        Self(Arc::new(texts.collect()))
     }
 
     /// A variable that is set and not empty.
@@ -62,7 +61,7 @@ impl Env {
 
 impl<const N: usize> From<[(&str, &str); N]> for Env {
     fn from(pairs: [(&str, &str); N]) -> Self {
-        Self(pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
+        Self(Arc::new(pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()))
     }
 }
 

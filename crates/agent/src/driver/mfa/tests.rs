@@ -44,7 +44,7 @@ impl Endpoint for Served<'_> {
         vec![("process".to_owned(), key.map(Offered::from).map_err(|failed| failed.message))]
     }
 
-    fn healthy_since(&self) -> Option<Timestamp> {
+    async fn healthy_since(&self) -> Option<Timestamp> {
         None
     }
 }

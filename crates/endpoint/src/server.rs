@@ -1,0 +1,233 @@
+//! Accepting connections: from whom, and how many.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
+use tokio::time::sleep;
+
+use crate::answer::Answer;
+use crate::door::{Door, Tcp, Unix};
+use crate::drain::Drain;
+use crate::house::House;
+use crate::table::{Caller, Refused};
+
+/// How much at once, and for how long.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at a time. One more takes the place of the oldest that asks for nothing.
+    pub connections_max: usize,
+    /// The head of a request.
+    pub header_bytes_max: usize,
+    /// From accepting a connection, or from the first byte of a later request, until its head is there.
+    pub header_read: Duration,
+    /// Between an answer and the next request.
+    pub idle: Duration,
+    /// For making an answer (with reading a body, if it takes one), and then for its being taken.
+    pub request: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 512,
+            header_bytes_max: 16 * 1024,
+            header_read: Duration::from_secs(10),
+            // Longer than SDKs keep a connection, so that it is mostly they who close.
+            idle: Duration::from_secs(75),
+            request: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What answers requests.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one.
+    fn handle(
+        &self,
+        caller: &Caller,
+        request: http::Request<hyper::body::Incoming>,
+    ) -> impl Future<Output = Answer> + Send;
+
+    /// Somebody was turned away before a request was read. Called for each connection, however many there are.
+    fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str);
+}
+
+/// How many connections may wait to be accepted. With 128, which is the standard library's choice, a burst of them makes the
+/// kernel drop the next one's first packet, which is sent again a second later.
+const BACKLOG: u32 = 1024;
+
+/// A listener at a loopback address for [`serve_tcp`]; port 0 takes a free one. Needs a runtime.
+pub fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    if !address.ip().is_loopback() {
+        let message =
+            format!("{address} can be reached from other machines; hint: 127.0.0.1 cannot");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A port whose last connections have not timed out yet is free all the same.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Answers on a loopback listener until `drain` is told. Returns when the last connection has ended, or that deadline has
+/// passed.
+pub async fn serve_tcp<H: Handler>(
+    listener: TcpListener,
+    handler: Arc<H>,
+    limits: Limits,
+    drain: Drain,
+) {
+    serve(Tcp::new(listener), handler, limits, drain).await;
+}
+
+/// The same on a Unix socket.
+pub async fn serve_unix<H: Handler>(
+    listener: UnixListener,
+    handler: Arc<H>,
+    limits: Limits,
+    drain: Drain,
+) {
+    serve(Unix::new(listener), handler, limits, drain).await;
+}
+
+/// How long nothing is accepted when the system has no room for another connection: at first, and at most.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+async fn serve<D: Door, H: Handler>(
+    mut door: D,
+    handler: Arc<H>,
+    limits: Limits,
+    mut drain: Drain,
+) {
+    let mut house = House::new(Arc::clone(&handler), limits);
+    let mut back_off = BACK_OFF.0;
+    let until = loop {
+        let accepted = tokio::select! {
+            biased;
+            until = drain.told() => break until,
+            () = house.somebody_left() => continue,
+            accepted = door.accept() => accepted,
+        };
+        match accepted {
+            Ok(stream) => {
+                back_off = BACK_OFF.0;
+                house.receive(&mut door, stream);
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            // Out of file descriptors or of memory: accepting again at once would fail again.
+            Err(error) => {
+                let what = format!("no connection could be accepted: {error}");
+                handler.refused(Refused::Crowded, None, &what);
+                house.make_room();
+                tokio::select! {
+                    until = drain.told() => break until,
+                    () = sleep(back_off) => back_off = (back_off * 2).min(BACK_OFF.1),
+                }
+            }
+        }
+    };
+    // Who was already waiting would be cut off when the listener closes.
+    for stream in door.waiting() {
+        house.receive(&mut door, stream);
+    }
+    drop(door);
+    house.empty(until).await;
+}
+
+/// Errors of `accept` that tell of the connection, not of the listener (accept(2)).
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+    use crate::caller::Stranger;
+
+    /// Accepts what the test has laid out, then nothing more.
+    struct Scripted(Mutex<VecDeque<io::Result<DuplexStream>>>);
+
+    impl Door for Scripted {
+        type Stream = DuplexStream;
+
+        async fn accept(&self) -> io::Result<DuplexStream> {
+            let next = self.0.lock().expect("whole").pop_front();
+            match next {
+                Some(next) => next,
+                None => std::future::pending().await,
+            }
+        }
+
+        fn caller(&mut self, _: &DuplexStream, uid: u32) -> Result<Caller, Stranger> {
+            Ok(Caller::Socket { uid, inode: 1 })
+        }
+
+        fn waiting(&self) -> Vec<DuplexStream> {
+            Vec::new()
+        }
+    }
+
+    #[derive(Default)]
+    struct Refusals(Mutex<Vec<Refused>>);
+
+    impl Handler for Refusals {
+        async fn handle(&self, _: &Caller, _: http::Request<hyper::body::Incoming>) -> Answer {
+            crate::answer::refusal(Refused::NotFound, "nothing")
+        }
+
+        fn refused(&self, why: Refused, _: Option<&Caller>, _: &str) {
+            self.0.lock().expect("whole").push(why);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_fails_for_a_while_is_not_given_up() {
+        let (mut client, server) = duplex(1024);
+        let (mut silent, crowding) = duplex(1024);
+        let full = || Err(io::Error::from_raw_os_error(24)); // EMFILE
+        let hung_up = Err(io::ErrorKind::ConnectionAborted.into());
+        let script = [Ok(crowding), full(), hung_up, full(), Ok(server)].into();
+        let handler = Arc::new(Refusals::default());
+        let (drainer, drain) = Drain::new();
+        let door = Scripted(Mutex::new(script));
+        let serving = tokio::spawn(serve(door, Arc::clone(&handler), Limits::default(), drain));
+        client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("open");
+        let mut answer = [0; 12];
+        client.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer, b"HTTP/1.1 404");
+        // It made room for what was to come.
+        assert_eq!(silent.read(&mut answer).await.expect("closed"), 0);
+        let refused = std::mem::take(&mut *handler.0.lock().expect("whole"));
+        assert_eq!(refused, [Refused::Crowded; 3]);
+        drainer.drain(Duration::ZERO);
+        serving.await.expect("no panic");
+    }
+
+    #[test]
+    fn only_errors_of_one_connection_are_passed_over() {
+        // accept(2); EMFILE, ENFILE, ENOBUFS and ENOMEM are the listener's.
+        for (number, is_of_one) in [
+            (103, true),
+            (104, true),
+            (111, true),
+            (4, true),
+            (24, false),
+            (23, false),
+            (105, false),
+            (12, false),
+        ] {
+            let error = io::Error::from_raw_os_error(number);
+            assert_eq!(is_of_one_connection(&error), is_of_one, "{error}");
+        }
+    }
+}
