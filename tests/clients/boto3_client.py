@@ -1,0 +1,65 @@
+"""boto3 as programs use it: one session and one client of each service, kept for long, and the standard chain.
+
+Each line of input is `CALL`, one of those of CALLS, and makes one signed request; `new` begins a new session.
+Each request makes one line of output: a JSON object, with the key that signed, as the request said it.
+"""
+
+import json
+import sys
+import time
+
+import boto3
+from botocore.config import Config
+
+CALLS = {
+    "sts": ("sts", lambda sts: sts.get_caller_identity()),
+    "s3put": ("s3", lambda s3: s3.put_object(Bucket="bucket", Key="boto3", Body=b"x" * 1024)),
+    "s3get": ("s3", lambda s3: s3.get_object(Bucket="bucket", Key="boto3")["Body"].read()),
+    "dynamodb": ("dynamodb", lambda db: db.get_item(TableName="table", Key={"id": {"S": "boto3"}})),
+}
+
+
+class Programme:
+    def __init__(self):
+        self.session = boto3.Session()
+        self.clients = {}
+        self.signer = self.token = None
+
+    def client(self, service):
+        if service not in self.clients:
+            # One attempt: a refusal that a retry hides is a refusal all the same.
+            config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+            client = self.session.client(service, config=config)
+            client.meta.events.register(f"before-send.{service}", self.note)
+            self.clients[service] = client
+        return self.clients[service]
+
+    def note(self, request, **_):
+        text = lambda value: value.decode() if isinstance(value, bytes) else value
+        self.signer = text(request.headers["Authorization"]).split("Credential=")[1].split("/")[0]
+        self.token = "X-Amz-Security-Token" in request.headers
+
+    def call(self, name):
+        self.signer = self.token = None
+        service, act = CALLS[name]
+        try:
+            act(self.client(service))
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"[:300]
+        return None
+
+
+def main():
+    programme, n = None, 0
+    for line in sys.stdin:
+        if line.strip() == "new":
+            programme = None
+            continue
+        programme, n = programme or Programme(), n + 1
+        error = programme.call(line.strip())
+        print(json.dumps({
+            "client": f"boto3 {boto3.__version__}", "n": n, "ok": error is None, "access_key_id": programme.signer,
+            "token": programme.token, "error": error, "t": time.time()}), flush=True)
+
+
+main()
