@@ -50,7 +50,7 @@ impl Endpoint for OwnSources<'_> {
         vec![("process".to_owned(), credentials.map(Offered::from))]
     }
 
-    fn healthy_since(&self) -> Option<Timestamp> {
+    async fn healthy_since(&self) -> Option<Timestamp> {
         self.healthy_since
     }
 }

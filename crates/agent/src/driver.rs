@@ -28,7 +28,7 @@ pub trait Endpoint {
 
     /// When the present uninterrupted serving began. `None` if nobody keeps count, because each answer is
     /// given by a process of its own.
-    fn healthy_since(&self) -> Option<Timestamp>;
+    fn healthy_since(&self) -> impl Future<Output = Option<Timestamp>>;
 }
 
 /// What a source gave.
@@ -55,6 +55,11 @@ pub trait Observer {
 
     /// A wait begins. False ends the drive.
     fn waits(&mut self, until: Timestamp, waiting_for: &WaitingFor) -> bool;
+
+    /// Whether the process is to end: the drive then stops before the next order, as if it had crashed there.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 /// Why the driver came back.
@@ -99,6 +104,9 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
         let mut command = rotation.start(&self.clock.now());
         loop {
             tracing::debug!(command = ?command, "engine");
+            if observer.is_over() {
+                return Stop::Reached;
+            }
             let appended = matches!(command, Command::Append(_));
             let event = match command {
                 Command::End(ending) => return Stop::Ending(ending),
@@ -161,7 +169,7 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
             Command::ReadHorizon(id) => match self.state.ledger() {
                 Ok(ledger) => Event::Horizon {
                     horizon: ledger.and_then(|l| l.horizons.get(&id).cloned()),
-                    healthy_since: self.endpoint.healthy_since(),
+                    healthy_since: self.endpoint.healthy_since().await,
                 },
                 Err(error) => disk_fault(&error),
             },

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    rotakey_agent::cli::run()
+    rotakey_agent::cli::quick().unwrap_or_else(rotakey_agent::cli::run)
 }

@@ -75,6 +75,11 @@ pub fn hand_out(
     Err(NotHanded::Unsettled)
 }
 
+/// How far a horizon is written ahead of the answer that needs it: most answers then need no write.
+pub fn ahead(lease: Duration) -> Duration {
+    (lease / 6).min(Duration::from_secs(600)).max(Duration::from_secs(1))
+}
+
 /// Whether an answer may go out: its horizon is on disk, or cannot be, in which case serving goes on.
 /// False if another generation is served by now.
 fn is_lease_written(state: &ProfileState, ledger: &Ledger, now: &Now, lease: Duration) -> bool {
@@ -83,7 +88,7 @@ fn is_lease_written(state: &ProfileState, ledger: &Ledger, now: &Now, lease: Dur
         Ok(true) => return true,
         Ok(false) => {}
     }
-    let ahead = (lease / 6).min(Duration::from_secs(600)).max(Duration::from_secs(1));
+    let ahead = ahead(lease);
     let written = state.update_ledger(|slot| match slot {
         Some(fresh) => fresh.extend(ledger.generation, now, lease, ahead).is_ok(),
         None => false,

@@ -6,6 +6,7 @@
 
 pub mod credential;
 pub mod error;
+pub mod health;
 pub mod iam;
 pub mod journal;
 pub mod lease;

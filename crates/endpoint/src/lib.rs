@@ -2,7 +2,17 @@
 //!
 //! It knows credentials, generations and leases. Why a generation follows another is not its business.
 
+pub mod answer;
+pub mod caller;
+mod connection;
+mod door;
+pub mod drain;
+mod guard;
+pub mod imds;
 pub mod lease;
+mod pace;
 pub mod protocol;
 pub mod publish;
+pub mod route;
+pub mod server;
 pub mod table;

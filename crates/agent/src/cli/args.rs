@@ -62,6 +62,23 @@ pub enum Verb {
         /// The profile
         name: Option<String>,
     },
+    /// Serve programs and rotate keys, in the foreground
+    #[command(
+        after_help = "Example: rotakey agent\nSIGHUP reads the configuration again, SIGTERM ends it in order."
+    )]
+    Agent,
+    /// Run a program whose SDK gets its credentials from rotakey, and from nowhere else
+    #[command(after_help = "Example: rotakey exec deploy -- aws s3 ls")]
+    Exec(ExecArgs),
+    /// Print the variables by which an SDK finds rotakey
+    #[command(after_help = "Example: eval \"$(rotakey env deploy)\"")]
+    Env(EnvArgs),
+    /// Make a new token for the container endpoint; the old one is worth nothing from then on
+    #[command(after_help = "Example: rotakey revoke deploy")]
+    Revoke {
+        /// The profile
+        name: Option<String>,
+    },
     /// Keys, ages, the rotation under way and what it waits for
     #[command(after_help = "Example: rotakey status --json")]
     Status {
@@ -157,6 +174,54 @@ pub struct RotateArgs {
     /// Only check, and print the plan
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// A source that a program can be pointed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExecSource {
+    /// `credential_process`, in an AWS configuration file made for it
+    Process,
+    /// The container endpoint
+    Container,
+}
+
+/// The arguments of `exec`.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// The profile
+    pub name: String,
+    /// By which source [default: process]
+    #[arg(long, value_enum)]
+    pub source: Option<ExecSource>,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+/// How `env` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EnvFormat {
+    /// For sh, bash, zsh: `eval "$(rotakey env P)"`
+    Sh,
+    /// For fish: `rotakey env P --format fish | source`
+    Fish,
+    /// One flat object of texts
+    Json,
+    /// For a unit's EnvironmentFile
+    Systemd,
+}
+
+/// The arguments of `env`.
+#[derive(Debug, Args)]
+pub struct EnvArgs {
+    /// The profile
+    pub name: Option<String>,
+    /// By which source [default: process]
+    #[arg(long, value_enum)]
+    pub source: Option<ExecSource>,
+    /// In which form
+    #[arg(long, value_enum, default_value_t = EnvFormat::Sh)]
+    pub format: EnvFormat,
 }
 
 /// The arguments of `keys`.

@@ -14,6 +14,20 @@ use self::printer::Printer;
 use crate::command::{self, App};
 use crate::config::Env;
 
+/// The short way of `credential-process`, which SDKs run again and again: one question to the agent over its socket.
+/// `None` if that is not what was asked for, or if the agent does not have the answer; the long way then finds out why.
+pub fn quick() -> Option<ExitCode> {
+    let profile = command::credential_process::asked(std::env::args_os().skip(1))?;
+    harden();
+    match command::credential_process::quick(&profile)? {
+        Ok(()) => Some(ExitCode::SUCCESS),
+        Err(failed) => {
+            Printer::new().error(&failed);
+            Some(ExitCode::from(failed.exit as u8))
+        }
+    }
+}
+
 /// Runs the program.
 pub fn run() -> ExitCode {
     harden();
@@ -21,7 +35,7 @@ pub fn run() -> ExitCode {
     init_logging(arguments.verbose);
     let printer = Printer::new();
     match dispatch(arguments, &printer) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failed) => {
             printer.error(&failed);
             ExitCode::from(failed.exit as u8)
@@ -29,7 +43,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn dispatch(arguments: Arguments, printer: &Printer) -> Result<(), Failed> {
+fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed> {
     let env = Env::of_process();
     let profile = arguments.profile;
     let app = |named: Option<String>| {
@@ -43,7 +57,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<(), Failed> {
             .build()
             .map_err(|error| Failed::new(failure::Exit::Failed, format!("cannot start: {error}")))
     };
-    match arguments.verb {
+    let done = match arguments.verb {
         Verb::Add(args) => {
             let app = app(args.name.clone())?;
             runtime()?.block_on(command::add::run(&app, &args))
@@ -53,7 +67,8 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<(), Failed> {
             if args.all {
                 let names: Vec<String> = app(None)?.managed()?;
                 let runtime = runtime()?;
-                return command::rotate::all(names, &args, |name| app(Some(name)), &runtime);
+                command::rotate::all(names, &args, |name| app(Some(name)), &runtime)?;
+                return Ok(ExitCode::SUCCESS);
             }
             let app = app(args.name.clone())?;
             runtime()?.block_on(command::rotate::rotate(&app, &args))
@@ -67,12 +82,31 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<(), Failed> {
         Verb::History { name, json } => command::history::run(&app(name)?, json),
         Verb::Keys(args) => runtime()?.block_on(command::keys::run(&app(None)?, &args)),
         Verb::CredentialProcess => command::credential_process::run(&app(None)?),
+        Verb::Agent => agent(app(None)?),
+        Verb::Exec(args) => {
+            let app = app(Some(args.name.clone()))?;
+            return runtime()?.block_on(command::exec::run(&app, &args));
+        }
+        Verb::Env(args) => command::env::run(&app(args.name.clone())?, &args),
+        Verb::Revoke { name } => command::revoke::run(&app(name)?),
         Verb::Completions { shell } => command::completions(shell, printer),
         #[cfg(feature = "demo")]
         Verb::Demo => runtime()?.block_on(command::demo::run(printer)),
         #[cfg(feature = "demo")]
         Verb::Simulator { listen } => runtime()?.block_on(command::demo::simulator(&listen)),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Two threads answer programs: one that is held up, by the kernel say, does not stop the other.
+fn agent(app: App) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("answers")
+        .enable_all()
+        .build()
+        .map_err(|error| Failed::new(failure::Exit::Failed, format!("cannot start: {error}")))?;
+    runtime.block_on(crate::daemon::run(app))
 }
 
 /// No core dump, and no other process of this user, may read our memory.

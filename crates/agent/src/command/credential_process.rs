@@ -1,16 +1,79 @@
-//! `credential-process`: the served key, for an SDK.
+//! `credential-process`: what is served, for an SDK.
+//!
+//! With an agent it is one question over the agent's socket; without one, the keystore and the ledger are read directly.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rotakey_core::time::later;
 use rotakey_endpoint::protocol::process;
-use rotakey_endpoint::publish::Publisher;
+use rotakey_endpoint::table::Source;
 
 use super::App;
 use crate::cli::failure::{Exit, Failed};
+use crate::clock::Clock;
+use crate::config::{SOCKET, run_dir};
+use crate::local_http::escape;
 use crate::serve::{self, Handed, NotHanded};
+use crate::serving::holders;
+use crate::{control, proc};
+
+/// An agent that takes longer is stuck; programs are then served without it. SDKs wait for 5 seconds and more.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// The profile, if the command line is plainly that of a `credential_process` line.
+pub fn asked(mut arguments: impl Iterator<Item = OsString>) -> Option<String> {
+    let mut profile = None;
+    let mut is_ours = false;
+    while let Some(argument) = arguments.next() {
+        let argument = argument.into_string().ok()?;
+        match argument.as_str() {
+            "credential-process" if !is_ours => is_ours = true,
+            "--profile" => profile = Some(arguments.next()?.into_string().ok()?),
+            other => profile = Some(other.strip_prefix("--profile=")?.to_owned()),
+        }
+    }
+    if !is_ours {
+        return None;
+    }
+    profile.or_else(|| variable("AWS_PROFILE")?.into_string().ok()).or(Some("default".to_owned()))
+}
+
+/// Asks the agent. `None` if there is none, or it does not have the answer.
+pub fn quick(profile: &str) -> Option<Result<(), Failed>> {
+    let socket = run_dir(|name| variable(name).map(PathBuf::from))?.join(SOCKET);
+    let target = format!("/credential-process/{}", escape(profile));
+    let answer = control::ask(&socket, "GET", &target, b"", PATIENCE).ok()??;
+    match answer.status {
+        200 => Some(write(&answer.body)),
+        403 => Some(Err(refused(&control::message(&answer)))),
+        _ => None,
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "two variables, before anything else is read")]
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn write(answer: &[u8]) -> Result<(), Failed> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    out.write_all(answer)
+        .and_then(|()| out.flush())
+        .map_err(|error| Failed::new(Exit::Failed, format!("cannot write the credential: {error}")))
+}
+
+fn refused(why: &str) -> Failed {
+    Failed::new(Exit::Decide, why).hint("add the program's path to executables in config.toml")
+}
 
 /// Runs it.
 pub fn run(app: &App) -> Result<(), Failed> {
     let state = app.state()?;
     let lease = app.settings()?.policy.lease;
+    check_runner(&app.config.settings(&app.profile, &app.env)?.executables)?;
     let keystore = app.keystore()?;
     let handed = serve::hand_out(&state, keystore.as_ref(), &app.clock, lease);
     let Handed { snapshot, expiration } = match handed {
@@ -20,14 +83,25 @@ pub fn run(app: &App) -> Result<(), Failed> {
         }
         Err(error) => return Err(not_handed(app, error)),
     };
-    let publisher = Publisher::new();
-    let subscriber = publisher.subscribe();
-    publisher.publish(snapshot).map_err(|stale| Failed::new(Exit::Failed, stale.to_string()))?;
-    let Some(snapshot) = &*subscriber.latest() else { return Ok(()) };
-    let answer = process::answer(snapshot, expiration, None);
-    app.printer
-        .data_whole(&answer)
-        .map_err(|error| Failed::new(Exit::Failed, format!("cannot write the credential: {error}")))
+    let until = later(expiration, Duration::from_secs(1));
+    let us = std::process::id();
+    let uid = rustix::process::getuid().as_raw();
+    let holder =
+        holders::holder(snapshot.key.clone(), Source::Process, uid, proc::runner(us), until);
+    holders::append(&state, &holder, app.clock.now().wall);
+    write(process::answer(&snapshot, expiration, None).as_bytes())
+}
+
+/// Without an agent, too, only the programs on the profile's list are served.
+fn check_runner(allowed: &[String]) -> Result<(), Failed> {
+    if allowed.is_empty() {
+        return Ok(());
+    }
+    let exe = proc::runner(std::process::id()).and_then(|program| program.exe);
+    match exe {
+        Some(exe) if allowed.iter().any(|path| Path::new(path) == Path::new(&exe)) => Ok(()),
+        _ => Err(refused("this program is not among the profile's executables")),
+    }
 }
 
 fn not_handed(app: &App, error: NotHanded) -> Failed {
@@ -37,5 +111,32 @@ fn not_handed(app: &App, error: NotHanded) -> Failed {
         NotHanded::NoKey => Failed::new(Exit::Usage, format!("profile {} has no key", app.profile))
             .hint(format!("`rotakey add {}` takes one over", app.profile)),
         error => Failed::new(Exit::Failed, error.to_string()).hint("try again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plain_command_line_goes_the_short_way() {
+        let asked = |line: &str| asked(line.split_whitespace().map(OsString::from));
+        for line in [
+            "credential-process --profile p",
+            "credential-process --profile=p",
+            "--profile p credential-process",
+        ] {
+            assert_eq!(asked(line).as_deref(), Some("p"), "{line}");
+        }
+        for line in [
+            "",
+            "status --profile p",
+            "credential-process --profile",
+            "credential-process -v --profile p",
+            "credential-process --help",
+            "credential-process credential-process",
+        ] {
+            assert_eq!(asked(line), None, "{line}");
+        }
     }
 }

@@ -172,8 +172,7 @@ impl Client {
                 let Ok(mut command) = command(&home) else { break };
                 let output =
                     command.args(["credential-process", "--profile", "deploy"]).output().await;
-                let credentials =
-                    output.ok().and_then(|o| super::rotate::parse_answer(&o.stdout).ok());
+                let credentials = output.ok().and_then(|o| crate::sources::parse(&o.stdout).ok());
                 let accepted = match credentials {
                     None => false,
                     Some(credentials) => matches!(

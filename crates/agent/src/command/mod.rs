@@ -4,13 +4,17 @@ pub mod add;
 pub mod credential_process;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod env;
+pub mod exec;
 pub mod history;
 pub mod keys;
 pub mod remove;
+pub mod revoke;
 pub mod rotate;
 pub mod status;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::CommandFactory;
 use rotakey_core::credential::{AccessKeyId, Credentials};
@@ -23,35 +27,46 @@ use crate::cli::printer::Printer;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Env, Paths, ProfileSettings, StoreKind};
 use crate::iam::aws::{AwsKeyService, CALL_TIMEOUT};
+use crate::session::MfaSessions;
 use crate::store::disk;
 use crate::store::keystore::Keystore;
 use crate::store::keystore::file::{FileKeystore, Passphrase};
 use crate::store::keystore::keyring::Keyring;
 use crate::store::profile::ProfileState;
 
-/// What every verb begins with.
+/// What every verb begins with. Cheap to copy.
+#[derive(Clone, Debug)]
 pub struct App {
     /// The environment.
     pub env: Env,
     /// Where things are.
     pub paths: Paths,
     /// The configuration.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// The profile that is meant.
     pub profile: String,
     /// Where to write.
     pub printer: Printer,
     /// The clocks.
     pub clock: SystemClock,
+    /// Sessions made with MFA, in memory.
+    pub mfa: Arc<MfaSessions>,
 }
 
 impl App {
     /// Reads the configuration.
     pub fn load(env: Env, profile: String, printer: &Printer) -> Result<Self, Failed> {
         let paths = Paths::from_env(&env)?;
-        let config = Config::load(&paths.config)?;
+        let config = Arc::new(Config::load(&paths.config)?);
         let clock = SystemClock::new();
-        Ok(Self { env, paths, config, profile, printer: printer.clone(), clock })
+        let mfa = Arc::default();
+        Ok(Self { env, paths, config, profile, printer: printer.clone(), clock, mfa })
+    }
+
+    /// The same for another profile.
+    #[must_use]
+    pub fn for_profile(&self, profile: &str) -> Self {
+        Self { profile: profile.to_owned(), ..self.clone() }
     }
 
     /// The profile that holds the key, which is the one that is meant or the one it takes its key from.
@@ -159,7 +174,7 @@ impl App {
 }
 
 /// 16 hexadecimal digits.
-fn random_hex() -> Result<String, Failed> {
+pub(crate) fn random_hex() -> Result<String, Failed> {
     let mut bytes = [0u8; 8];
     getrandom::fill(&mut bytes)
         .map_err(|error| Failed::new(Exit::Failed, format!("no randomness: {error}")))?;

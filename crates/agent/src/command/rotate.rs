@@ -1,22 +1,22 @@
 //! `rotate`, `resume`, `undo`, `abort`: one engine run, seen by a person.
 
-use std::process::Stdio;
-
 use jiff::Timestamp;
-use rotakey_core::credential::{Credentials, Generation, SecretAccessKey};
-use rotakey_core::journal::{Open, Reason, RotationId, Status, Step};
+use rotakey_core::credential::Generation;
+use rotakey_core::journal::{Open, Reason, Status, Step};
 use rotakey_core::rotation::preflight::describe;
-use rotakey_core::rotation::{Ending, Finding, Goal, Rotation, Task, WaitingFor};
+use rotakey_core::rotation::{Ending, Finding, Goal, WaitingFor};
 use tokio::runtime::Runtime;
 
+use super::App;
 use super::status::seconds;
-use super::{App, random_hex};
 use crate::cli::args::{Milestone, RotateArgs};
 use crate::cli::failure::{Exit, Failed};
 use crate::cli::printer::Printer;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{ProfileSettings, duration};
-use crate::driver::{Driver, Endpoint, Observer, Offered, Stop};
+use crate::config::duration;
+use crate::control::Agent;
+use crate::driver::{Observer, Stop};
+use crate::engine::{self, Run, reached};
 
 /// `rotate`.
 pub async fn rotate(app: &App, args: &RotateArgs) -> Result<(), Failed> {
@@ -123,8 +123,8 @@ async fn dry_run(app: &App) -> Result<(), Failed> {
         )
         .hint(format!("`rotakey status {}` says what it waits for", app.profile)));
     }
-    let ending = match drive(app, Goal::Check, None).await? {
-        Driven { stop: Stop::Ending(ending), .. } => ending,
+    let ending = match drive(app, Goal::Check, None).await?.stop {
+        Stop::Ending(ending) => ending,
         _ => return Ok(()),
     };
     let Ending::Checked(findings) = ending else { return ended(app, ending) };
@@ -189,7 +189,7 @@ async fn run(app: &App, goal: Goal, wait: Milestone) -> Result<(), Failed> {
     let before = app.state()?.read()?.1.generation;
     loop {
         match drive(app, goal.clone(), Some(wait)).await {
-            Ok(driven) => return stopped(app, driven, wait),
+            Ok(run) => return stopped(app, run, wait),
             Err(error) if error.exit == Exit::Decide && matches!(goal, Goal::Rotate(_)) => {
                 // Another process rotates this profile: its rotation is as good as ours.
                 if !join(app, wait, before).await? {
@@ -228,69 +228,24 @@ async fn join(app: &App, wait: Milestone, before: Generation) -> Result<bool, Fa
     }
 }
 
-fn reached(open: &Open, wait: Milestone) -> bool {
-    match wait {
-        Milestone::Published => open.published.is_some(),
-        Milestone::Deactivated => open.deactivated.is_some(),
-        Milestone::Deleted => false,
-    }
-}
-
-/// What a run came to.
-struct Driven {
-    stop: Stop,
-    status: Status,
-}
-
-async fn drive(app: &App, goal: Goal, wait: Option<Milestone>) -> Result<Driven, Failed> {
+/// Runs the engine, and tells a person what happens. Afterwards the agent, if one runs, goes on with what is left.
+async fn drive(app: &App, goal: Goal, wait: Option<Milestone>) -> Result<Run, Failed> {
     let profile = app.key_profile()?;
-    let settings = app.settings()?;
-    let state = app.state()?;
-    let keystore = app.keystore()?;
-    let (_engine, journal) = state.lock()?;
-    // One that cannot be used would stop the rotation half-way.
-    state.ledger()?;
-    let service = app.service(&settings);
-    let endpoint = OwnProcess { app, settings: &settings };
-    let tag = app.install_tag()?;
-    let task = Task {
-        policy: settings.policy.clone(),
-        rotation: RotationId(random_hex()?),
-        tag: tag.clone(),
-        goal: goal.clone(),
-    };
-    // A milestone that lies behind us is reached already.
-    if let (Some(wait), Some(open), Goal::Rotate(_) | Goal::Resume) =
-        (wait, &journal.status().rotation, &goal)
-        && open.stuck.is_none()
-        && reached(open, wait)
-    {
-        return Ok(Driven { stop: Stop::Reached, status: journal.status().clone() });
-    }
-    let status = journal.status().clone();
-    let mut rotation = Rotation::new(task, status);
-    let mut driver = Driver {
-        service: &service,
-        keystore: keystore.as_ref(),
-        state: &state,
-        journal,
-        endpoint: &endpoint,
-        clock: &app.clock,
-        policy: &settings.policy,
-        tag: &tag,
-    };
     let mut watcher = Watcher { profile, printer: &app.printer, step: None, clock: &app.clock };
-    let goes_to = wait.unwrap_or(Milestone::Deleted);
-    let until =
-        |status: &Status| status.rotation.as_ref().is_some_and(|open| reached(open, goes_to));
-    let stop = driver.drive(&mut rotation, until, &mut watcher).await;
+    let run = engine::run(app, goal, wait, &mut watcher).await;
     app.printer.progress_done();
-    Ok(Driven { stop, status: rotation.status().clone() })
+    let agent = Agent::at(app.paths.socket());
+    let profile = profile.to_owned();
+    let woken = tokio::task::spawn_blocking(move || agent.order(&profile, "wake", b"")).await;
+    if let Ok(Err(failed)) = woken {
+        app.printer.say(&format!("warning: {}", failed.message));
+    }
+    run
 }
 
-fn stopped(app: &App, driven: Driven, wait: Milestone) -> Result<(), Failed> {
+fn stopped(app: &App, run: Run, wait: Milestone) -> Result<(), Failed> {
     let profile = &app.profile;
-    match driven.stop {
+    match run.stop {
         Stop::Waiting(WaitingFor::Straggler(at, service)) => {
             let message = format!(
                 "{profile}: held: the old key is still used from outside (last seen {}, {service})",
@@ -304,14 +259,14 @@ fn stopped(app: &App, driven: Driven, wait: Milestone) -> Result<(), Failed> {
             Err(Failed::new(Exit::Decide, format!("{profile}: it waits for {other}")))
         }
         Stop::Ending(ending) => {
-            if let (Ending::Finished, Some(why)) = (&ending, &driven.status.last_failure) {
+            if let (Ending::Finished, Some(why)) = (&ending, &run.status.last_failure) {
                 return Err(Failed::new(Exit::Failed, format!("{profile}: undone: {why}"))
                     .hint("the previous key is served, and is the only one"));
             }
             ended(app, ending)
         }
         Stop::Reached => {
-            let Some(open) = &driven.status.rotation else { return Ok(()) };
+            let Some(open) = &run.status.rotation else { return Ok(()) };
             let served = open.survivor();
             app.printer.say(&format!("{profile}: {} is served", served.id));
             let next = match wait {
@@ -389,58 +344,4 @@ impl Observer for Watcher<'_> {
         }
         true
     }
-}
-
-/// Fetches credentials as programs do: by running ourselves as their `credential_process`.
-struct OwnProcess<'a> {
-    app: &'a App,
-    settings: &'a ProfileSettings,
-}
-
-impl Endpoint for OwnProcess<'_> {
-    async fn published(&self) {}
-
-    async fn fetch(&self) -> Vec<(String, Result<Offered, String>)> {
-        vec![("process".to_owned(), self.by_process().await.map(Offered::from))]
-    }
-
-    fn healthy_since(&self) -> Option<Timestamp> {
-        None
-    }
-}
-
-impl OwnProcess<'_> {
-    async fn by_process(&self) -> Result<Credentials, String> {
-        let program = std::env::current_exe().map_err(|error| error.to_string())?;
-        let mut command = tokio::process::Command::new(program);
-        command
-            .args(["credential-process", "--profile", &self.app.profile])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let limit = std::time::Duration::from_secs(30).max(self.settings.policy.spacing);
-        let output = tokio::time::timeout(limit, command.output())
-            .await
-            .map_err(|_| "it did not answer in time".to_owned())?
-            .map_err(|error| error.to_string())?;
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
-        }
-        parse_answer(&output.stdout)
-    }
-}
-
-pub(super) fn parse_answer(bytes: &[u8]) -> Result<Credentials, String> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Answer {
-        access_key_id: String,
-        secret_access_key: String,
-    }
-    let answer: Answer = serde_json::from_slice(bytes).map_err(|_| "it answered no JSON")?;
-    Ok(Credentials::long_term(
-        answer.access_key_id.parse().map_err(|_| "it answered no key id")?,
-        SecretAccessKey::new(answer.secret_access_key),
-    ))
 }

@@ -30,6 +30,18 @@ const PROBE: &str = "profile.<name>.probe";
 /// The keys that this version acts on. docs/configuration.md is checked against it.
 pub const KEYS: &[Key] = &[
     key(
+        "agent",
+        "listen",
+        "\"127.0.0.1:(21000 + uid % 4000)\"",
+        "where the agent answers container and IMDS requests: an address of this machine alone; port 0 is a free one",
+    ),
+    key(
+        "agent",
+        "sources",
+        "all of them",
+        "a list of what the agent offers: `process` (always), `container`, `imds`",
+    ),
+    key(
         "store",
         "kind",
         "\"keyring\"",
@@ -56,8 +68,58 @@ pub const KEYS: &[Key] = &[
         "AWS_ENDPOINT_URL[_IAM|_STS]",
         "the URL of an IAM- and STS-compatible server",
     ),
-    key(PROFILE, "serve", "\"key\"", "what programs are given: `key`"),
-    key(PROFILE, "source_profile", "", "the profile whose key this one uses"),
+    key(
+        PROFILE,
+        "serve",
+        "\"key\"",
+        "what `process` gives to programs: `key`, `session` (GetSessionToken) or `role` (AssumeRole). `container` and `imds` never give the bare key: a session instead",
+    ),
+    key(
+        PROFILE,
+        "source_profile",
+        "",
+        "the profile whose key this one uses; if that has a role, the one whose role assumes this one's",
+    ),
+    key(PROFILE, "role_arn", "", "the role that is served, with `serve = \"role\"`"),
+    key(PROFILE, "external_id", "", "what the role's owner asks for"),
+    key(
+        PROFILE,
+        "session_name",
+        "\"rotakey-<profile>\"",
+        "what CloudTrail calls the role's sessions",
+    ),
+    key(
+        PROFILE,
+        "duration",
+        "\"1h\"",
+        "the life of a role's session (15m to 12h; at most 1h if another role assumes it)",
+    ),
+    key(
+        PROFILE,
+        "session_duration",
+        "\"1h\", \"12h\" with MFA",
+        "the life of a GetSessionToken session (15m to 36h)",
+    ),
+    key(
+        PROFILE,
+        "mfa_serial",
+        "",
+        "the MFA device of the user (ARN or serial number): sessions, and the IAM calls of a rotation, are made with it",
+    ),
+    key(
+        PROFILE,
+        "mfa_process",
+        "",
+        "a command, run by `sh -c`, that prints a code of the device within 30s",
+    ),
+    key(PROFILE, "imds", "false", "serve this profile by IMDS; one profile at most"),
+    key(PROFILE, "imds_v1", "false", "answer IMDSv1 too, which knows no token"),
+    key(
+        PROFILE,
+        "executables",
+        "any",
+        "a list of whole paths: the only programs that the agent serves. It stops accidents, not a hostile program of yours",
+    ),
     key(PROFILE, "max_age", "\"30d\"", "rotate when the key is this old (floor 1d)"),
     key(PROFILE, "lease", "\"60m\"", "the life of a served credential (floor 30m)"),
     key(
@@ -97,6 +159,7 @@ pub const KEYS: &[Key] = &[
 pub(super) fn check(table: &toml::Table) -> Result<(), ConfigError> {
     for (name, value) in table {
         match name.as_str() {
+            "agent" => check_table(value, "agent", "agent")?,
             "store" => check_table(value, "store", "store")?,
             "profile" => {
                 let profiles = expect_table(value, "profile")?;
@@ -108,7 +171,7 @@ pub(super) fn check(table: &toml::Table) -> Result<(), ConfigError> {
                     }
                 }
             }
-            other => return Err(unknown(other, "the file", &["store", "profile"])),
+            other => return Err(unknown(other, "the file", &["agent", "store", "profile"])),
         }
     }
     Ok(())

@@ -5,7 +5,9 @@ use std::time::Duration;
 use rotakey_core::iam::Vantage;
 use rotakey_core::policy::{OnStraggler, Policy};
 
-use super::{ConfigError, Env, duration};
+use super::reader::Reader;
+use super::session::{self, MfaSettings, Serve, SessionSettings};
+use super::{ConfigError, Env};
 use crate::iam::aws::{CALL_TIMEOUT, Endpoints};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -49,6 +51,16 @@ pub struct ProfileSettings {
     pub max_age: Duration,
     /// How to rotate.
     pub policy: Policy,
+    /// What programs are given.
+    pub serve: Serve,
+    /// Sessions and roles.
+    pub session: SessionSettings,
+    /// This profile is the one that IMDS serves.
+    pub imds: bool,
+    /// IMDSv1 is answered too.
+    pub imds_v1: bool,
+    /// The only programs that are served, by their absolute paths; all of the owner's, if empty.
+    pub executables: Vec<String>,
     /// The floors are lifted.
     pub unsafe_durations: bool,
 }
@@ -73,6 +85,7 @@ pub(super) fn profile(
     name: &str,
     table: &toml::Table,
     env: &Env,
+    inherited_mfa: Option<MfaSettings>,
 ) -> Result<ProfileSettings, ConfigError> {
     let read = Reader { at: format!("[profile.{name}]"), table };
     let none = toml::Table::new();
@@ -80,10 +93,7 @@ pub(super) fn profile(
     let probe = Reader { at: format!("[profile.{name}.probe]"), table: probe };
     let lifted = read.flag("unsafe_durations")?.unwrap_or(false);
 
-    match read.text("serve")?.unwrap_or("key") {
-        "key" => {}
-        other => return Err(read.wrong("serve", &format!("{other:?}"), "`key`")),
-    }
+    let serve = session::serve(&read)?;
     let on_straggler = match read.text("on_straggler")?.unwrap_or("hold") {
         "hold" => OnStraggler::Hold,
         "proceed" => OnStraggler::Proceed,
@@ -149,95 +159,11 @@ pub(super) fn profile(
         user: read.text("user")?.map(str::to_owned),
         max_age: read.duration("max_age", 30 * DAY, floor(DAY))?,
         policy,
+        serve,
+        session: session::settings(name, &read, lifted, inherited_mfa)?,
+        imds: read.flag("imds")?.unwrap_or(false),
+        imds_v1: read.flag("imds_v1")?.unwrap_or(false),
+        executables: session::executables(&read)?,
         unsafe_durations: lifted,
     })
-}
-
-/// Reads values out of a table, and names the key when one is wrong.
-struct Reader<'a> {
-    at: String,
-    table: &'a toml::Table,
-}
-
-impl<'a> Reader<'a> {
-    fn wrong(&self, key: &str, found: &str, wanted: &str) -> ConfigError {
-        ConfigError::new(
-            format!("{}: {key} is {found}", self.at),
-            format!("{key} must be {wanted}"),
-        )
-    }
-
-    fn get<T>(
-        &self,
-        key: &str,
-        wanted: &str,
-        read: impl FnOnce(&'a toml::Value) -> Option<T>,
-    ) -> Result<Option<T>, ConfigError> {
-        let Some(value) = self.table.get(key) else { return Ok(None) };
-        read(value).map(Some).ok_or_else(|| self.wrong(key, &value.to_string(), wanted))
-    }
-
-    fn text(&self, key: &str) -> Result<Option<&'a str>, ConfigError> {
-        self.get(key, "a text in quotes, and not empty", |v| {
-            v.as_str().filter(|text| !text.is_empty())
-        })
-    }
-
-    fn flag(&self, key: &str) -> Result<Option<bool>, ConfigError> {
-        self.get(key, "true or false", toml::Value::as_bool)
-    }
-
-    fn list(&self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
-        self.get(key, "a list of texts, and not empty", |value| {
-            let texts: Option<Vec<_>> =
-                value.as_array()?.iter().map(|one| one.as_str().map(str::to_owned)).collect();
-            texts.filter(|texts| !texts.is_empty())
-        })
-    }
-
-    fn url(&self, key: &str) -> Result<Option<&'a str>, ConfigError> {
-        self.get(key, "a URL that begins with http:// or https://", |value| {
-            value.as_str().filter(|text| {
-                let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-                host.is_some_and(|host| !host.is_empty() && !host.starts_with('/'))
-            })
-        })
-    }
-
-    fn count(&self, key: &str, default: u32, floor: u32) -> Result<u32, ConfigError> {
-        let wanted = format!("a number, at least {floor}");
-        let read = |v: &toml::Value| {
-            v.as_integer().and_then(|n| u32::try_from(n).ok()).filter(|n| *n >= floor)
-        };
-        Ok(self.get(key, &wanted, read)?.unwrap_or(default))
-    }
-
-    fn duration(
-        &self,
-        key: &str,
-        default: Duration,
-        floor: Duration,
-    ) -> Result<Duration, ConfigError> {
-        let Some(text) =
-            self.get(key, "a duration in quotes, such as \"90s\"", toml::Value::as_str)?
-        else {
-            return Ok(default);
-        };
-        let value = duration::parse(text).map_err(|why| {
-            ConfigError::new(
-                format!("{}: {key}: {why}", self.at),
-                format!("{key} = \"90s\", for example"),
-            )
-        })?;
-        if value < floor {
-            return Err(ConfigError::new(
-                format!("{}: {key} is {text:?}, less than {}", self.at, duration::format(floor)),
-                format!(
-                    "{key} must be at least {}; for a test, set unsafe_durations = true",
-                    duration::format(floor)
-                ),
-            ));
-        }
-        Ok(value)
-    }
 }

@@ -21,8 +21,8 @@ use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials, KeyStatus, SecretAccessKey};
 use rotakey_core::iam::{CallerIdentity, Doubt, KeyList, LastUsed, ListedKey, NewKey, Outcome};
 
-use super::KeyService;
 use super::classify::{ErrorAnswer, unknown};
+use super::{AssumeRole, KeyService, Mfa, Temporary};
 
 /// How long one call may take. The engine counts a CreateAccessKey as lost after this.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -167,6 +167,20 @@ impl Intercept for ServerDate {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
         Ok(())
     }
+}
+
+/// The credentials in an answer of STS.
+fn temporary(act: &str, given: Option<aws_sdk_sts::types::Credentials>) -> Outcome<Temporary> {
+    let whole = given.as_ref().and_then(|given| {
+        let expires = timestamp(given.expiration())?;
+        let (id, secret) = (given.access_key_id(), given.secret_access_key());
+        Temporary::whole(id, secret, given.session_token(), expires)
+    });
+    whole.map_or_else(|| unknown(format!("{act} answered no whole credentials")), Outcome::Done)
+}
+
+fn whole_seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
 }
 
 /// Whole seconds, as IAM itself has them; compatible servers send fractions.
@@ -396,5 +410,43 @@ impl KeyService for AwsKeyService {
         let client = self.plain(signer);
         let all = pages!(client.list_users(), users);
         Outcome::Done(all.iter().map(|user| user.user_name().to_owned()).collect())
+    }
+
+    async fn get_session_token(
+        &self,
+        signer: &Credentials,
+        region: &str,
+        duration: Duration,
+        mfa: Option<&Mfa>,
+    ) -> Outcome<Temporary> {
+        let request = self.sts(signer, region).get_session_token();
+        let request = request
+            .duration_seconds(whole_seconds(duration))
+            .set_serial_number(mfa.map(|mfa| mfa.serial.clone()))
+            .set_token_code(mfa.map(|mfa| mfa.code.expose().to_owned()));
+        match request.send().await {
+            Ok(answer) => temporary("GetSessionToken", answer.credentials),
+            Err(error) => failed(error),
+        }
+    }
+
+    async fn assume_role(
+        &self,
+        signer: &Credentials,
+        region: &str,
+        role: &AssumeRole,
+    ) -> Outcome<Temporary> {
+        let request = self.sts(signer, region).assume_role();
+        let request = request
+            .role_arn(&role.role_arn)
+            .role_session_name(&role.session_name)
+            .set_external_id(role.external_id.clone())
+            .duration_seconds(whole_seconds(role.duration))
+            .set_serial_number(role.mfa.as_ref().map(|mfa| mfa.serial.clone()))
+            .set_token_code(role.mfa.as_ref().map(|mfa| mfa.code.expose().to_owned()));
+        match request.send().await {
+            Ok(answer) => temporary("AssumeRole", answer.credentials),
+            Err(error) => failed(error),
+        }
     }
 }

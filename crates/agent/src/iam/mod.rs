@@ -4,9 +4,14 @@ pub mod aws;
 pub mod classify;
 #[cfg(test)]
 mod faults;
+mod temporary;
+
+use std::time::Duration;
 
 use rotakey_core::credential::{AccessKeyId, Credentials, KeyStatus};
 use rotakey_core::iam::{CallerIdentity, KeyList, LastUsed, NewKey, Outcome};
+
+pub use temporary::{AssumeRole, Mfa, MfaCode, Temporary};
 
 /// The calls that rotakey makes. Every one names its signer, and the IAM ones name the user.
 pub trait KeyService {
@@ -91,4 +96,22 @@ pub trait KeyService {
 
     /// `iam:ListUsers`, all pages: the users' names.
     fn list_users(&self, signer: &Credentials) -> impl Future<Output = Outcome<Vec<String>>>;
+
+    /// `sts:GetSessionToken`, at the STS of `region`, signed by a long-term key. With `mfa` the session counts as
+    /// authenticated with MFA.
+    fn get_session_token(
+        &self,
+        signer: &Credentials,
+        region: &str,
+        duration: Duration,
+        mfa: Option<&Mfa>,
+    ) -> impl Future<Output = Outcome<Temporary>>;
+
+    /// `sts:AssumeRole`, at the STS of `region`.
+    fn assume_role(
+        &self,
+        signer: &Credentials,
+        region: &str,
+        role: &AssumeRole,
+    ) -> impl Future<Output = Outcome<Temporary>>;
 }

@@ -9,10 +9,16 @@ use sha2::{Digest, Sha256};
 
 use super::behaviour::Behaviour;
 use super::message::{KeyRow, UseRow, UserRow};
+use super::mfa::Device;
 
 /// What AWS forbids to users whose keys leaked, as far as the simulator has it.
-pub(super) const QUARANTINED: [&str; 4] =
-    ["iam:CreateAccessKey", "iam:UpdateAccessKey", "iam:DeleteAccessKey", "iam:ListUsers"];
+pub(super) const QUARANTINED: [&str; 5] = [
+    "iam:CreateAccessKey",
+    "iam:UpdateAccessKey",
+    "iam:DeleteAccessKey",
+    "iam:ListUsers",
+    "sts:GetSessionToken",
+];
 
 /// The policy that AWS attaches to such users.
 pub(super) const QUARANTINE_POLICY: &str = "AWSCompromisedKeyQuarantineV3";
@@ -23,6 +29,10 @@ pub(super) enum Decision {
     Allowed,
     /// No policy allows it.
     ImplicitDeny,
+    /// A policy forbids it.
+    ExplicitDeny,
+    /// A policy forbids it to whoever signed without MFA.
+    NoMfa,
     /// The quarantine policy forbids it.
     Quarantine,
 }
@@ -33,6 +43,9 @@ pub(super) struct User {
     pub(super) tags: BTreeMap<String, String>,
     pub(super) denied: BTreeSet<String>,
     pub(super) quarantined: bool,
+    pub(super) mfa: Option<Device>,
+    /// Whether a policy of the user's denies IAM to whoever signed without MFA.
+    pub(super) requires_mfa: bool,
 }
 
 impl User {
@@ -231,6 +244,12 @@ impl Lot {
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let random = [self.draw(seed), self.draw(seed)].concat();
         random[..40].iter().map(|byte| char::from(LETTERS[usize::from(byte % 64)])).collect()
+    }
+
+    /// A session token: opaque, and as long as those of AWS.
+    pub(super) fn token(&mut self, seed: u64) -> String {
+        let random: Vec<u8> = (0..12).flat_map(|_| self.draw(seed)).collect();
+        format!("IQoJb3JpZ2luX2Vj{}", data_encoding::BASE64.encode(&random))
     }
 
     /// A request id, in the form of a UUID. Counted apart: how often was asked must not decide what is made.

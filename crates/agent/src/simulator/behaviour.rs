@@ -40,6 +40,11 @@ pub struct Behaviour {
     pub server_offset: i64,
     /// How far a request's time may be off the server's.
     pub max_skew: u64,
+    /// The shortest life of a session that may be asked for, in seconds; AWS has 900.
+    pub session_seconds_min: u64,
+    /// Whether a session dies with the key at its root. AWS lets it live on to its end; this shows who still
+    /// uses one that was made from a retired key.
+    pub sessions_die_with_key: bool,
 }
 
 impl Default for Behaviour {
@@ -61,6 +66,8 @@ impl Default for Behaviour {
             rate: BTreeMap::new(),
             server_offset: 0,
             max_skew: 15 * 60 * 1000,
+            session_seconds_min: 900,
+            sessions_die_with_key: false,
         }
     }
 }

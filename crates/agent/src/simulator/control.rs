@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use super::account::{Key, State, User};
 use super::behaviour::Fault;
 use super::message::{ApiError, UserRow};
+use super::mfa::Device;
+use super::roles::Trust;
 use super::state::{Simulator, whole_seconds};
 
 /// An order to the simulator itself, as JSON: `{"op": "create-user", "user": "app"}`.
@@ -107,6 +109,43 @@ pub enum Command {
         #[serde(default = "yes")]
         on: bool,
     },
+    /// Makes a role; answers its `arn`.
+    CreateRole {
+        /// Its name.
+        role: String,
+        /// Its path.
+        #[serde(default = "root_path")]
+        path: String,
+        /// Who may take it on: ARNs of users, roles, sessions of roles or the account's root, or `*`.
+        trust: Vec<String>,
+        /// What `AssumeRole` has to give, if anything.
+        #[serde(default)]
+        external_id: Option<String>,
+        /// The longest session that may be asked for.
+        #[serde(default = "hour")]
+        max_session_seconds: u64,
+        /// Whether only those who signed with MFA may take it on.
+        #[serde(default)]
+        requires_mfa: bool,
+    },
+    /// Gives a user a virtual MFA device; answers its `serial`.
+    MfaDevice {
+        /// Whom.
+        user: String,
+        /// What it makes its codes from, in Base32.
+        #[serde(deserialize_with = "secret")]
+        seed: SecretAccessKey,
+    },
+    /// Denies IAM to a user's calls that are signed without MFA, or no more.
+    RequireMfa {
+        /// Whose.
+        user: String,
+        /// Whether.
+        #[serde(default = "yes")]
+        on: bool,
+    },
+    /// The sessions not yet at their end.
+    Sessions {},
     /// The events since number `from`.
     Log {
         /// How many to leave out.
@@ -122,6 +161,10 @@ pub enum Command {
 
 fn root_path() -> String {
     "/".to_owned()
+}
+
+fn hour() -> u64 {
+    3600
 }
 
 fn once() -> u32 {
@@ -201,6 +244,30 @@ impl Simulator {
                 self.user_mut(&user)?.quarantined = on;
                 Ok(json!({}))
             }
+            Command::CreateRole {
+                role,
+                path,
+                trust,
+                external_id,
+                max_session_seconds,
+                requires_mfa,
+            } => {
+                let max_seconds = max_session_seconds;
+                let policy = Trust { principals: trust, external_id, max_seconds, requires_mfa };
+                self.create_role(&role, &path, policy).map(|arn| json!({ "arn": arn }))
+            }
+            Command::MfaDevice { user, seed } => {
+                let serial = self.arn(&format!("mfa/{user}"));
+                let device = Device::new(serial.clone(), seed);
+                let device = device.map_err(|error| ApiError::invalid(error.to_string()))?;
+                self.user_mut(&user)?.mfa = Some(device);
+                Ok(json!({ "serial": serial }))
+            }
+            Command::RequireMfa { user, on } => {
+                self.user_mut(&user)?.requires_mfa = on;
+                Ok(json!({}))
+            }
+            Command::Sessions {} => Ok(json!({ "sessions": self.living_sessions(now) })),
             Command::Log { from } => {
                 let events: Vec<_> = self.log.iter().skip(from).collect();
                 Ok(json!({ "events": events }))
@@ -240,8 +307,15 @@ impl Simulator {
             arn: arn.clone(),
             created: whole_seconds(self.server_time(now)),
         };
-        let (tags, denied) = (BTreeMap::new(), BTreeSet::new());
-        self.users.insert(name.to_owned(), User { row, tags, denied, quarantined: false });
+        let user = User {
+            row,
+            tags: BTreeMap::new(),
+            denied: BTreeSet::new(),
+            quarantined: false,
+            mfa: None,
+            requires_mfa: false,
+        };
+        self.users.insert(name.to_owned(), user);
         Ok(arn)
     }
 

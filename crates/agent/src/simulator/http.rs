@@ -125,13 +125,11 @@ async fn answer(
     if parts.uri.path() == CONTROL_PATH {
         return Ok(control(&simulator, clock(), &body));
     }
-    let (text, reply) = {
-        let mut simulator = lock(&simulator);
-        let secret_of = |id: &str| simulator.secret_of(id).map(str::to_owned);
-        let request = sigv4::read(&parts, &body, secret_of);
-        let reply = simulator.handle(clock(), &request);
-        (xml::body(&request, &reply), reply)
-    };
+    let claim = sigv4::Claim::read(&parts);
+    let secret_of = |id: &str| lock(&simulator).secret_of(id).map(str::to_owned);
+    let request = sigv4::read(&parts, &body, claim.as_ref(), secret_of);
+    let reply = lock(&simulator).handle(clock(), &request);
+    let text = xml::body(&request, &reply);
     let body = match reply.delivery {
         Delivery::Sent => ReplyBody::whole(text),
         Delivery::Truncated => ReplyBody::half(text),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials, KeyStatus, SecretAccessKey};
@@ -11,8 +12,8 @@ use rotakey_core::iam::{
 use subtle::ConstantTimeEq;
 
 use super::http::{Clock, Shared, lock};
-use super::message::{Answer, ApiError, Delivery, KeyRow, Request};
-use crate::iam::KeyService;
+use super::message::{Answer, ApiError, Delivery, KeyRow, Request, Signature};
+use crate::iam::{AssumeRole, KeyService, Mfa, Temporary};
 
 /// A client of a simulator in the same process. A reply that hangs is an immediate doubt.
 #[derive(Clone)]
@@ -57,11 +58,16 @@ impl InProcess {
             &Request {
                 action: action.to_owned(),
                 params,
-                signer: Some(id.to_owned()),
-                region: region.to_owned(),
+                signature: Some(Signature {
+                    signer: id.to_owned(),
+                    token: signer.session_token.clone(),
+                    token_signed: true,
+                    region: region.to_owned(),
+                    is_right: right,
+                    signed_at: Some((self.signing)()),
+                    expires_seconds: None,
+                }),
                 service: service.to_owned(),
-                signature_ok: right,
-                signed_at: Some((self.signing)()),
                 user_agent: user_agent.to_owned(),
             },
         );
@@ -106,6 +112,22 @@ impl InProcess {
         expect(answer, |answer, _| match answer {
             Answer::Identity { account, arn, .. } => {
                 Some(CallerIdentity { account_id: account, arn })
+            }
+            _ => None,
+        })
+    }
+
+    fn temporary(
+        &self,
+        signer: &Credentials,
+        region: &str,
+        action: &str,
+        params: &[(&str, &str)],
+    ) -> Outcome<Temporary> {
+        let answer = self.call(signer, "sts", region, action, params, "rotakey");
+        expect(answer, |answer, _| match answer {
+            Answer::Session(row, _) => {
+                Temporary::whole(&row.id, &row.secret, &row.token, row.expires)
             }
             _ => None,
         })
@@ -277,4 +299,39 @@ impl KeyService for InProcess {
             _ => None,
         })
     }
+
+    async fn get_session_token(
+        &self,
+        signer: &Credentials,
+        region: &str,
+        duration: Duration,
+        mfa: Option<&Mfa>,
+    ) -> Outcome<Temporary> {
+        let seconds = duration.as_secs().to_string();
+        let mut params = vec![("DurationSeconds", seconds.as_str())];
+        params.extend(mfa.into_iter().flat_map(shown));
+        self.temporary(signer, region, "GetSessionToken", &params)
+    }
+
+    async fn assume_role(
+        &self,
+        signer: &Credentials,
+        region: &str,
+        role: &AssumeRole,
+    ) -> Outcome<Temporary> {
+        let seconds = role.duration.as_secs().to_string();
+        let mut params = vec![
+            ("DurationSeconds", seconds.as_str()),
+            ("RoleArn", &role.role_arn),
+            ("RoleSessionName", &role.session_name),
+        ];
+        params.extend(role.external_id.as_deref().map(|id| ("ExternalId", id)));
+        params.extend(role.mfa.iter().flat_map(shown));
+        self.temporary(signer, region, "AssumeRole", &params)
+    }
+}
+
+/// How a request shows MFA.
+fn shown(mfa: &Mfa) -> [(&'static str, &str); 2] {
+    [("SerialNumber", &mfa.serial), ("TokenCode", mfa.code.expose())]
 }

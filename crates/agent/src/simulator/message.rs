@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rotakey_core::credential::KeyStatus;
+use rotakey_core::credential::{KeyStatus, SessionToken};
 use serde::Serialize;
 
 /// One call, as a front understood it.
@@ -13,21 +13,44 @@ pub struct Request {
     pub action: String,
     /// The parameters in the query protocol's names, such as `ActionNames.member.1`.
     pub params: BTreeMap<String, String>,
-    /// The access key id of the signature; `None` if the request is not signed.
-    pub signer: Option<String>,
-    /// The region of the signature's scope.
-    pub region: String,
-    /// The service of the signature's scope: `iam` or `sts`.
+    /// Who says to have signed it; `None` if nobody does.
+    pub signature: Option<Signature>,
+    /// The service that it is for, `iam` or `sts`.
     pub service: String,
-    /// Whether the signature is the one that the key's secret makes.
-    pub signature_ok: bool,
-    /// The time of the signature (`X-Amz-Date`).
-    pub signed_at: Option<Timestamp>,
     /// The `User-Agent` header, for the log.
     pub user_agent: String,
 }
 
+/// What a request says of its signer, and whether that is true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The access key id.
+    pub signer: String,
+    /// The session token that came along, empty or not.
+    pub token: Option<SessionToken>,
+    /// Whether the signature covers the token.
+    pub token_signed: bool,
+    /// The region of the signature's scope.
+    pub region: String,
+    /// Whether the signature is the one that the key's secret makes.
+    pub is_right: bool,
+    /// The time of the signature (`X-Amz-Date`).
+    pub signed_at: Option<Timestamp>,
+    /// How long it is good for, if it is in the URL.
+    pub expires_seconds: Option<u32>,
+}
+
 impl Request {
+    /// The access key id that it is signed with.
+    pub fn signer(&self) -> Option<&str> {
+        self.signature.as_ref().map(|signature| signature.signer.as_str())
+    }
+
+    /// The region of its signature.
+    pub fn region(&self) -> &str {
+        self.signature.as_ref().map_or("", |signature| &signature.region)
+    }
+
     /// A parameter that is there and not empty.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params.get(name).map(String::as_str).filter(|value| !value.is_empty())
@@ -87,6 +110,10 @@ impl ApiError {
     pub fn key_unknown() -> Self {
         let message = "The security token included in the request is invalid.";
         Self::new(403, "InvalidClientTokenId", message)
+    }
+
+    pub(super) fn denied(message: impl Into<String>) -> Self {
+        Self::new(403, "AccessDenied", message)
     }
 
     /// Too many calls.
@@ -158,6 +185,28 @@ pub struct UseRow {
     pub region: String,
 }
 
+/// Temporary credentials, as STS hands them out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// The key's id, `ASIA...`.
+    pub id: String,
+    /// What it signs with.
+    pub secret: String,
+    /// What has to go with each signature.
+    pub token: String,
+    /// From when on it is refused, by the server's clock.
+    pub expires: Timestamp,
+}
+
+/// A role taken on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssumedRow {
+    /// `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`.
+    pub arn: String,
+    /// `AROA...:SESSION`.
+    pub id: String,
+}
+
 /// A good answer.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -184,6 +233,8 @@ pub enum Answer {
         /// Its secret.
         secret: String,
     },
+    /// `GetSessionToken`, or `AssumeRole`, which names the role too.
+    Session(SessionRow, Option<AssumedRow>),
     /// `GetAccessKeyLastUsed`.
     LastUsed {
         /// The key's owner.
@@ -205,6 +256,12 @@ pub enum Answer {
     Empty,
 }
 
+impl std::fmt::Debug for SessionRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} until {} [redacted]", self.id, self.expires)
+    }
+}
+
 // By hand, as one variant holds a secret.
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -212,6 +269,7 @@ impl std::fmt::Debug for Answer {
             Self::Identity { arn, .. } => write!(f, "Identity({arn})"),
             Self::Keys { user, keys } => write!(f, "Keys({user}, {keys:?})"),
             Self::Created { key, .. } => write!(f, "Created({key:?}, [redacted])"),
+            Self::Session(session, role) => write!(f, "Session({session:?}, {role:?})"),
             Self::LastUsed { user, last } => write!(f, "LastUsed({user}, {last:?})"),
             Self::User(user) => write!(f, "User({user:?})"),
             Self::Users(users) => write!(f, "Users({users:?})"),
@@ -232,6 +290,9 @@ pub struct Event {
     pub action: String,
     /// Which key signed.
     pub signer: Option<String>,
+    /// The long-term key at the root of the session that signed, if one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minted_from: Option<String>,
     /// Where: `sts/eu-west-1`.
     pub vantage: String,
     /// The user or key acted on (the new key, for `CreateAccessKey`).

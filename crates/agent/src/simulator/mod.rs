@@ -6,11 +6,15 @@
 //! [`CONTROL_PATH`], or given to [`Simulator::control`].
 
 mod account;
+mod admission;
 mod behaviour;
 mod control;
 mod http;
 mod in_process;
 mod message;
+mod mfa;
+mod roles;
+mod sessions;
 mod sigv4;
 mod state;
 #[cfg(test)]
@@ -19,6 +23,9 @@ mod tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests_http;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests_sessions;
 mod xml;
 
 use std::io::{self, Write};
@@ -32,7 +39,8 @@ pub use self::control::Command;
 pub use self::http::{CONTROL_PATH, Clock, Server, Shared};
 pub use self::in_process::InProcess;
 pub use self::message::{
-    Answer, ApiError, Delivery, Event, KeyRow, Reply, Request, UseRow, UserRow,
+    Answer, ApiError, AssumedRow, Delivery, Event, KeyRow, Reply, Request, SessionRow, Signature,
+    UseRow, UserRow,
 };
 pub use self::state::Simulator;
 

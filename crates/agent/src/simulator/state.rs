@@ -2,15 +2,23 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::account::{Acceptance, Decision, Key, Lot, QUARANTINE_POLICY, State, User};
+use super::account::{Decision, Key, Lot, QUARANTINE_POLICY, State, User};
+use super::admission::{Caller, Via};
 use super::behaviour::{Behaviour, Fault};
-use super::message::{Answer, ApiError, Delivery, Event, KeyRow, Reply, Request, UseRow};
+use super::message::{Answer, ApiError, Delivery, Event, KeyRow, Reply, Request};
+use super::roles::Role;
+use super::sessions::Session;
 
 /// The log keeps this many events.
 const LOG_LIMIT: usize = 10_000;
+
+/// The calls that take the user from the key, which AWS does for long-term keys only.
+const IMPLIED: [&str; 5] =
+    ["ListAccessKeys", "CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey", "GetUser"];
 
 /// An AWS account with IAM and STS. It has no clock and does no I/O; equal calls give equal answers.
 #[derive(Clone, Default)]
@@ -19,6 +27,9 @@ pub struct Simulator {
     pub(super) users: BTreeMap<String, User>,
     /// In the order of their creation, which is the order of lists.
     pub(super) keys: Vec<Key>,
+    pub(super) roles: BTreeMap<String, Role>,
+    /// By the id of their key. Shared, as accounts are copied often.
+    pub(super) sessions: BTreeMap<String, Arc<Session>>,
     pub(super) lot: Lot,
     /// Per action; `None` lets a call through.
     faults: BTreeMap<String, VecDeque<Option<Fault>>>,
@@ -30,8 +41,9 @@ pub struct Simulator {
 /// Everything that decides its answers; neither secrets nor what is past.
 impl fmt::Debug for Simulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { behaviour, users, keys, lot, faults, rates, log: _ } = self;
-        write!(f, "{behaviour:?} {users:?} {keys:?} {lot:?} {faults:?} {rates:?}")
+        let Self { behaviour, users, keys, roles, sessions, lot, faults, rates, log: _ } = self;
+        write!(f, "{behaviour:?} {users:?} {keys:?} {lot:?} {faults:?} {rates:?} ")?;
+        write!(f, "{roles:?} {sessions:?}")
     }
 }
 
@@ -57,9 +69,10 @@ impl Simulator {
         now.checked_add(offset).unwrap_or(now)
     }
 
-    /// The secret of a key, deleted ones included: what a front checks signatures with.
+    /// The secret of a key, deleted and temporary ones included: what a front checks signatures with.
     pub fn secret_of(&self, id: &str) -> Option<&str> {
-        self.key(id).map(|key| key.secret.as_str())
+        let session = || self.sessions.get(id).map(|session| session.row.secret.as_str());
+        self.key(id).map(|key| key.secret.as_str()).or_else(session)
     }
 
     /// The keys as they truly are, in the order of their creation.
@@ -99,6 +112,7 @@ impl Simulator {
         };
         let target = match &done {
             Some(Ok(Answer::Created { key, .. })) => Some(key.id.clone()),
+            Some(Ok(Answer::Session(session, _))) => Some(session.id.clone()),
             _ => request.param("AccessKeyId").or(request.param("UserName")).map(str::to_owned),
         };
         let undone = || Err(ApiError::new(500, "InternalFailure", "not done"));
@@ -116,8 +130,12 @@ impl Simulator {
         self.note(Event {
             at: now,
             action: request.action.clone(),
-            signer: request.signer.clone(),
-            vantage: format!("{}/{}", request.service, request.region),
+            signer: request.signer().map(str::to_owned),
+            minted_from: request
+                .signer()
+                .and_then(|id| self.sessions.get(id))
+                .map(|session| session.caller.root.clone()),
+            vantage: format!("{}/{}", request.service, request.region()),
             target,
             outcome: result.as_ref().map_or_else(|e| e.code.clone(), |_| "Done".to_owned()),
             delivery,
@@ -159,15 +177,32 @@ impl Simulator {
     }
 
     fn perform(&mut self, now: Timestamp, request: &Request) -> Result<Answer, ApiError> {
-        let signer = self.authenticate(now, request)?;
-        let action = request.action.as_str();
-        if action == "GetCallerIdentity" {
-            let row = &self.user(&signer)?.row;
-            let (account, arn) = (self.behaviour.account_id.clone(), row.arn.clone());
-            return Ok(Answer::Identity { account, arn, user_id: row.id.clone() });
+        let caller = self.authenticate(now, request)?;
+        match request.action.as_str() {
+            "GetCallerIdentity" => {
+                let (arn, user_id) = self.identity(&caller)?;
+                Ok(Answer::Identity { account: self.behaviour.account_id.clone(), arn, user_id })
+            }
+            "GetSessionToken" => self.get_session_token(now, &caller, request),
+            "AssumeRole" => self.assume_role(now, &caller, request),
+            _ => self.iam(now, &caller, request),
         }
-        let user = request.param("UserName").unwrap_or(&signer);
-        self.authorize(&signer, request, user)?;
+    }
+
+    fn iam(
+        &mut self,
+        now: Timestamp,
+        caller: &Caller,
+        request: &Request,
+    ) -> Result<Answer, ApiError> {
+        let action = request.action.as_str();
+        let user = request.param("UserName").unwrap_or(&caller.user);
+        self.authorize(caller, request, user)?;
+        if caller.via != Via::Key && IMPLIED.contains(&action) {
+            need(request, "UserName").map_err(|_| {
+                ApiError::invalid("Must specify userName when calling with non-User credentials")
+            })?;
+        }
         match action {
             "ListAccessKeys" => self.list(now, user),
             "CreateAccessKey" => {
@@ -202,111 +237,6 @@ impl Simulator {
                 Err(ApiError::new(400, "InvalidAction", message))
             }
         }
-    }
-
-    /// Who signed, if the vantage lets the key in.
-    fn authenticate(&mut self, now: Timestamp, request: &Request) -> Result<String, ApiError> {
-        let Some(signer) = request.signer.as_deref() else {
-            let message = "Request is missing Authentication Token";
-            return Err(ApiError::new(403, "MissingAuthenticationToken", message));
-        };
-        if !self.accepts(now, signer, &request.service, &request.region) {
-            return Err(ApiError::key_unknown());
-        }
-        self.check_time(now, request.signed_at)?;
-        if !request.signature_ok {
-            let message = "The request signature we calculated does not match the signature you \
-                           provided. Check your AWS Secret Access Key and signing method. Consult \
-                           the service documentation for details.";
-            return Err(ApiError::new(403, "SignatureDoesNotMatch", message));
-        }
-        self.record_use(now, signer, &request.service, &request.region);
-        self.key(signer).map(|key| key.user.clone()).ok_or_else(ApiError::key_unknown)
-    }
-
-    /// Whether a vantage lets a key in just now.
-    pub(super) fn accepts(
-        &mut self,
-        now: Timestamp,
-        id: &str,
-        service: &str,
-        region: &str,
-    ) -> bool {
-        let Some(key) = self.key(id) else { return false };
-        match key.acceptance(now, &self.behaviour, service, region) {
-            Acceptance::Yes => true,
-            Acceptance::No => false,
-            Acceptance::Flapping => {
-                !self.lot.chance(self.behaviour.seed, self.behaviour.flap_percent)
-            }
-        }
-    }
-
-    pub(super) fn record_use(&mut self, now: Timestamp, id: &str, service: &str, region: &str) {
-        let at = whole_seconds(self.server_time(now));
-        let row = UseRow { at, service: service.to_owned(), region: region.to_owned() };
-        if let Some(key) = self.keys.iter_mut().find(|key| key.id == id) {
-            key.used(now, &self.behaviour, row);
-        }
-    }
-
-    fn check_time(&self, now: Timestamp, signed_at: Option<Timestamp>) -> Result<(), ApiError> {
-        let (Some(signed), server) = (signed_at, self.server_time(now)) else { return Ok(()) };
-        let skew = i64::try_from(self.behaviour.max_skew).unwrap_or(i64::MAX);
-        let (skew, minutes) = (SignedDuration::from_millis(skew), skew / 60_000);
-        let ahead = signed.duration_since(server);
-        if ahead.abs() <= skew {
-            return Ok(());
-        }
-        let text = |time: Timestamp| time.strftime("%Y%m%dT%H%M%SZ").to_string();
-        let (signed, server_text) = (text(signed), text(server));
-        let message = if ahead.is_negative() {
-            let limit = text(server.checked_sub(skew).unwrap_or(server));
-            format!(
-                "Signature expired: {signed} is now earlier than {limit} ({server_text} - {minutes} min.)"
-            )
-        } else {
-            let limit = text(server.checked_add(skew).unwrap_or(server));
-            format!(
-                "Signature not yet current: {signed} is still later than {limit} ({server_text} + {minutes} min.)"
-            )
-        };
-        Err(ApiError::new(403, "SignatureDoesNotMatch", message))
-    }
-
-    fn authorize(&self, signer: &str, request: &Request, user: &str) -> Result<(), ApiError> {
-        let action = format!("iam:{}", request.action);
-        let caller = self.user(signer)?;
-        // An id that the account does not know is refused like one that the caller may not see.
-        let unknown = action == "iam:GetAccessKeyLastUsed"
-            && request.param("AccessKeyId").is_some_and(|id| self.key(id).is_none());
-        let why = match caller.decide(&action) {
-            Decision::Allowed if !unknown => return Ok(()),
-            Decision::Allowed | Decision::ImplicitDeny => {
-                format!("because no identity-based policy allows the {action} action")
-            }
-            Decision::Quarantine => {
-                format!(
-                    "with an explicit deny in an identity-based policy: {}",
-                    self.quarantine_arn()
-                )
-            }
-        };
-        let resource = match request.action.as_str() {
-            "GetAccessKeyLastUsed" => {
-                format!("access key {}", request.param("AccessKeyId").unwrap_or_default())
-            }
-            "ListUsers" => self.arn("user/"),
-            "SimulatePrincipalPolicy" => {
-                request.param("PolicySourceArn").unwrap_or_default().to_owned()
-            }
-            _ => format!("user {user}"),
-        };
-        let arn = &caller.row.arn;
-        let message = format!(
-            "User: {arn} is not authorized to perform: {action} on resource: {resource} {why}"
-        );
-        Err(ApiError::new(403, "AccessDenied", message))
     }
 
     fn list(&self, now: Timestamp, user: &str) -> Result<Answer, ApiError> {
@@ -411,7 +341,7 @@ impl Simulator {
         let decide = |action: &str| match user.decide(action) {
             Decision::Allowed => "allowed",
             Decision::ImplicitDeny => "implicitDeny",
-            Decision::Quarantine => "explicitDeny",
+            Decision::Quarantine | Decision::ExplicitDeny | Decision::NoMfa => "explicitDeny",
         };
         let actions = request.list("ActionNames").into_iter();
         Ok(Answer::Decisions(actions.map(|action| (action.to_owned(), decide(action))).collect()))
@@ -434,12 +364,12 @@ impl Simulator {
         format!("arn:{partition}:iam::{account_id}:{resource}")
     }
 
-    fn quarantine_arn(&self) -> String {
+    pub(super) fn quarantine_arn(&self) -> String {
         format!("arn:{}:iam::aws:policy/{QUARANTINE_POLICY}", self.behaviour.partition)
     }
 }
 
-fn need<'a>(request: &'a Request, parameter: &str) -> Result<&'a str, ApiError> {
+pub(super) fn need<'a>(request: &'a Request, parameter: &str) -> Result<&'a str, ApiError> {
     request.param(parameter).ok_or_else(|| ApiError::missing(parameter))
 }
 

@@ -115,6 +115,51 @@ async fn the_sdk_takes_it_for_aws() {
 }
 
 #[tokio::test]
+async fn the_sdk_gets_sessions_and_signs_with_them() {
+    let simulator = Arc::new(Mutex::new(Simulator::default()));
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let server = Server::start(simulator, Timestamp::now, listen).await.unwrap();
+    control(&server, json!({"op": "create-user", "user": "app"})).await;
+    let key = control(&server, json!({"op": "create-key", "user": "app"})).await;
+    let arn = "arn:aws:iam::123456789012:user/app";
+    control(&server, json!({"op": "create-role", "role": "r", "trust": [arn]})).await;
+    let text = |name: &str| key[name].as_str().unwrap().to_owned();
+    let (id, secret) = (text("access_key_id"), text("secret_access_key"));
+    let with = |id: &str, secret: &str, token: &str| {
+        let token = Some(token.to_owned()).filter(|token| token != "none");
+        let credentials = Credentials::new(id, secret, token, None, "test");
+        let config = sts(&server, id, secret).config().to_builder();
+        aws_sdk_sts::Client::from_conf(config.credentials_provider(credentials).build())
+    };
+    let made = with(&id, &secret, "none").get_session_token().send().await.unwrap();
+    let session = made.credentials().unwrap();
+    let (sid, ssecret) = (session.access_key_id(), session.secret_access_key());
+    let own = with(sid, ssecret, session.session_token());
+    assert_eq!(own.get_caller_identity().send().await.unwrap().arn(), Some(arn));
+    let role = own.assume_role().role_arn("arn:aws:iam::123456789012:role/r");
+    let role = role.role_session_name("here").send().await.unwrap();
+    let assumed = "arn:aws:sts::123456789012:assumed-role/r/here";
+    assert_eq!(role.assumed_role_user().unwrap().arn(), assumed);
+    let role = role.credentials().unwrap();
+    let own = with(role.access_key_id(), role.secret_access_key(), role.session_token());
+    assert_eq!(own.get_caller_identity().send().await.unwrap().arn(), Some(assumed));
+
+    let token = session.session_token();
+    for (id, secret, token, expected) in [
+        (sid, ssecret, "none", "InvalidClientTokenId"),
+        (sid, ssecret, "other", "InvalidClientTokenId"),
+        (sid, "wrong", token, "SignatureDoesNotMatch"),
+        (id.as_str(), secret.as_str(), token, "InvalidClientTokenId"),
+        // The SDK signs an empty token as it stands.
+        (id.as_str(), secret.as_str(), "", "InvalidClientTokenId"),
+    ] {
+        let refused = with(id, secret, token).get_caller_identity().send().await.unwrap_err();
+        assert_eq!(refused.code(), Some(expected), "{id} {token}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_truncated_answer_begins_and_breaks_off() {
     let simulator = Arc::new(Mutex::new(Simulator::default()));
     let listen = "127.0.0.1:0".parse().unwrap();

@@ -59,6 +59,17 @@ fn inner(answer: &Answer) -> String {
                 + &element("CreateDate", &date(key.created));
             format!("<AccessKey>{key}</AccessKey>")
         }
+        Answer::Session(session, role) => {
+            let credentials = element("AccessKeyId", &session.id)
+                + &element("SecretAccessKey", &session.secret)
+                + &element("SessionToken", &session.token)
+                + &element("Expiration", &date(session.expires));
+            let role = role.as_ref().map_or_else(String::new, |role| {
+                let user = element("Arn", &role.arn) + &element("AssumedRoleId", &role.id);
+                format!("<AssumedRoleUser>{user}</AssumedRoleUser>")
+            });
+            format!("<Credentials>{credentials}</Credentials>{role}")
+        }
         Answer::LastUsed { user, last } => {
             let (when, service, region) = match last {
                 Some(last) => (

@@ -1,3 +1,4 @@
 //! The ways in which AWS SDKs ask for credentials.
 
+pub mod http;
 pub mod process;

@@ -1,0 +1,98 @@
+//! `exec`: runs a program whose SDK finds rotakey, and nothing else.
+
+use std::net::Ipv4Addr;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rotakey_endpoint::drain::Drain;
+use rotakey_endpoint::server::{self, Limits};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::App;
+use super::env::{self, STALE, Variables};
+use crate::cli::args::{ExecArgs, ExecSource};
+use crate::cli::failure::{Exit, Failed};
+use crate::config::{ProfileSettings, Sources};
+use crate::daemon::{Programs, Service};
+
+/// Nobody tells a process that serves its own child of a new key: it looks.
+const POLL: Duration = Duration::from_millis(500);
+
+/// How long answers that are under way may take when the child has ended.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Runs it. Returns only if the program could not be started, or was served by us.
+pub async fn run(app: &App, args: &ExecArgs) -> Result<ExitCode, Failed> {
+    let settings = app.config.settings(&app.profile, &app.env)?;
+    match env::source(app, args.source, &settings)? {
+        ExecSource::Process => Err(replace(args, &env::variables(app, &settings, None)?)),
+        ExecSource::Container => match env::listening(app)? {
+            Some(at) => Err(replace(args, &env::variables(app, &settings, Some(at))?)),
+            None => serve(app, args, &settings).await,
+        },
+    }
+}
+
+fn command(args: &ExecArgs, variables: &Variables) -> Command {
+    let mut command = Command::new(&args.command[0]);
+    command.args(&args.command[1..]);
+    for name in STALE {
+        command.env_remove(name);
+    }
+    for (name, value) in variables {
+        command.env(name, value.as_str());
+    }
+    command
+}
+
+/// Becomes the program.
+fn replace(args: &ExecArgs, variables: &Variables) -> Failed {
+    not_started(args, &command(args, variables).exec())
+}
+
+fn not_started(args: &ExecArgs, error: &std::io::Error) -> Failed {
+    let program = args.command[0].to_string_lossy();
+    Failed::new(Exit::Failed, format!("cannot run {program}: {error}"))
+        .hint("give the command after --, as you would type it")
+}
+
+/// No agent runs: serves the program from this process, for as long as it lives.
+async fn serve(app: &App, args: &ExecArgs, settings: &ProfileSettings) -> Result<ExitCode, Failed> {
+    let cannot = |error: std::io::Error| {
+        Failed::new(Exit::Failed, format!("cannot serve the program: {error}"))
+    };
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(cannot)?;
+    let at = listener.local_addr().map_err(cannot)?;
+    let sources = Sources { container: true, imds: false };
+    let names = [app.profile.clone()];
+    let service = Service::start(app, &names, sources, Some(at), POLL).await?;
+    let (drainer, drain) = Drain::new();
+    let programs = Arc::new(Programs(Arc::clone(&service.desk)));
+    let serving = tokio::spawn(server::serve_tcp(listener, programs, Limits::default(), drain));
+
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    // A terminal sends this one to the program itself, too; we go when it goes.
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let variables = env::variables(app, settings, Some(at))?;
+    let mut child: tokio::process::Command = command(args, &variables).into();
+    let mut child = child.spawn().map_err(|error| not_started(args, &error))?;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status.map_err(cannot)?,
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {
+                let pid = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+                if let Some(pid) = pid {
+                    let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+                }
+            }
+        }
+    };
+    drainer.drain(DRAIN_TIMEOUT);
+    let _ = serving.await;
+    service.end().await;
+    let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}

@@ -1,0 +1,134 @@
+//! `[agent]`: where the agent listens, and what for.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::ConfigError;
+use super::reader::Reader;
+
+/// The settings of the agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentSettings {
+    /// Where container and IMDS requests come in, always of this machine. Port 0 stands for a free one.
+    pub listen: SocketAddr,
+    /// The address is the default one, which nobody asked for.
+    pub listen_is_default: bool,
+    /// What is asked for. `process` always is.
+    pub sources: Sources,
+}
+
+/// The sources that need the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sources {
+    /// The container endpoint.
+    pub container: bool,
+    /// IMDS, for the profile that has `imds = true`.
+    pub imds: bool,
+}
+
+impl Default for AgentSettings {
+    fn default() -> Self {
+        Self {
+            listen: default_listen(rustix::process::getuid().as_raw()),
+            listen_is_default: true,
+            sources: Sources { container: true, imds: true },
+        }
+    }
+}
+
+/// Each user of a machine has a port of his own, as long as their ids are not 4000 apart.
+fn default_listen(uid: u32) -> SocketAddr {
+    let port = u16::try_from(21_000 + uid % 4000).unwrap_or(21_000);
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+pub(super) fn agent(table: &toml::Table) -> Result<AgentSettings, ConfigError> {
+    let read = Reader { at: "[agent]".to_owned(), table };
+    let default = AgentSettings::default();
+    let wanted = "an address of this machine alone, such as \"127.0.0.1:21000\" or \"[::1]:0\"";
+    let listen = read.get("listen", wanted, |value| {
+        value.as_str()?.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback())
+    })?;
+    let sources = match read.list("sources")? {
+        None => default.sources,
+        Some(names) => sources(&read, &names)?,
+    };
+    Ok(AgentSettings {
+        listen: listen.unwrap_or(default.listen),
+        listen_is_default: listen.is_none(),
+        sources,
+    })
+}
+
+fn sources(read: &Reader<'_>, names: &[String]) -> Result<Sources, ConfigError> {
+    let mut sources = Sources { container: false, imds: false };
+    for name in names {
+        match name.as_str() {
+            "process" => {}
+            "container" => sources.container = true,
+            "imds" => sources.imds = true,
+            "proxy" => {
+                return Err(ConfigError::new(
+                    format!(
+                        "{}: sources names \"proxy\", which this version does not have",
+                        read.at
+                    ),
+                    "it comes later; until then use process, container or imds",
+                ));
+            }
+            other => {
+                return Err(ConfigError::new(
+                    format!("{}: sources names {other:?}", read.at),
+                    "sources are process, container and imds",
+                ));
+            }
+        }
+    }
+    Ok(sources)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<AgentSettings, ConfigError> {
+        agent(&text.parse().expect("a table"))
+    }
+
+    #[test]
+    fn each_user_has_a_port_of_his_own() {
+        assert_eq!(default_listen(1000).to_string(), "127.0.0.1:22000");
+        assert_eq!(default_listen(4_294_967_294).to_string(), "127.0.0.1:24294");
+        let settings = read("").expect("nothing to refuse");
+        assert!(settings.listen_is_default && settings.sources.container && settings.sources.imds);
+    }
+
+    #[test]
+    fn only_this_machine_is_listened_to() {
+        let settings =
+            read("listen = \"[::1]:0\"\nsources = [\"process\", \"imds\"]").expect("fine");
+        assert_eq!(
+            (settings.listen.to_string().as_str(), settings.listen_is_default),
+            ("[::1]:0", false)
+        );
+        assert_eq!(settings.sources, Sources { container: false, imds: true });
+        for bad in ["0.0.0.0:80", "10.0.0.1:80", "[::]:80", "localhost:80", "127.0.0.1", ":80"] {
+            let error = read(&format!("listen = {bad:?}")).expect_err(bad);
+            assert!(
+                error.message.contains("listen") && error.hint.contains("127.0.0.1"),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_source_that_there_is_not_is_named() {
+        let error = read("sources = [\"proxy\"]").expect_err("not yet");
+        assert!(error.message.contains("proxy") && error.hint.contains("later"), "{error:?}");
+        let error = read("sources = [\"contaner\"]").expect_err("unknown");
+        assert!(
+            error.message.contains("contaner") && error.hint.contains("container"),
+            "{error:?}"
+        );
+        assert!(read("sources = []").is_err());
+    }
+}

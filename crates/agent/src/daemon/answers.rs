@@ -1,0 +1,281 @@
+//! What the agent answers: programs over HTTP, and `credential-process` and people over its Unix socket.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use rotakey_endpoint::table::{Accounts, Caller, Refused};
+use rotakey_endpoint::{imds, route, server};
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use super::engine::{Order, Orders};
+use crate::clock::{Clock, SystemClock};
+use crate::command::status::seconds;
+use crate::serving::books::Books;
+use crate::serving::holders::Holders;
+use crate::serving::{ServedKey, ServedProfile, Serving, token};
+
+/// How long somebody who told the agent something waits for it to be done.
+const DONE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// No order is longer.
+const ORDER_BYTES_MAX: usize = 4096;
+
+/// What both sockets answer from.
+#[derive(Debug)]
+pub struct Desk {
+    /// What is served.
+    pub serving: Arc<ArcSwap<Serving>>,
+    /// The accounts.
+    pub books: Books,
+    /// Who holds what.
+    pub holders: Holders,
+    /// The tokens of IMDS.
+    pub imds_tokens: imds::Tokens,
+    /// The clocks.
+    pub clock: SystemClock,
+    /// When the agent began.
+    pub since: jiff::Timestamp,
+    /// Where programs reach it over HTTP.
+    pub listen: Option<SocketAddr>,
+    /// Where the state is.
+    pub state: std::path::PathBuf,
+    /// The engine's thread, if there is one.
+    pub engine: Option<Orders>,
+}
+
+/// The TCP socket.
+#[derive(Debug)]
+pub struct Programs(pub Arc<Desk>);
+
+/// The Unix socket.
+#[derive(Debug)]
+pub struct Control(pub Arc<Desk>);
+
+impl server::Handler for Programs {
+    async fn handle(&self, caller: &Caller, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let desk = &self.0;
+        let (head, _) = request.into_parts();
+        let serving = desk.serving.load();
+        if let Some(refusal) = desk.refuse_program(&serving, caller, head.uri.path()) {
+            return refusal;
+        }
+        let now = desk.clock.now().wall;
+        route::answer(&serving.table, &desk.books, &desk.imds_tokens, now, caller, &head)
+    }
+
+    fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str) {
+        self.0.books.refused(why, caller, what);
+    }
+}
+
+impl server::Handler for Control {
+    async fn handle(&self, caller: &Caller, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let segments: Vec<&str> = head.uri.path().split('/').skip(1).collect();
+        match (&head.method, &segments[..]) {
+            (&Method::GET, ["credential-process", profile]) => self.process(caller, profile),
+            (&Method::GET, ["v1", "status"]) => answer_json(&self.0.status()),
+            (&Method::GET, ["v1", "profiles", profile]) => match self.0.profile(profile) {
+                Some(view) => answer_json(&view),
+                None => unknown(profile),
+            },
+            (&Method::POST, ["v1", "profiles", profile, order]) => {
+                let order = (*order).to_owned();
+                let profile = decoded(profile);
+                self.order(&profile, &order, body).await
+            }
+            _ => say(StatusCode::NOT_FOUND, "NotFound", "there is no such route"),
+        }
+    }
+
+    fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str) {
+        self.0.books.refused(why, caller, what);
+    }
+}
+
+impl Control {
+    fn process(&self, caller: &Caller, profile: &str) -> Response<Full<Bytes>> {
+        let (desk, profile) = (&self.0, decoded(profile));
+        let serving = desk.serving.load();
+        let Some(found) = serving.table.profiles.get(&profile) else { return unknown(&profile) };
+        if !Books::may_ask(found, caller) {
+            return desk.refuse_executable(caller, &profile);
+        }
+        let now = desk.clock.now().wall;
+        route::process(&serving.table, &desk.books, now, caller, &profile)
+    }
+
+    async fn order(&self, profile: &str, order: &str, body: Incoming) -> Response<Full<Bytes>> {
+        let desk = &self.0;
+        let Some(engine) = &desk.engine else { return unknown(profile) };
+        if !desk.serving.load().key_of.contains_key(profile) {
+            return unknown(profile);
+        }
+        let Ok(body) = Limited::new(body, ORDER_BYTES_MAX).collect().await else {
+            return say(StatusCode::PAYLOAD_TOO_LARGE, "Malformed", "the body is too long");
+        };
+        let profile = profile.to_owned();
+        match order {
+            "wake" => {
+                let _ = engine.send(Order::Wake(profile));
+                no_content()
+            }
+            "take-up" => {
+                let (done, wait) = oneshot::channel();
+                let _ = engine.send(Order::TakeUp(profile, done));
+                match tokio::time::timeout(DONE_TIMEOUT, wait).await {
+                    Ok(Ok(())) => no_content(),
+                    _ => say(StatusCode::GATEWAY_TIMEOUT, "Timeout", "it is not taken up yet"),
+                }
+            }
+            "mfa" => {
+                let code = String::from_utf8_lossy(&body.to_bytes()).trim().to_owned();
+                let (done, wait) = oneshot::channel();
+                let _ = engine.send(Order::Mfa(profile, Zeroizing::new(code), done));
+                match tokio::time::timeout(DONE_TIMEOUT, wait).await {
+                    Ok(Ok(Ok(()))) => no_content(),
+                    Ok(Ok(Err(why))) => say(StatusCode::CONFLICT, "Mfa", &why),
+                    _ => say(StatusCode::GATEWAY_TIMEOUT, "Timeout", "it was not taken yet"),
+                }
+            }
+            "token" => match token::load_or_make(&desk.state, &profile) {
+                Ok(token) => {
+                    if let Some(found) = desk.serving.load().table.profiles.get(&profile) {
+                        found.token.store(Arc::new(token));
+                    }
+                    no_content()
+                }
+                Err(failed) => say(StatusCode::INTERNAL_SERVER_ERROR, "Token", &failed.message),
+            },
+            _ => say(StatusCode::NOT_FOUND, "NotFound", "there is no such order"),
+        }
+    }
+}
+
+impl Desk {
+    /// Turns a program away that is not on its profile's list.
+    fn refuse_program(
+        &self,
+        serving: &Serving,
+        caller: &Caller,
+        path: &str,
+    ) -> Option<Response<Full<Bytes>>> {
+        let container = path.strip_prefix("/credentials/").map(decoded);
+        let profile = match container {
+            Some(name) => serving.table.profiles.get(&name),
+            None => serving.table.imds.as_ref().map(|imds| &imds.profile),
+        };
+        let profile = profile.filter(|profile| !Books::may_ask(profile, caller))?;
+        Some(self.refuse_executable(caller, &profile.name))
+    }
+
+    fn refuse_executable(&self, caller: &Caller, profile: &str) -> Response<Full<Bytes>> {
+        self.books.refused(Refused::Executable, Some(caller), profile);
+        let why = "this program is not among the profile's executables";
+        say(StatusCode::FORBIDDEN, "Executable", why)
+    }
+
+    fn status(&self) -> Value {
+        let serving = self.serving.load();
+        let profiles: Map<String, Value> = serving
+            .key_of
+            .iter()
+            .filter_map(|(name, key)| {
+                Some((name.clone(), self.view(&serving, key, key.profile(name)?)))
+            })
+            .collect();
+        json!({
+            "pid": std::process::id(),
+            "since": seconds(self.since),
+            "listen": self.listen,
+            "profiles": profiles,
+        })
+    }
+
+    fn profile(&self, name: &str) -> Option<Value> {
+        let (serving, name) = (self.serving.load(), decoded(name));
+        let key = serving.key_of.get(&name)?;
+        Some(self.view(&serving, key, key.profile(&name)?))
+    }
+
+    fn view(&self, serving: &Serving, key: &ServedKey, served: &ServedProfile) -> Value {
+        let now = self.clock.now();
+        let temporary = served.profile.temporary.latest();
+        let temporary = temporary.as_ref().map(|seen| {
+            json!({
+                "access_key_id": seen.credentials.access_key_id,
+                "key": seen.key,
+                "generation": seen.generation,
+                "valid_until": seen.valid_until.map(seconds),
+            })
+        });
+        let latest = key.key.subscribe();
+        let latest = latest.latest();
+        let trouble = served.trouble.load();
+        let is_imds = serving
+            .table
+            .imds
+            .as_ref()
+            .is_some_and(|imds| imds.profile.name == served.profile.name);
+        // A source that never had anything to serve did not work before a rotation either: it is reported, not required.
+        let source = |is_on: bool, has: bool| match (is_on, has) {
+            (false, _) => json!({"on": false, "required": false}),
+            (true, true) => json!({"on": true, "required": true, "trouble": **trouble}),
+            (true, false) => json!({"on": true, "required": false, "trouble": **trouble}),
+        };
+        let holders: Vec<_> = self.holders.of(&key.state, now.wall);
+        json!({
+            "profile": served.profile.name,
+            "holder": key.name,
+            "key": latest.as_ref().map(|seen| seen.key.clone()),
+            "generation": latest.as_ref().map(|seen| seen.generation),
+            "temporary": temporary,
+            "role_arn": served.plan.as_ref().and_then(|plan| plan.role_arn()),
+            "healthy_since": key.healthy_since(&now).to_string(),
+            "covered_until": seconds(key.covered_until()),
+            "listen": self.listen,
+            "sources": {
+                "process": {"on": true, "required": true, "trouble": null},
+                "container": source(serving.table.container, temporary.is_some()),
+                "imds": source(is_imds, temporary.is_some()),
+            },
+            "holders": holders,
+        })
+    }
+}
+
+fn decoded(segment: &str) -> String {
+    // Names hold no byte that has to be escaped but `@` and `+`, which clients may escape.
+    segment.replace("%40", "@").replace("%2B", "+").replace("%2b", "+")
+}
+
+fn answer_json(value: &Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(value.to_string()));
+    let json = header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+fn no_content() -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+fn unknown(profile: &str) -> Response<Full<Bytes>> {
+    say(StatusCode::NOT_FOUND, "NotFound", &format!("the agent serves no profile {profile}"))
+}
+
+fn say(status: StatusCode, code: &str, message: &str) -> Response<Full<Bytes>> {
+    let mut response = answer_json(&json!({"code": code, "message": message}));
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,243 @@
+//! The thread that takes its time: it reads keystores, asks AWS and rotates. No answer to a program waits for it.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinSet, LocalSet};
+use zeroize::Zeroizing;
+
+use super::rotations::{self, Rotations};
+use crate::cli::failure::{Exit, Failed};
+use crate::command::App;
+use crate::serving::Serving;
+use crate::serving::sessions::Sessions;
+use crate::serving::supply::{self, Supply};
+use crate::store::keystore::Keystore;
+
+/// What the engine's thread is told.
+#[derive(Debug)]
+pub enum Order {
+    /// A profile's ledger was changed: serve what it says, and say when that is done.
+    TakeUp(String, oneshot::Sender<()>),
+    /// A person did something about a profile's rotation.
+    Wake(String),
+    /// A person gave an MFA code for a profile.
+    Mfa(String, Zeroizing<String>, oneshot::Sender<Result<(), String>>),
+    /// The configuration was changed; what is served is swapped already.
+    Configure(Box<App>),
+    /// The keys are served: rotations may begin.
+    Rotate,
+    /// Stop; rotations are left as they are.
+    End,
+}
+
+/// Tells the engine's thread what to do.
+pub type Orders = mpsc::UnboundedSender<Order>;
+
+/// The engine's thread.
+#[derive(Debug)]
+pub struct Engine {
+    orders: Orders,
+    thread: JoinHandle<()>,
+}
+
+impl Engine {
+    /// Begins. `started` is told when each key is served, or cannot be for now.
+    pub fn start(
+        app: App,
+        serving: Arc<ArcSwap<Serving>>,
+        poll: Duration,
+        started: oneshot::Sender<Result<(), Failed>>,
+    ) -> Result<Self, Failed> {
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let cannot = |error: std::io::Error| {
+            Failed::new(Exit::Failed, format!("cannot start the engine: {error}"))
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(cannot)?;
+        let thread = std::thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || {
+                let local = LocalSet::new();
+                runtime.block_on(local.run_until(run(app, serving, poll, inbox, started)));
+                // A command or a keystore that hangs must not hold up the end.
+                runtime.shutdown_background();
+            })
+            .map_err(cannot)?;
+        Ok(Self { orders, thread })
+    }
+
+    /// Whoever may tell it something.
+    pub fn orders(&self) -> Orders {
+        self.orders.clone()
+    }
+
+    /// Whether it has ended; it should not, by itself.
+    pub fn is_over(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Ends it, after the calls to AWS that are under way, or at the deadline.
+    pub async fn end(self, deadline: Duration) {
+        let _ = self.orders.send(Order::End);
+        let joined = tokio::task::spawn_blocking(move || self.thread.join());
+        if tokio::time::timeout(deadline, joined).await.is_err() {
+            tracing::warn!("the engine did not end in time; the journal has where it was");
+        }
+    }
+}
+
+/// The tasks of one key.
+struct Worker {
+    supply: mpsc::UnboundedSender<supply::Order>,
+    rotations: mpsc::UnboundedSender<rotations::Order>,
+}
+
+/// Everything that the tasks need.
+struct Workshop {
+    app: Rc<App>,
+    keystore: Rc<dyn Keystore>,
+    serving: Arc<ArcSwap<Serving>>,
+    poll: Duration,
+    workers: HashMap<String, Worker>,
+    tasks: JoinSet<()>,
+    /// Rotations that may not begin yet, and their orders.
+    waiting: Vec<(Rotations, mpsc::UnboundedReceiver<rotations::Order>)>,
+    may_rotate: bool,
+    ending: Rc<Cell<bool>>,
+}
+
+async fn run(
+    app: App,
+    serving: Arc<ArcSwap<Serving>>,
+    poll: Duration,
+    mut inbox: mpsc::UnboundedReceiver<Order>,
+    started: oneshot::Sender<Result<(), Failed>>,
+) {
+    let keystore: Rc<dyn Keystore> = match app.keystore() {
+        Ok(keystore) => keystore.into(),
+        Err(failed) => {
+            let _ = started.send(Err(failed));
+            return;
+        }
+    };
+    let mut workshop = Workshop {
+        app: Rc::new(app),
+        keystore,
+        serving,
+        poll,
+        workers: HashMap::new(),
+        tasks: JoinSet::new(),
+        waiting: Vec::new(),
+        may_rotate: false,
+        ending: Rc::new(Cell::new(false)),
+    };
+    let first = workshop.open();
+    tokio::task::spawn_local(async move {
+        for one in first {
+            let _ = one.await;
+        }
+        let _ = started.send(Ok(()));
+    });
+    while let Some(order) = inbox.recv().await {
+        match order {
+            Order::TakeUp(profile, done) => {
+                workshop.supply(&profile, supply::Order::TakeUp(done));
+            }
+            Order::Wake(profile) => {
+                if let Some(worker) = workshop.worker(&profile) {
+                    let _ = worker.rotations.send(rotations::Order::Wake);
+                }
+            }
+            Order::Mfa(profile, code, done) => {
+                workshop.supply(&profile.clone(), supply::Order::Mfa(profile, code, done));
+            }
+            Order::Configure(app) => workshop.configure(*app),
+            Order::Rotate => workshop.rotate(),
+            Order::End => break,
+        }
+    }
+    workshop.end().await;
+}
+
+impl Workshop {
+    /// Gives each key that has none its tasks; those of keys that are gone end by themselves.
+    fn open(&mut self) -> Vec<oneshot::Receiver<()>> {
+        let serving = self.serving.load_full();
+        self.workers.retain(|holder, _| serving.keys.contains_key(holder));
+        let mut started = Vec::new();
+        for holder in serving.keys.keys() {
+            if self.workers.contains_key(holder) {
+                continue;
+            }
+            let app = Rc::new(self.app.for_profile(holder));
+            let (supply, supply_inbox) = mpsc::unbounded_channel();
+            let (rotations, rotations_inbox) = mpsc::unbounded_channel();
+            let (done, first) = oneshot::channel();
+            let task = Supply {
+                holder: holder.clone(),
+                serving: Arc::clone(&self.serving),
+                app: Rc::clone(&app),
+                keystore: Rc::clone(&self.keystore),
+                poll: self.poll,
+                sessions: Sessions::new(),
+            };
+            self.tasks.spawn_local(task.run(supply_inbox, done));
+            let ending = Rc::clone(&self.ending);
+            let rotation = Rotations { holder: holder.clone(), app, ending, failures: 0 };
+            self.waiting.push((rotation, rotations_inbox));
+            self.workers.insert(holder.clone(), Worker { supply, rotations });
+            started.push(first);
+        }
+        if self.may_rotate {
+            self.rotate();
+        }
+        started
+    }
+
+    fn rotate(&mut self) {
+        self.may_rotate = true;
+        for (rotation, inbox) in self.waiting.drain(..) {
+            self.tasks.spawn_local(rotation.run(inbox));
+        }
+    }
+
+    fn configure(&mut self, app: App) {
+        match app.keystore() {
+            Ok(keystore) => self.keystore = keystore.into(),
+            Err(failed) => tracing::error!(error = failed.message, "the keystore stays as it was"),
+        }
+        self.app = Rc::new(app);
+        drop(self.open());
+        for (holder, worker) in &self.workers {
+            let app = Rc::new(self.app.for_profile(holder));
+            let _ = worker.supply.send(supply::Order::Configure(Rc::clone(&app)));
+            let _ = worker.rotations.send(rotations::Order::Configure(app));
+        }
+    }
+
+    fn worker(&self, profile: &str) -> Option<&Worker> {
+        let serving = self.serving.load();
+        self.workers.get(&serving.key_of.get(profile)?.name)
+    }
+
+    fn supply(&self, profile: &str, order: supply::Order) {
+        if let Some(worker) = self.worker(profile) {
+            let _ = worker.supply.send(order);
+        }
+    }
+
+    /// Ends the tasks: nobody can tell them anything any more.
+    async fn end(&mut self) {
+        self.ending.set(true);
+        self.waiting.clear();
+        self.workers.clear();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}

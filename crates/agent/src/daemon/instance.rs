@@ -1,0 +1,125 @@
+//! There is one agent: its lock and its sockets, its own or those that systemd opened for it.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use listenfd::ListenFd;
+
+use crate::cli::failure::{Exit, Failed};
+use crate::config::Paths;
+use crate::proc;
+use crate::store::disk::{self, System};
+use crate::store::durable::{Disk, Lock};
+
+/// Another one may be on its way out.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The lock that only one agent has. It goes when the process goes.
+pub(super) fn lock(paths: &Paths) -> Result<Lock, Failed> {
+    let unusable = |error: std::io::Error| {
+        let run = paths.run.display();
+        Failed::new(Exit::Failed, format!("cannot use {run}: {error}"))
+            .hint("make the folder yours alone (chmod 700), or set ROTAKEY_HOME")
+    };
+    disk::create_private_dir(&paths.run).map_err(unusable)?;
+    disk::check_private(&paths.run).map_err(unusable)?;
+    let path = paths.run.join("agent.lock");
+    if let Some(lock) = System.lock(&path, Duration::ZERO).map_err(unusable)? {
+        return Ok(lock);
+    }
+    let holder = System.lock_holder(&path);
+    tracing::info!(?holder, "another agent runs; waiting for it to end");
+    System.lock(&path, PATIENCE).map_err(unusable)?.ok_or_else(|| {
+        let pid = holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+        Failed::new(Exit::Failed, format!("another agent runs already{pid}"))
+            .hint("`rotakey status` shows it; SIGHUP makes it read its configuration again")
+    })
+}
+
+/// Where programs and people reach the agent.
+#[derive(Debug, Default)]
+pub(super) struct Sockets {
+    /// Programs, over HTTP; `None` if no source needs it.
+    pub(super) http: Option<TcpListener>,
+    /// `credential-process` and the command line.
+    pub(super) control: Option<UnixListener>,
+}
+
+impl Sockets {
+    /// Takes over the sockets that systemd holds for us (`sd_listen_fds(3)`), if it does. While we are restarted it keeps
+    /// them open, so that no connection is refused.
+    pub(super) fn inherited() -> Self {
+        let mut fds = ListenFd::from_env();
+        let mut sockets = Self::default();
+        for index in 0..fds.len() {
+            if let Ok(Some(unix)) = fds.take_unix_listener(index) {
+                sockets.control.get_or_insert(unix);
+            } else if let Ok(Some(tcp)) = fds.take_tcp_listener(index) {
+                sockets.http.get_or_insert(tcp);
+            }
+        }
+        sockets
+    }
+
+    /// Opens what was not inherited.
+    pub(super) fn open(
+        mut self,
+        paths: &Paths,
+        listen: Option<SocketAddr>,
+    ) -> Result<Self, Failed> {
+        if self.control.is_none() {
+            let path = paths.socket();
+            // We have the lock: a socket that is there was left behind.
+            let unix = disk::bind_private(&path).map_err(|error| {
+                Failed::new(Exit::Failed, format!("cannot listen at {}: {error}", path.display()))
+                    .hint("the path may be too long for a socket (108 bytes): set ROTAKEY_HOME to a shorter one")
+            })?;
+            self.control = Some(unix);
+        }
+        match (listen, &self.http) {
+            (Some(at), None) => {
+                let tcp = TcpListener::bind(at).map_err(|error| taken(at, &error))?;
+                self.http = Some(tcp);
+            }
+            (None, _) => self.http = None,
+            (Some(_), Some(inherited)) => {
+                let is_local = inherited.local_addr().is_ok_and(|at| at.ip().is_loopback());
+                if !is_local {
+                    return Err(Failed::new(
+                        Exit::Usage,
+                        "the socket that was handed over is not a loopback one",
+                    )
+                    .hint("ListenStream=127.0.0.1:PORT in the socket unit"));
+                }
+            }
+        }
+        for result in [
+            self.http.as_ref().map(|tcp| tcp.set_nonblocking(true)),
+            self.control.as_ref().map(|unix| unix.set_nonblocking(true)),
+        ] {
+            result.transpose().map_err(|error| {
+                Failed::new(Exit::Failed, format!("cannot use a socket: {error}"))
+            })?;
+        }
+        Ok(self)
+    }
+}
+
+fn taken(at: SocketAddr, error: &std::io::Error) -> Failed {
+    let owner = (error.kind() == std::io::ErrorKind::AddrInUse)
+        .then(|| proc::listener_at(at.port()))
+        .flatten();
+    let owner = owner.map(|inode| match proc::owner_of(inode) {
+        Some(program) => {
+            let exe = program.exe.as_deref().unwrap_or("?");
+            format!("; pid {} ({exe}) listens there", program.pid)
+        }
+        None => "; another user's process listens there".to_owned(),
+    });
+    Failed::new(
+        Exit::Failed,
+        format!("cannot listen at {at}: {error}{}", owner.unwrap_or_default()),
+    )
+    .hint("choose another port in config.toml: [agent] listen = \"127.0.0.1:PORT\"")
+}

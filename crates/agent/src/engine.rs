@@ -1,0 +1,78 @@
+//! One run of the engine for a profile: all that its orders touch, put together.
+
+use rotakey_core::journal::{Open, RotationId, Status};
+use rotakey_core::rotation::{Goal, Rotation, Task};
+
+use crate::cli::args::Milestone;
+use crate::cli::failure::Failed;
+use crate::command::{App, random_hex};
+use crate::driver::{Driver, Observer, Stop};
+use crate::sources::Sources;
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Run {
+    /// Why it came back.
+    pub stop: Stop,
+    /// What the journal amounts to now.
+    pub status: Status,
+}
+
+/// Runs the engine, until it ends, or `wait` is reached, or `observer` does not want to wait.
+pub async fn run(
+    app: &App,
+    goal: Goal,
+    wait: Option<Milestone>,
+    observer: &mut impl Observer,
+) -> Result<Run, Failed> {
+    let holder = app.key_profile()?;
+    let settings = app.settings()?;
+    let state = app.state()?;
+    let keystore = app.keystore()?;
+    let (_engine, journal) = state.lock()?;
+    // One that cannot be used would stop the rotation half-way.
+    state.ledger()?;
+    let service = app.service(&settings);
+    let endpoint = Sources::of(app, holder);
+    let tag = app.install_tag()?;
+    let task = Task {
+        policy: settings.policy.clone(),
+        rotation: RotationId(random_hex()?),
+        tag: tag.clone(),
+        goal: goal.clone(),
+    };
+    // A milestone that lies behind us is reached already.
+    if let (Some(wait), Some(open), Goal::Rotate(_) | Goal::Resume) =
+        (wait, &journal.status().rotation, &goal)
+        && open.stuck.is_none()
+        && reached(open, wait)
+    {
+        return Ok(Run { stop: Stop::Reached, status: journal.status().clone() });
+    }
+    let status = journal.status().clone();
+    let mut rotation = Rotation::new(task, status);
+    let mut driver = Driver {
+        service: &service,
+        keystore: keystore.as_ref(),
+        state: &state,
+        journal,
+        endpoint: &endpoint,
+        clock: &app.clock,
+        policy: &settings.policy,
+        tag: &tag,
+    };
+    let goes_to = wait.unwrap_or(Milestone::Deleted);
+    let until =
+        |status: &Status| status.rotation.as_ref().is_some_and(|open| reached(open, goes_to));
+    let stop = driver.drive(&mut rotation, until, observer).await;
+    Ok(Run { stop, status: rotation.status().clone() })
+}
+
+/// Whether a rotation has come as far as that.
+pub fn reached(open: &Open, wait: Milestone) -> bool {
+    match wait {
+        Milestone::Published => open.published.is_some(),
+        Milestone::Deactivated => open.deactivated.is_some(),
+        Milestone::Deleted => false,
+    }
+}

@@ -1,0 +1,126 @@
+//! The one module that looks into `/proc`: which process is at the other end.
+#![allow(clippy::disallowed_methods, reason = "/proc is no file system that anything is kept in")]
+
+use std::fs;
+use std::path::PathBuf;
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Its number.
+    pub pid: u32,
+    /// When it began, in clock ticks since the boot.
+    pub started: u64,
+    /// Its executable, if that can be read.
+    pub exe: Option<String>,
+}
+
+/// Shells that stand between an SDK and the `credential_process` it runs.
+const SHELLS: [&str; 7] = ["sh", "bash", "dash", "zsh", "ksh", "busybox", "fish"];
+
+/// The program that ran a process: its parent, past a shell.
+pub fn runner(pid: u32) -> Option<Program> {
+    let (mut parent, _) = stat(pid)?;
+    for _ in 0..2 {
+        let found = program(parent)?;
+        let name = found.exe.as_deref().and_then(|exe| exe.rsplit('/').next()).unwrap_or_default();
+        // A shell without a command of its own is somebody's terminal, and the best that there is to name.
+        let runs_a_command = || {
+            let line = read_file(parent, "cmdline").unwrap_or_default();
+            line.windows(4).any(|window| window == b"\0-c\0")
+        };
+        if !SHELLS.contains(&name) || !runs_a_command() {
+            return Some(found);
+        }
+        parent = stat(parent)?.0;
+    }
+    program(parent)
+}
+
+/// What can be told of a process.
+pub fn program(pid: u32) -> Option<Program> {
+    let (_, started) = stat(pid)?;
+    Some(Program { pid, started, exe: exe(pid) })
+}
+
+/// A process's parent, and when it began.
+pub fn stat(pid: u32) -> Option<(u32, u64)> {
+    let bytes = read_file(pid, "stat")?;
+    // The name, in parentheses, may hold anything.
+    let text = String::from_utf8_lossy(&bytes);
+    let (_, rest) = text.rsplit_once(") ")?;
+    let mut fields = rest.split(' ');
+    let parent = fields.nth(1)?.parse().ok()?;
+    // The 22nd field of proc(5), counted from the 3rd.
+    let started = fields.nth(17)?.parse().ok()?;
+    Some((parent, started))
+}
+
+/// The process that has a socket open, among those that may be looked into. It goes through all of them: milliseconds.
+pub fn owner_of(inode: u64) -> Option<Program> {
+    let wanted = format!("socket:[{inode}]");
+    for entry in fs::read_dir("/proc").ok()?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let Ok(files) = fs::read_dir(entry.path().join("fd")) else { continue };
+        let has_it = |file: fs::DirEntry| {
+            fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == wanted.as_str())
+        };
+        if files.flatten().any(has_it) {
+            return program(pid);
+        }
+    }
+    None
+}
+
+/// The inode of whoever listens at a TCP port of this machine.
+pub fn listener_at(port: u16) -> Option<u64> {
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let text = fs::read_to_string(table).unwrap_or_default();
+        for line in text.lines().skip(1) {
+            // sl, local address, remote address, state (0A: listening), ..., inode (10th).
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let [_, local, _, "0A", ..] = fields[..] else { continue };
+            let (_, at) = local.rsplit_once(':')?;
+            if u16::from_str_radix(at, 16) == Ok(port) {
+                return fields.get(9)?.parse().ok();
+            }
+        }
+    }
+    None
+}
+
+fn exe(pid: u32) -> Option<String> {
+    let path: PathBuf = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    path.into_os_string().into_string().ok()
+}
+
+fn read_file(pid: u32, name: &str) -> Option<Vec<u8>> {
+    fs::read(format!("/proc/{pid}/{name}")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_and_its_parent_are_told_from_proc() {
+        let us = std::process::id();
+        let (parent, started) = stat(us).expect("there");
+        assert_eq!(parent, std::os::unix::process::parent_id());
+        let program = program(us).expect("there");
+        assert_eq!(program.started, started);
+        let exe = std::env::current_exe().expect("there");
+        assert_eq!(program.exe.as_deref(), exe.to_str());
+    }
+    #[test]
+    fn the_owner_of_a_port_is_found() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let inode = listener_at(port).expect("it listens");
+        assert_eq!(owner_of(inode).expect("us").pid, std::process::id());
+        drop(listener);
+        assert_eq!(listener_at(port), None);
+    }
+}

@@ -1,0 +1,98 @@
+//! Keeps account of answers while they go out, without making them wait.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rotakey_core::credential::Generation;
+use rotakey_core::time::later;
+use rotakey_endpoint::table::{Accounts, Caller, Handed, Profile, Refused};
+
+use super::Serving;
+use super::holders::Holders;
+use super::leases::Asker;
+use crate::clock::{Clock, SystemClock};
+use crate::proc;
+use crate::serve::ahead;
+
+/// The accounts of a process that serves from memory.
+#[derive(Debug)]
+pub struct Books {
+    serving: Arc<ArcSwap<Serving>>,
+    leases: Asker,
+    holders: Holders,
+    clock: SystemClock,
+}
+
+impl Books {
+    /// Empty books.
+    pub fn new(
+        serving: Arc<ArcSwap<Serving>>,
+        leases: Asker,
+        holders: Holders,
+        clock: SystemClock,
+    ) -> Self {
+        Self { serving, leases, holders, clock }
+    }
+
+    /// Whether the program that asks is one that may. For `credential_process` that is the one that ran it, past a shell.
+    pub fn may_ask(profile: &Profile, caller: &Caller) -> bool {
+        if profile.executables.is_empty() {
+            return true;
+        }
+        let program = match caller {
+            Caller::Process { pid, .. } => proc::runner(*pid),
+            Caller::Socket { inode, .. } => proc::owner_of(*inode),
+        };
+        let exe = program.and_then(|program| program.exe);
+        exe.is_some_and(|exe| {
+            profile.executables.iter().any(|allowed| *allowed == *Path::new(&exe))
+        })
+    }
+}
+
+impl Accounts for Books {
+    fn is_current(&self, profile: &Profile, generation: Generation) -> bool {
+        let serving = self.serving.load();
+        let Some(key) = serving.key_of.get(&profile.name) else { return false };
+        self.leases.raise(key);
+        matches!(key.state.ledger(), Ok(Some(ledger)) if ledger.generation == generation)
+    }
+
+    fn handed(&self, handed: Handed) {
+        let serving = self.serving.load();
+        if let Some(key) = serving.key_of.get(&handed.profile.name) {
+            let enough = later(self.clock.now().wall, key.lease + ahead(key.lease) / 2);
+            if key.covered_until() < enough {
+                self.leases.raise(key);
+            }
+            self.holders.note(key, &handed);
+        }
+        tracing::debug!(
+            profile = handed.profile.name,
+            source = handed.source.name(),
+            key = %handed.key,
+            generation = handed.generation.0,
+            until = %handed.until,
+            caller = ?handed.caller,
+            "handed out"
+        );
+    }
+
+    fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str) {
+        tracing::warn!(?why, ?caller, what, "refused");
+        let serving = self.serving.load();
+        match why {
+            // Programs of this user got nothing: an outage, to them.
+            Refused::Unavailable => {
+                if let Some(key) = serving.key_of.get(what) {
+                    key.failed(&self.clock.now());
+                }
+            }
+            Refused::Crowded => {
+                serving.keys.values().for_each(|key| key.failed(&self.clock.now()));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Who holds which key until when: for people, and for `status`. The rule of leases does not go by it.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rotakey_core::credential::AccessKeyId;
+use rotakey_endpoint::table::{Caller, Handed, Source};
+use serde::{Deserialize, Serialize};
+
+use super::ServedKey;
+use crate::clock::{Clock, SystemClock};
+use crate::proc::{self, Program};
+use crate::store::disk;
+use crate::store::profile::ProfileState;
+
+/// Answers that wait to be noted. When more come in faster, some go unnoted: programs come first.
+const QUEUE: usize = 1024;
+
+/// How many holders a profile's list keeps.
+const HOLDERS_MAX: usize = 1000;
+
+/// How often the lists are written.
+const WRITE_EVERY: Duration = Duration::from_secs(5);
+
+/// A list that is added to line by line is written anew when it is this long.
+const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// Somebody who was given a credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The long-term key: what was given, or what it was minted from.
+    pub access_key_id: AccessKeyId,
+    /// `process`, `container` or `imds`.
+    pub source: String,
+    /// The process, if it could be told.
+    pub pid: Option<u32>,
+    /// When that began, in clock ticks since the boot: a pid alone may be another process by now.
+    pub started: Option<u64>,
+    /// Its executable.
+    pub exe: Option<String>,
+    /// Whose it is.
+    pub uid: u32,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// Notes holders, in a thread of its own.
+#[derive(Clone, Debug)]
+pub struct Holders {
+    queue: SyncSender<(ProfileState, Holder, Option<u64>)>,
+    lists: Arc<Mutex<HashMap<String, Vec<Holder>>>>,
+}
+
+impl Holders {
+    /// Begins, with what was noted before.
+    pub fn start(clock: SystemClock) -> std::io::Result<Self> {
+        let (queue, inbox) = sync_channel(QUEUE);
+        let lists = Arc::default();
+        let noted = Arc::clone(&lists);
+        std::thread::Builder::new()
+            .name("holders".to_owned())
+            .spawn(move || run(&inbox, &noted, &clock))?;
+        Ok(Self { queue, lists })
+    }
+
+    /// Notes an answer.
+    pub fn note(&self, key: &ServedKey, handed: &Handed) {
+        let (uid, program, inode) = match &handed.caller {
+            // The program that asked waits for the answer: now it is there to be looked at.
+            Caller::Process { uid, pid } => (*uid, proc::runner(*pid), None),
+            Caller::Socket { uid, inode } => (*uid, None, Some(*inode)),
+        };
+        let holder = holder(handed.key.clone(), handed.source, uid, program, handed.until);
+        // A full queue is not worth a program's time.
+        let _ = self.queue.try_send((key.state.clone(), holder, inode));
+    }
+
+    /// Who holds what of a profile's keys, and is alive, as far as it is known.
+    pub fn of(&self, state: &ProfileState, now: Timestamp) -> Vec<Holder> {
+        let mut lists = lock(&self.lists);
+        let list = lists.entry(state.profile().to_owned()).or_insert_with(|| read(state, now));
+        alive(list, now)
+    }
+}
+
+/// A holder, from what is known of it.
+pub fn holder(
+    access_key_id: AccessKeyId,
+    source: Source,
+    uid: u32,
+    program: Option<Program>,
+    until: Timestamp,
+) -> Holder {
+    let (pid, started, exe) = match program {
+        Some(Program { pid, started, exe }) => (Some(pid), Some(started), exe),
+        None => (None, None, None),
+    };
+    Holder { access_key_id, source: source.name().to_owned(), pid, started, exe, uid, until }
+}
+
+/// Notes a holder on disk at once: for a process that ends now.
+pub fn append(state: &ProfileState, holder: &Holder, now: Timestamp) {
+    let path = state.dir().join("holders");
+    let written = serde_json::to_string(holder).map_err(std::io::Error::other).and_then(|line| {
+        if disk::append_line(&path, &line)? > FILE_BYTES_MAX {
+            write(state, &read(state, now))?;
+        }
+        Ok(())
+    });
+    if let Err(error) = written {
+        tracing::warn!(%error, "a holder is not noted");
+    }
+}
+
+/// The holders noted on disk whose time is not over.
+pub fn read(state: &ProfileState, now: Timestamp) -> Vec<Holder> {
+    let bytes = disk::read(&state.dir().join("holders")).ok().flatten().unwrap_or_default();
+    let mut list = Vec::new();
+    // A line that cannot be read says nothing; the others do.
+    for line in bytes.split(|byte| *byte == b'\n') {
+        if let Ok(holder) = serde_json::from_slice::<Holder>(line) {
+            merge(&mut list, holder);
+        }
+    }
+    list.retain(|holder| holder.until > now);
+    list
+}
+
+/// Those of a list that may still sign: their time is not over, and their process, if known, has not ended.
+pub fn alive(list: &[Holder], now: Timestamp) -> Vec<Holder> {
+    let lives = |holder: &Holder| match (holder.pid, holder.started) {
+        (Some(pid), Some(started)) => proc::stat(pid).is_some_and(|(_, now)| now == started),
+        _ => true,
+    };
+    list.iter().filter(|holder| holder.until > now && lives(holder)).cloned().collect()
+}
+
+fn merge(list: &mut Vec<Holder>, new: Holder) {
+    let same = |old: &&mut Holder| {
+        (&old.access_key_id, &old.source, old.pid, old.started, old.uid)
+            == (&new.access_key_id, &new.source, new.pid, new.started, new.uid)
+    };
+    match list.iter_mut().find(same) {
+        Some(old) => old.until = old.until.max(new.until),
+        None => {
+            if list.len() >= HOLDERS_MAX {
+                list.remove(0);
+            }
+            list.push(new);
+        }
+    }
+}
+
+fn write(state: &ProfileState, list: &[Holder]) -> std::io::Result<()> {
+    let mut text = String::new();
+    for holder in list {
+        text += &serde_json::to_string(holder).map_err(std::io::Error::other)?;
+        text.push('\n');
+    }
+    disk::replace(&state.dir().join("holders"), text.as_bytes())
+}
+
+fn run(
+    inbox: &Receiver<(ProfileState, Holder, Option<u64>)>,
+    lists: &Mutex<HashMap<String, Vec<Holder>>>,
+    clock: &SystemClock,
+) {
+    let uptime = || clock.now().monotonic.since_boot;
+    let mut changed: HashMap<String, ProfileState> = HashMap::new();
+    let mut sockets: HashMap<u64, Option<Program>> = HashMap::new();
+    let mut write_at = Duration::ZERO;
+    loop {
+        let noted = match changed.is_empty() {
+            true => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false => inbox.recv_timeout(write_at.saturating_sub(uptime())),
+        };
+        let now = clock.now().wall;
+        match noted {
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                for (name, state) in changed.drain() {
+                    let list = lock(lists).get(&name).map(|list| alive(list, now));
+                    let list = list.unwrap_or_default();
+                    if let Err(error) = write(&state, &list) {
+                        tracing::warn!(profile = name, %error, "the holders are not noted");
+                    }
+                    lock(lists).insert(name, list);
+                }
+            }
+            Ok((state, mut holder, inode)) => {
+                if changed.is_empty() {
+                    write_at = uptime() + WRITE_EVERY;
+                }
+                if let Some(inode) = inode {
+                    if sockets.len() >= QUEUE {
+                        sockets.clear();
+                    }
+                    let program = sockets.entry(inode).or_insert_with(|| proc::owner_of(inode));
+                    if let Some(Program { pid, started, exe }) = program.clone() {
+                        (holder.pid, holder.started, holder.exe) = (Some(pid), Some(started), exe);
+                    }
+                }
+                let name = state.profile().to_owned();
+                let mut lists = lock(lists);
+                merge(lists.entry(name.clone()).or_insert_with(|| read(&state, now)), holder);
+                changed.insert(name, state);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("in range")
+    }
+
+    fn held(key: &str, pid: Option<u32>, until: i64) -> Holder {
+        let program = pid.map(|pid| Program { pid, started: 7, exe: Some("/usr/bin/x".into()) });
+        holder(key.parse().expect("an id"), Source::Imds, 1, program, at(until))
+    }
+
+    #[test]
+    fn who_asks_again_holds_longer_and_what_is_over_is_forgotten() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let state = ProfileState::new(dir.path(), "p");
+        drop(state.lock().expect("free"));
+        let noted = [
+            ("AKIAONE", Some(3), 10),
+            ("AKIAONE", Some(3), 5),
+            ("AKIAONE", Some(4), 1),
+            ("AKIATWO", None, 9),
+        ];
+        for (key, pid, until) in noted {
+            append(&state, &held(key, pid, until), at(0));
+        }
+        let read = read(&state, at(2));
+        assert_eq!(read, [held("AKIAONE", Some(3), 10), held("AKIATWO", None, 9)]);
+        // Process 3 never began at tick 7.
+        assert_eq!(alive(&read, at(2)), [held("AKIATWO", None, 9)]);
+        assert_eq!(alive(&read, at(9)), []);
+    }
+}

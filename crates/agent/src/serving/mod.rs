@@ -1,0 +1,192 @@
+//! What a process that serves from memory has: each key with its lease written ahead, and the profiles that use it.
+//!
+//! The agent serves all profiles like this; `exec` without an agent serves its own child one.
+
+pub mod books;
+pub mod holders;
+pub mod leases;
+pub mod sessions;
+pub mod supply;
+pub mod token;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use rotakey_core::health::Health;
+use rotakey_core::time::Now;
+use rotakey_endpoint::publish::Publisher;
+use rotakey_endpoint::table::{Imds, Profile, Table};
+
+use crate::cli::failure::Failed;
+use crate::command::App;
+use crate::config::{Serve, Sources};
+use crate::session::Plan;
+use crate::store::profile::ProfileState;
+
+/// A key, as it is served.
+#[derive(Debug)]
+pub struct ServedKey {
+    /// The profile that holds it.
+    pub name: String,
+    /// Where its ledger and its journal are.
+    pub state: ProfileState,
+    /// The life of an answer.
+    pub lease: Duration,
+    /// Serves the key itself.
+    pub key: Arc<Publisher>,
+    /// The profiles that use it: the one that holds it, and those that share it.
+    pub profiles: Vec<ServedProfile>,
+    /// The horizon on disk, in milliseconds of the Unix time; a copy for whoever asks whether it has to be raised.
+    covered_until: AtomicI64,
+    /// Its horizon is to be raised: somebody asked for that already.
+    pub raising: AtomicBool,
+    health: Mutex<Health>,
+}
+
+/// A profile, as it is served.
+#[derive(Debug)]
+pub struct ServedProfile {
+    /// What the endpoint knows of it.
+    pub profile: Arc<Profile>,
+    /// How its temporary credentials are made, if the sources that need them are on.
+    pub plan: Option<Plan>,
+    /// Serves them.
+    pub temporary: Arc<Publisher>,
+    /// Why there are none, or not the newest: in a person's words.
+    pub trouble: ArcSwap<Option<String>>,
+}
+
+/// Everything that is served. Swapped whole when the configuration changes.
+#[derive(Debug, Default)]
+pub struct Serving {
+    /// What the endpoint answers from.
+    pub table: Table,
+    /// The keys, by the profile that holds each.
+    pub keys: HashMap<String, Arc<ServedKey>>,
+    /// Which key a profile uses.
+    pub key_of: HashMap<String, Arc<ServedKey>>,
+}
+
+impl Serving {
+    /// What a configuration asks to be served, of `names` only. What was served before, as `before` has it, goes on being
+    /// served: a profile's credentials are forgotten only if they are made in another way now.
+    pub fn build(
+        app: &App,
+        names: &[String],
+        sources: Sources,
+        before: &Serving,
+        now: &Now,
+    ) -> Result<Self, Failed> {
+        let config = &app.config;
+        let mut profiles: HashMap<String, Vec<ServedProfile>> = HashMap::new();
+        let mut imds = None;
+        for name in names {
+            let holder = config.key_profile(name)?.to_owned();
+            let settings = config.settings(name, &app.env)?;
+            let lease = config.settings(&holder, &app.env)?.policy.lease;
+            let wanted = sources.container || (sources.imds && settings.imds);
+            let plan = (wanted || settings.serve != Serve::Key)
+                .then(|| Plan::of(config, &app.env, name))
+                .transpose()?;
+            let old = before.key_of.get(name).filter(|key| key.name == holder);
+            let key = old.map_or_else(Arc::default, |key| Arc::clone(&key.key));
+            let old = old.and_then(|key| key.profiles.iter().find(|p| p.profile.name == *name));
+            let temporary = match old {
+                Some(old) if old.plan == plan => Arc::clone(&old.temporary),
+                _ => Arc::default(),
+            };
+            let profile = Arc::new(Profile {
+                name: name.clone(),
+                account_id: account_id(app, &holder, plan.as_ref()),
+                lease,
+                process: match settings.serve {
+                    Serve::Key => key.subscribe(),
+                    Serve::Session | Serve::Role => temporary.subscribe(),
+                },
+                temporary: temporary.subscribe(),
+                token: ArcSwap::from_pointee(token::load_or_make(&app.paths.state, name)?),
+                executables: settings.executables.iter().map(PathBuf::from).collect(),
+            });
+            if sources.imds && settings.imds {
+                imds = Some(Imds { profile: Arc::clone(&profile), v1: settings.imds_v1 });
+            }
+            let trouble = ArcSwap::from_pointee(None);
+            let served = ServedProfile { profile, plan, temporary, trouble };
+            profiles.entry(holder).or_default().push(served);
+        }
+        let mut serving = Self::default();
+        for (holder, profiles) in profiles {
+            let old = before.keys.get(&holder);
+            let lease = config.settings(&holder, &app.env)?.policy.lease;
+            let key = Arc::new(ServedKey {
+                state: ProfileState::new(&app.paths.state, &holder),
+                lease,
+                key: old.map_or_else(Arc::default, |old| Arc::clone(&old.key)),
+                covered_until: AtomicI64::new(
+                    old.map_or(i64::MIN, |old| old.covered_until.load(Ordering::Relaxed)),
+                ),
+                raising: AtomicBool::new(false),
+                health: Mutex::new(
+                    old.map_or_else(|| Health::new(now.clone()), |old| old.health().clone()),
+                ),
+                name: holder.clone(),
+                profiles,
+            });
+            for served in &key.profiles {
+                let name = served.profile.name.clone();
+                serving.table.profiles.insert(name.clone(), Arc::clone(&served.profile));
+                serving.key_of.insert(name, Arc::clone(&key));
+            }
+            serving.keys.insert(holder, key);
+        }
+        serving.table.container = sources.container;
+        serving.table.imds = imds;
+        Ok(serving)
+    }
+}
+
+/// The account that a profile's credentials are of: its role's, or its user's.
+fn account_id(app: &App, holder: &str, plan: Option<&Plan>) -> Option<String> {
+    if let Some(role) = plan.and_then(Plan::role_arn) {
+        return role.split(':').nth(4).map(str::to_owned);
+    }
+    let (_, status) = ProfileState::new(&app.paths.state, holder).read().ok()?;
+    status.enrolment.map(|enrolment| enrolment.account_id)
+}
+
+impl ServedKey {
+    /// U, as of now.
+    pub fn healthy_since(&self, now: &Now) -> Timestamp {
+        self.health().look(now)
+    }
+
+    /// A program was turned away, or got nothing.
+    pub fn failed(&self, now: &Now) {
+        self.health().failed(now);
+    }
+
+    /// Until when answers are accounted for already.
+    pub fn covered_until(&self) -> Timestamp {
+        let millisecond = self.covered_until.load(Ordering::Relaxed);
+        Timestamp::from_millisecond(millisecond).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Notes it, after the ledger was written.
+    pub fn set_covered_until(&self, until: Timestamp) {
+        self.covered_until.store(until.as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// One of the profiles that use it.
+    pub fn profile(&self, name: &str) -> Option<&ServedProfile> {
+        self.profiles.iter().find(|served| served.profile.name == name)
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,157 @@
+//! The sessions of the profiles that use one key: minted by it, ahead of their end, and anew when another key follows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rotakey_core::credential::{Credentials, Generation};
+use rotakey_endpoint::publish::Snapshot;
+
+use super::{ServedKey, ServedProfile, leases};
+use crate::clock::Clock;
+use crate::command::App;
+use crate::iam::MfaCode;
+use crate::session::mfa::CODE_LIVES;
+use crate::session::{Keeper, Minted, Minter, Next, Plan, RoleCache};
+use crate::store::keystore::Keystore;
+
+/// The sessions of one key's profiles.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    profiles: HashMap<String, Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    plan: Plan,
+    keeper: Keeper,
+    roles: RoleCache,
+}
+
+impl Sessions {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A person gave a code of the MFA device of a profile.
+    pub fn give_code(&mut self, app: &App, profile: &str, code: &str) -> Result<(), String> {
+        let kept = self.profiles.get_mut(profile);
+        let kept = kept.ok_or_else(|| format!("no session is kept for {profile}"))?;
+        let device = kept.plan.mfa.as_ref();
+        let device = device.ok_or_else(|| format!("{profile} has no mfa_serial"))?;
+        let code = MfaCode::new(code).map_err(|error| error.to_string())?;
+        app.mfa.give(&device.serial, code, app.clock.now().wall);
+        kept.keeper.at_once();
+        Ok(())
+    }
+
+    /// Mints what is due with the key that is served. Answers when something is due again.
+    pub async fn refresh(
+        &mut self,
+        app: &App,
+        keystore: &dyn Keystore,
+        key: &ServedKey,
+        generation: Generation,
+        credentials: &Credentials,
+    ) -> Timestamp {
+        let mut next = Timestamp::MAX;
+        self.profiles.retain(|name, _| key.profile(name).is_some());
+        for served in &key.profiles {
+            let name = &served.profile.name;
+            let Some(plan) = &served.plan else {
+                self.profiles.remove(name);
+                continue;
+            };
+            if self.profiles.get(name).is_none_or(|kept| kept.plan != *plan) {
+                let (plan, keeper) = (plan.clone(), Keeper::new(plan));
+                let kept = Kept { plan, keeper, roles: RoleCache::default() };
+                self.profiles.insert(name.clone(), kept);
+            }
+            let Some(kept) = self.profiles.get_mut(name) else { continue };
+            kept.keeper.publish(generation);
+            if let Next::Mint(generation) = kept.keeper.next(app.clock.now().wall) {
+                kept.mint(app, keystore, key, served, generation, credentials).await;
+            }
+            match kept.keeper.next(app.clock.now().wall) {
+                Next::Mint(_) => next = app.clock.now().wall,
+                Next::At(at) => next = next.min(at),
+                Next::Idle => {}
+            }
+        }
+        next
+    }
+}
+
+impl Kept {
+    async fn mint(
+        &mut self,
+        app: &App,
+        keystore: &dyn Keystore,
+        key: &ServedKey,
+        served: &ServedProfile,
+        generation: Generation,
+        credentials: &Credentials,
+    ) {
+        let profile = &served.profile.name;
+        let settings = match app.config.settings(profile, &app.env) {
+            Ok(settings) => settings,
+            Err(error) => {
+                tracing::error!(profile, %error, "no session");
+                return;
+            }
+        };
+        let service = app.service(&settings);
+        let minter = Minter {
+            service: &service,
+            keystore,
+            clock: &app.clock,
+            mfa: &app.mfa,
+            patience: CODE_LIVES,
+        };
+        self.keeper.begun(generation);
+        let minted = minter.mint(&self.plan, credentials, generation, &self.roles).await;
+        let now = app.clock.now();
+        match minted {
+            Ok(minted) => {
+                if self.keeper.minted(minted.clone(), now.wall) {
+                    publish(served, minted);
+                    served.trouble.store(Arc::new(None));
+                    if let Ok(Some(raised)) = leases::raise(key, &now) {
+                        leases::note(key, &raised);
+                    }
+                }
+            }
+            Err(why) => {
+                tracing::warn!(profile, %why, hint = why.hint(), "no new session");
+                served.trouble.store(Arc::new(Some(why.to_string())));
+                let jitter = fraction();
+                self.keeper.failed(generation, why, now.wall, jitter);
+            }
+        }
+    }
+}
+
+fn publish(served: &ServedProfile, minted: Minted) {
+    let profile = &served.profile.name;
+    let until = minted.expires;
+    let published = served.temporary.publish(Snapshot {
+        generation: minted.generation,
+        key: minted.key,
+        credentials: minted.credentials,
+        valid_until: Some(minted.expires),
+        covered_until: None,
+    });
+    match published {
+        Ok(()) => tracing::info!(profile, %until, "serves a new session"),
+        Err(stale) => tracing::warn!(profile, %stale, "a session comes too late"),
+    }
+}
+
+/// 0 to 1, by chance.
+fn fraction() -> f64 {
+    let mut random = [0u8; 2];
+    // Without chance there is no jitter.
+    let _ = getrandom::fill(&mut random);
+    f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX)
+}

@@ -1,0 +1,152 @@
+//! Takes a key up from the ledger, and keeps the sessions of its profiles fresh. One task for each key, on a thread that
+//! answers no program: a keystore or an AWS that takes its time holds up no answer.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use rotakey_core::credential::{Credentials, Generation};
+use rotakey_core::time::later;
+use rotakey_endpoint::publish::Snapshot;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use super::sessions::Sessions;
+use super::{ServedKey, Serving, leases};
+use crate::clock::{Clock, SystemClock};
+use crate::command::App;
+use crate::serve::NotHanded;
+use crate::store::keystore::Keystore;
+
+/// Between two tries to read a keystore or a ledger that could not be read.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// What a key's task is told.
+#[derive(Debug)]
+pub enum Order {
+    /// The ledger was changed: serve what it says, and say when that is done.
+    TakeUp(oneshot::Sender<()>),
+    /// The configuration was changed.
+    Configure(Rc<App>),
+    /// A person gave an MFA code for a profile.
+    Mfa(String, Zeroizing<String>, oneshot::Sender<Result<(), String>>),
+}
+
+/// Supplies one key.
+pub struct Supply {
+    /// The profile that holds it.
+    pub holder: String,
+    /// What is served.
+    pub serving: Arc<ArcSwap<Serving>>,
+    /// The configuration.
+    pub app: Rc<App>,
+    /// Where the secrets are.
+    pub keystore: Rc<dyn Keystore>,
+    /// How often the ledger is looked at without having been told to.
+    pub poll: Duration,
+    /// The sessions of the profiles.
+    pub sessions: Sessions,
+}
+
+impl Supply {
+    /// Works until nobody can tell it anything any more. Says once when it has done what it can for a start.
+    pub async fn run(mut self, mut orders: UnboundedReceiver<Order>, started: oneshot::Sender<()>) {
+        let mut next = self.take_up().await;
+        // Nobody may wait for that any more.
+        let _ = started.send(());
+        let clock = self.app.clock.clone();
+        loop {
+            let order = tokio::select! {
+                order = orders.recv() => match order {
+                    None => return,
+                    order => order,
+                },
+                () = clock.sleep_until(next) => None,
+            };
+            match order {
+                Some(Order::Configure(app)) => self.app = app,
+                Some(Order::Mfa(profile, code, done)) => {
+                    let _ = done.send(self.sessions.give_code(&self.app, &profile, &code));
+                }
+                Some(Order::TakeUp(done)) => {
+                    next = self.take_up().await;
+                    let _ = done.send(());
+                    continue;
+                }
+                None => {}
+            }
+            next = self.take_up().await;
+        }
+    }
+
+    /// Serves what the ledger says. Answers when to look again.
+    async fn take_up(&mut self) -> Timestamp {
+        let serving = self.serving.load_full();
+        let clock = self.app.clock.clone();
+        let Some(key) = serving.keys.get(&self.holder) else {
+            return later(clock.now().wall, self.poll);
+        };
+        match self.take_up_key(key, &clock) {
+            Ok(None) => later(clock.now().wall, self.poll),
+            Ok(Some((generation, credentials))) => {
+                let keystore = self.keystore.as_ref();
+                let (app, sessions) = (&self.app, &mut self.sessions);
+                let fresh = sessions.refresh(app, keystore, key, generation, &credentials).await;
+                fresh.min(later(clock.now().wall, self.poll))
+            }
+            Err(error) => {
+                tracing::warn!(profile = self.holder, %error, "the key cannot be read");
+                for served in &key.profiles {
+                    served.trouble.store(Arc::new(Some(error.to_string())));
+                }
+                // What is served goes on being served as long as it is the ledger's; what is not may be anything.
+                later(clock.now().wall, AGAIN)
+            }
+        }
+    }
+
+    fn take_up_key(
+        &self,
+        key: &ServedKey,
+        clock: &SystemClock,
+    ) -> Result<Option<(Generation, Credentials)>, NotHanded> {
+        // Not being able to write must not stop programs.
+        let raised = leases::raise(key, &clock.now());
+        let Some(ledger) = key.state.ledger()? else {
+            key.key.withdraw();
+            key.profiles.iter().for_each(|served| served.temporary.withdraw());
+            return Ok(None);
+        };
+        let served = key.key.subscribe();
+        if let Some(served) = served.latest().as_ref()
+            && served.generation == ledger.generation
+        {
+            return Ok(Some((ledger.generation, served.credentials.clone())));
+        }
+        let id = ledger.access_key_id;
+        let secret = self.keystore.get(&id)?.ok_or_else(|| NotHanded::NotHeld(id.clone()))?;
+        let credentials = Credentials::long_term(id.clone(), secret);
+        let published = key.key.publish(Snapshot {
+            generation: ledger.generation,
+            credentials: credentials.clone(),
+            covered_until: ledger.horizons.get(&id).and_then(|horizon| horizon.served_until),
+            key: id.clone(),
+            valid_until: None,
+        });
+        match published {
+            Ok(()) => tracing::info!(profile = self.holder, key = %id, "serves"),
+            Err(stale) => tracing::warn!(profile = self.holder, %stale, "not served"),
+        }
+        match raised {
+            Ok(Some(raised)) => leases::note(key, &raised),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(profile = self.holder, %error, "the lease is not recorded")
+            }
+        }
+        Ok(Some((ledger.generation, credentials)))
+    }
+}
