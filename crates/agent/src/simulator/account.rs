@@ -252,6 +252,11 @@ impl Lot {
         format!("IQoJb3JpZ2luX2Vj{}", data_encoding::BASE64.encode(&random))
     }
 
+    /// What names an upload in parts.
+    pub(super) fn upload_id(&mut self, seed: u64) -> String {
+        hex::encode(self.draw(seed))
+    }
+
     /// A request id, in the form of a UUID. Counted apart: how often was asked must not decide what is made.
     pub(super) fn request_id(&mut self) -> String {
         self.requests += 1;

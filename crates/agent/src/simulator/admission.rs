@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::account::{Acceptance, Decision};
 use super::message::{ApiError, Request, Signature, UseRow};
+use super::refused::Refused;
 use super::state::{Simulator, whole_seconds};
 
 /// Whom a signature stands for.
@@ -27,47 +28,6 @@ pub(super) enum Via {
     Role { role: String, session: String },
 }
 
-/// Why a signature is refused. Each protocol has its own words for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
-    Unsigned,
-    /// Unknown, inactive, deleted, or not yet known.
-    KeyUnknown,
-    /// Not the session's token, or one where none belongs.
-    TokenInvalid,
-    TokenExpired,
-    /// The request's time is too far off; in AWS's words.
-    Skewed(String),
-    /// The URL was good for a shorter time.
-    UrlExpired,
-    /// Not made with the secret, or not covering what it must.
-    Forged,
-}
-
-impl Refused {
-    fn in_words(self) -> ApiError {
-        match self {
-            Self::Unsigned => {
-                let message = "Request is missing Authentication Token";
-                ApiError::new(403, "MissingAuthenticationToken", message)
-            }
-            Self::KeyUnknown | Self::TokenInvalid => ApiError::key_unknown(),
-            Self::TokenExpired => {
-                let message = "The security token included in the request is expired";
-                ApiError::new(403, "ExpiredToken", message)
-            }
-            Self::Skewed(message) => ApiError::new(403, "SignatureDoesNotMatch", message),
-            Self::UrlExpired => ApiError::new(403, "SignatureDoesNotMatch", "Signature expired"),
-            Self::Forged => {
-                let message = "The request signature we calculated does not match the signature you \
-                               provided. Check your AWS Secret Access Key and signing method. Consult \
-                               the service documentation for details.";
-                ApiError::new(403, "SignatureDoesNotMatch", message)
-            }
-        }
-    }
-}
-
 impl Simulator {
     /// Who signed, if the vantage lets it in.
     pub(super) fn authenticate(
@@ -75,7 +35,7 @@ impl Simulator {
         now: Timestamp,
         request: &Request,
     ) -> Result<Caller, ApiError> {
-        self.recognise(now, request).map_err(Refused::in_words)
+        self.recognise(now, request).map_err(|refused| refused.in_words(request.protocol()))
     }
 
     fn recognise(&mut self, now: Timestamp, request: &Request) -> Result<Caller, Refused> {
@@ -249,6 +209,22 @@ impl Simulator {
                 Err(self.denied(caller, action, resource, Decision::ExplicitDeny))
             }
             decision => Err(self.denied(caller, action, resource, decision)),
+        }
+    }
+
+    /// Whether the caller may do this at a service where the data is. Roles may do everything there.
+    pub(super) fn authorize_data(
+        &self,
+        caller: &Caller,
+        action: &str,
+        resource: &str,
+    ) -> Result<(), ApiError> {
+        match &caller.via {
+            Via::Role { .. } => Ok(()),
+            Via::Key | Via::Session { .. } => match self.user(&caller.user)?.decide(action) {
+                Decision::Allowed => Ok(()),
+                decision => Err(self.denied(caller, action, resource, decision)),
+            },
         }
     }
 

@@ -3,15 +3,11 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,9 +16,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::control::Command;
+use super::front;
 use super::message::Delivery;
+use super::reply::{self, ReplyBody};
 use super::state::Simulator;
-use super::{sigv4, xml};
 
 /// A simulator that several fronts share.
 pub type Shared = Arc<Mutex<Simulator>>;
@@ -32,9 +29,6 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Where orders to the simulator itself are posted.
 pub const CONTROL_PATH: &str = "/_simulator";
-
-/// No request of IAM or STS is near this long.
-const BODY_LIMIT: usize = 1 << 20;
 
 /// Takes the simulator, also after a panic elsewhere: each call leaves it whole.
 pub(super) fn lock(simulator: &Shared) -> MutexGuard<'_, Simulator> {
@@ -121,37 +115,21 @@ async fn answer(
     clock: Clock,
 ) -> io::Result<Response<ReplyBody>> {
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, BODY_LIMIT).collect().await.map_err(io::Error::other)?.to_bytes();
     if parts.uri.path() == CONTROL_PATH {
+        let body = front::whole(body, front::BODY_LIMIT).await?;
         return Ok(control(&simulator, clock(), &body));
     }
-    let claim = sigv4::Claim::read(&parts);
-    let secret_of = |id: &str| lock(&simulator).secret_of(id).map(str::to_owned);
-    let request = sigv4::read(&parts, &body, claim.as_ref(), secret_of);
+    let request = front::read(&parts, body, &simulator, &clock).await?;
     let reply = lock(&simulator).handle(clock(), &request);
-    let text = xml::body(&request, &reply);
-    let body = match reply.delivery {
-        Delivery::Sent => ReplyBody::whole(text),
-        Delivery::Truncated => ReplyBody::half(text),
-        Delivery::Dropped => return Err(io::Error::other("dropped, as scripted")),
+    match reply.delivery {
+        Delivery::Sent => Ok(reply::response(&request, reply, ReplyBody::whole)),
+        Delivery::Truncated => Ok(reply::response(&request, reply, ReplyBody::half)),
+        Delivery::Dropped => Err(io::Error::other("dropped, as scripted")),
         Delivery::Hung => {
             let Ok(never) = std::future::pending::<Result<_, Infallible>>().await;
             never
         }
-    };
-    let status = reply.result.as_ref().map_or_else(|error| error.status, |_| 200);
-    let mut response = Response::new(body);
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
-    let date = reply.server_time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    for (name, value) in [("date", date), ("x-amzn-requestid", reply.request_id)] {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
     }
-    Ok(response)
 }
 
 fn control(simulator: &Shared, now: Timestamp, body: &[u8]) -> Response<ReplyBody> {
@@ -162,67 +140,9 @@ fn control(simulator: &Shared, now: Timestamp, body: &[u8]) -> Response<ReplyBod
         Ok(value) => (StatusCode::OK, value),
         Err(error) => (StatusCode::BAD_REQUEST, serde_json::json!({ "error": error })),
     };
-    let mut response = Response::new(ReplyBody::whole(value.to_string()));
+    let mut response = Response::new(ReplyBody::whole(value.to_string().into()));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
-}
-
-/// A body that may break off in the middle.
-struct ReplyBody {
-    promised: u64,
-    rest: Option<Bytes>,
-    /// Before breaking off, hyper gets a turn in which to send what it has.
-    breaks: Option<Turn>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Flush,
-    Break,
-}
-
-impl ReplyBody {
-    fn whole(text: String) -> Self {
-        Self { promised: text.len() as u64, rest: Some(text.into()), breaks: None }
-    }
-
-    fn half(text: String) -> Self {
-        let promised = text.len() as u64;
-        let bytes = Bytes::from(text);
-        let half = bytes.slice(..bytes.len() / 2);
-        Self { promised, rest: Some(half), breaks: Some(Turn::Flush) }
-    }
-}
-
-impl Body for ReplyBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if let Some(bytes) = self.rest.take() {
-            return Poll::Ready(Some(Ok(Frame::data(bytes))));
-        }
-        match self.breaks {
-            None => Poll::Ready(None),
-            Some(Turn::Flush) => {
-                self.breaks = Some(Turn::Break);
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Some(Turn::Break) => Poll::Ready(Some(Err(io::Error::other("truncated, as scripted")))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_none() && self.breaks.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.promised)
-    }
 }

@@ -12,7 +12,7 @@ use rotakey_core::iam::{
 use subtle::ConstantTimeEq;
 
 use super::http::{Clock, Shared, lock};
-use super::message::{Answer, ApiError, Delivery, KeyRow, Request, Signature};
+use super::message::{Answer, ApiError, Call, Delivery, KeyRow, Request, Signature};
 use crate::iam::{AssumeRole, KeyService, Mfa, Temporary};
 
 /// A client of a simulator in the same process. A reply that hangs is an immediate doubt.
@@ -69,6 +69,8 @@ impl InProcess {
                 }),
                 service: service.to_owned(),
                 user_agent: user_agent.to_owned(),
+                call: Call::Query,
+                admitted: None,
             },
         );
         let doubt = |reason: &str| {

@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use rotakey_core::credential::{KeyStatus, SessionToken};
 use serde::Serialize;
+use serde_json::Value;
+
+use super::admission::Caller;
+use super::s3;
 
 /// One call, as a front understood it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +24,33 @@ pub struct Request {
     pub service: String,
     /// The `User-Agent` header, for the log.
     pub user_agent: String,
+    /// What else there is to it, by its protocol.
+    pub call: Call,
+    /// What became of its signature, if that was looked at before the body came: whoever was let in then is not
+    /// turned away later.
+    pub(super) admitted: Option<Result<Caller, ApiError>>,
+}
+
+/// A call, in one of the protocols in which AWS is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// IAM and STS: all is in the parameters.
+    Query,
+    /// S3.
+    S3(Box<s3::Call>),
+    /// DynamoDB: the body.
+    Dynamodb(Value),
+}
+
+/// Whose words an answer is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// IAM's and STS's.
+    Query,
+    /// S3's.
+    S3,
+    /// DynamoDB's.
+    Json,
 }
 
 /// What a request says of its signer, and whether that is true.
@@ -49,6 +81,24 @@ impl Request {
     /// The region of its signature.
     pub fn region(&self) -> &str {
         self.signature.as_ref().map_or("", |signature| &signature.region)
+    }
+
+    /// The protocol that it is in.
+    pub fn protocol(&self) -> Protocol {
+        match self.call {
+            Call::Query => Protocol::Query,
+            Call::S3(_) => Protocol::S3,
+            Call::Dynamodb(_) => Protocol::Json,
+        }
+    }
+
+    /// What the log calls the thing that it is about.
+    pub(super) fn target(&self) -> Option<String> {
+        match &self.call {
+            Call::Query => self.param("AccessKeyId").or(self.param("UserName")).map(str::to_owned),
+            Call::S3(call) => Some(call.target()),
+            Call::Dynamodb(order) => order["TableName"].as_str().map(str::to_owned),
+        }
     }
 
     /// A parameter that is there and not empty.
@@ -252,8 +302,59 @@ pub enum Answer {
     Decisions(Vec<(String, &'static str)>),
     /// `ListAttachedUserPolicies`: names and ARNs.
     Policies(Vec<(String, String)>),
+    /// S3's and DynamoDB's answers, as they are sent.
+    Document(Document),
     /// Nothing but "done".
     Empty,
+}
+
+/// An answer that is ready to be sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Document {
+    /// The HTTP status.
+    pub status: u16,
+    /// Headers of its own.
+    pub headers: Vec<(String, String)>,
+    /// What it says.
+    pub body: Bytes,
+}
+
+impl Document {
+    pub(super) fn new(status: u16, body: impl Into<Bytes>) -> Self {
+        Self { status, headers: Vec::new(), body: body.into() }
+    }
+
+    pub(super) fn empty(status: u16) -> Self {
+        Self::new(status, Bytes::new())
+    }
+
+    pub(super) fn xml(text: String) -> Self {
+        Self::new(200, text).with("content-type", "application/xml")
+    }
+
+    pub(super) fn json(value: &Value) -> Self {
+        Self::new(200, value.to_string()).with("content-type", "application/x-amz-json-1.0")
+    }
+
+    /// The same with a header, in place of one of that name.
+    #[must_use]
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.retain(|(own, _)| own != name);
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+impl From<Document> for Answer {
+    fn from(document: Document) -> Self {
+        Self::Document(document)
+    }
+}
+
+impl std::fmt::Debug for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Document({}, {:?}, {} bytes)", self.status, self.headers, self.body.len())
+    }
 }
 
 impl std::fmt::Debug for SessionRow {
@@ -276,6 +377,7 @@ impl std::fmt::Debug for Answer {
             Self::Tags(tags) => write!(f, "Tags({tags:?})"),
             Self::Decisions(decisions) => write!(f, "Decisions({decisions:?})"),
             Self::Policies(policies) => write!(f, "Policies({policies:?})"),
+            Self::Document(document) => document.fmt(f),
             Self::Empty => f.write_str("Empty"),
         }
     }

@@ -1,4 +1,5 @@
-//! The embedded IAM and STS simulator: one pure state machine, [`Simulator`], with two fronts.
+//! The embedded simulator of IAM and STS, and of as much of S3 and DynamoDB as programs need to have something
+//! to do with their credentials: one pure state machine, [`Simulator`], with two fronts.
 //!
 //! [`Server`] speaks HTTP, checks real signatures, and is what the SDKs, the demo and the end-to-end tests talk
 //! to; [`InProcess`] implements the agent's own `KeyService` on simulated time. Both know the same
@@ -9,11 +10,16 @@ mod account;
 mod admission;
 mod behaviour;
 mod control;
+mod dynamodb;
+mod front;
 mod http;
 mod in_process;
 mod message;
 mod mfa;
+mod refused;
+mod reply;
 mod roles;
+mod s3;
 mod sessions;
 mod sigv4;
 mod state;
@@ -39,8 +45,8 @@ pub use self::control::Command;
 pub use self::http::{CONTROL_PATH, Clock, Server, Shared};
 pub use self::in_process::InProcess;
 pub use self::message::{
-    Answer, ApiError, AssumedRow, Delivery, Event, KeyRow, Reply, Request, SessionRow, Signature,
-    UseRow, UserRow,
+    Answer, ApiError, AssumedRow, Call, Delivery, Document, Event, KeyRow, Protocol, Reply,
+    Request, SessionRow, Signature, UseRow, UserRow,
 };
 pub use self::state::Simulator;
 

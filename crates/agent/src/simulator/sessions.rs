@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
 use super::account::State;
-use super::admission::{Caller, Refused, Via};
+use super::admission::{Caller, Via};
 use super::message::{Answer, ApiError, AssumedRow, Request, SessionRow, Signature};
+use super::refused::Refused;
 use super::roles;
 use super::state::{Simulator, need, whole_seconds};
 

@@ -9,8 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::account::{Decision, Key, Lot, QUARANTINE_POLICY, State, User};
 use super::admission::{Caller, Via};
 use super::behaviour::{Behaviour, Fault};
-use super::message::{Answer, ApiError, Delivery, Event, KeyRow, Reply, Request};
+use super::dynamodb::Tables;
+use super::message::{Answer, ApiError, Call, Delivery, Event, KeyRow, Reply, Request};
+use super::refused::throttled;
 use super::roles::Role;
+use super::s3;
 use super::sessions::Session;
 
 /// The log keeps this many events.
@@ -30,6 +33,8 @@ pub struct Simulator {
     pub(super) roles: BTreeMap<String, Role>,
     /// By the id of their key. Shared, as accounts are copied often.
     pub(super) sessions: BTreeMap<String, Arc<Session>>,
+    pub(super) s3: Arc<s3::Store>,
+    pub(super) dynamodb: Arc<Tables>,
     pub(super) lot: Lot,
     /// Per action; `None` lets a call through.
     faults: BTreeMap<String, VecDeque<Option<Fault>>>,
@@ -41,9 +46,10 @@ pub struct Simulator {
 /// Everything that decides its answers; neither secrets nor what is past.
 impl fmt::Debug for Simulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { behaviour, users, keys, roles, sessions, lot, faults, rates, log: _ } = self;
+        let Self { behaviour, users, keys, lot, faults, rates, .. } = self;
+        let Self { roles, sessions, s3, dynamodb, .. } = self;
         write!(f, "{behaviour:?} {users:?} {keys:?} {lot:?} {faults:?} {rates:?} ")?;
-        write!(f, "{roles:?} {sessions:?}")
+        write!(f, "{roles:?} {sessions:?} {s3:?} {dynamodb:?}")
     }
 }
 
@@ -107,13 +113,15 @@ impl Simulator {
         let fault = self.next_fault(&request.action);
         let done = match &fault {
             Some(fault) if !fault.is_done() => None,
-            _ if self.is_over_rate(now, &request.action) => Some(Err(ApiError::throttled())),
+            _ if self.is_over_rate(now, &request.action) => {
+                Some(Err(throttled(request.protocol())))
+            }
             _ => Some(self.perform(now, request)),
         };
         let target = match &done {
             Some(Ok(Answer::Created { key, .. })) => Some(key.id.clone()),
             Some(Ok(Answer::Session(session, _))) => Some(session.id.clone()),
-            _ => request.param("AccessKeyId").or(request.param("UserName")).map(str::to_owned),
+            _ => request.target(),
         };
         let undone = || Err(ApiError::new(500, "InternalFailure", "not done"));
         let (result, delivery) = match fault {
@@ -121,7 +129,7 @@ impl Simulator {
             Some(Fault::Lost | Fault::Dropped) => (done.unwrap_or_else(undone), Delivery::Dropped),
             Some(Fault::Hung | Fault::HungNotDone) => (done.unwrap_or_else(undone), Delivery::Hung),
             Some(Fault::Truncated) => (done.unwrap_or_else(undone), Delivery::Truncated),
-            Some(Fault::Throttled) => (Err(ApiError::throttled()), Delivery::Sent),
+            Some(Fault::Throttled) => (Err(throttled(request.protocol())), Delivery::Sent),
             Some(Fault::Error { status, code, done: is_done }) => {
                 let message = if is_done { "An error occurred." } else { "Nothing was done." };
                 (Err(ApiError::new(status, &code, message)), Delivery::Sent)
@@ -177,15 +185,31 @@ impl Simulator {
     }
 
     fn perform(&mut self, now: Timestamp, request: &Request) -> Result<Answer, ApiError> {
-        let caller = self.authenticate(now, request)?;
+        let caller = match &request.admitted {
+            Some(admitted) => admitted.clone()?,
+            None => self.authenticate(now, request)?,
+        };
+        match &request.call {
+            Call::Query => self.query(now, &caller, request),
+            Call::S3(call) => self.s3(now, &caller, request, call),
+            Call::Dynamodb(order) => self.dynamodb(&caller, request, order),
+        }
+    }
+
+    fn query(
+        &mut self,
+        now: Timestamp,
+        caller: &Caller,
+        request: &Request,
+    ) -> Result<Answer, ApiError> {
         match request.action.as_str() {
             "GetCallerIdentity" => {
-                let (arn, user_id) = self.identity(&caller)?;
+                let (arn, user_id) = self.identity(caller)?;
                 Ok(Answer::Identity { account: self.behaviour.account_id.clone(), arn, user_id })
             }
-            "GetSessionToken" => self.get_session_token(now, &caller, request),
-            "AssumeRole" => self.assume_role(now, &caller, request),
-            _ => self.iam(now, &caller, request),
+            "GetSessionToken" => self.get_session_token(now, caller, request),
+            "AssumeRole" => self.assume_role(now, caller, request),
+            _ => self.iam(now, caller, request),
         }
     }
 

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use rotakey_core::credential::SessionToken;
 use serde_json::{Value, json};
 
-use super::message::{Answer, ApiError, Request, SessionRow, Signature};
+use super::message::{Answer, ApiError, Call, Request, SessionRow, Signature};
 use super::state::Simulator;
 
 const SEED: &str = "GEZDGNBVGY3TQOJQ";
@@ -58,6 +58,8 @@ impl Account {
             signature: Some(signature),
             service: "sts".to_owned(),
             user_agent: String::new(),
+            call: Call::Query,
+            admitted: None,
         };
         self.simulator.handle(self.now, &request).result
     }

@@ -103,7 +103,7 @@ fn inner(answer: &Answer) -> String {
             };
             page("AttachedPolicies", &members(policies, policy))
         }
-        Answer::Empty => String::new(),
+        Answer::Document(_) | Answer::Empty => String::new(),
     }
 }
 
@@ -127,7 +127,7 @@ fn page(name: &str, members: &str) -> String {
     format!("<IsTruncated>false</IsTruncated><{name}>{members}</{name}>")
 }
 
-fn element(name: &str, text: &str) -> String {
+pub(super) fn element(name: &str, text: &str) -> String {
     format!("<{name}>{}</{name}>", escape(text))
 }
 
@@ -135,7 +135,7 @@ fn date(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     text.replace('"', "&quot;")
 }

@@ -2,6 +2,7 @@
 //! again to see whether that is true.
 
 mod canonical;
+pub(super) mod chunked;
 mod form;
 
 use std::collections::BTreeMap;
@@ -16,8 +17,9 @@ use rotakey_core::credential::SessionToken;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-pub(super) use self::form::pairs;
-use super::message::{Request, Signature};
+pub(super) use self::canonical::encode;
+pub(super) use self::form::{decode, pairs};
+use super::message::Signature;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const TOKEN: &str = "x-amz-security-token";
@@ -28,7 +30,6 @@ pub(super) enum PathStyle {
     /// Taken as it was sent; the paths of query and JSON services are `/`.
     Sent,
     /// Decoded and encoded again, once: S3.
-    #[allow(dead_code, reason = "for S3, which is being built")]
     EncodedOnce,
 }
 
@@ -159,33 +160,6 @@ impl SigningKey {
     pub(super) fn sign(&self, algorithm: &str, rest: &str) -> String {
         let text = format!("{algorithm}\n{}\n{}\n{rest}", self.time, self.scope);
         calculate_signature(&self.key, text.as_bytes())
-    }
-}
-
-/// Understands a call in the query protocol; `secret_of` gives the secret of the key that it names.
-pub(super) fn read(
-    parts: &Parts,
-    body: &[u8],
-    claim: Option<&Claim>,
-    secret_of: impl FnOnce(&str) -> Option<String>,
-) -> Request {
-    let mut params: BTreeMap<_, _> = match parts.uri.query() {
-        Some(query) if body.is_empty() => pairs(query).into_iter().collect(),
-        _ => pairs(&String::from_utf8_lossy(body)).into_iter().collect(),
-    };
-    let action = params.remove("Action").unwrap_or_default();
-    let fallback = if action == "GetCallerIdentity" { "sts" } else { "iam" };
-    let signature = claim.map(|claim| {
-        let key = secret_of(&claim.key).and_then(|secret| claim.key_of(&secret));
-        let hash = hex::encode(Sha256::digest(body));
-        claim.judged(key.is_some_and(|key| claim.is_signed(parts, &hash, PathStyle::Sent, &key)))
-    });
-    Request {
-        action,
-        params,
-        signature,
-        service: claim.map_or(fallback, |claim| &claim.service).to_owned(),
-        user_agent: header(parts, "user-agent").unwrap_or_default().to_owned(),
     }
 }
 
