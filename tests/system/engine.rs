@@ -158,6 +158,7 @@ impl World {
             clock: &EnteredClock,
             policy: &self.policy,
             tag: &tag,
+            mfa: None,
         };
         install.machine.trouble = trouble;
         install.machine.operations.clear();

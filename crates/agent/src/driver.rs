@@ -14,8 +14,13 @@ use rotakey_core::rotation::{self, Command, Ending, Event, Fetched, Rotation, Se
 
 use crate::clock::Clock;
 use crate::iam::KeyService;
+use crate::session::Signing;
 use crate::store::keystore::{self, Keystore};
 use crate::store::profile::{Journal, ProfileState, StateError};
+
+mod mfa;
+
+use mfa::Ready;
 
 /// Fetches credentials the way programs do.
 pub trait Endpoint {
@@ -91,6 +96,8 @@ pub struct Driver<'a, S, E, C> {
     pub policy: &'a Policy,
     /// The user's tag that says this installation rotates its keys.
     pub tag: &'a str,
+    /// How IAM calls are signed, if the user needs MFA for them.
+    pub mfa: Option<Signing<'a>>,
 }
 
 impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
@@ -117,7 +124,19 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                     self.clock.sleep_until(until).await;
                     Event::Woke
                 }
-                command => self.perform(command, rotation.status()).await,
+                order => match self.ready(&order, rotation.status()).await {
+                    Ready::Yes => self.perform(order, rotation.status()).await,
+                    Ready::No(event) => event,
+                    // The engine does not see this wait: its order stands.
+                    Ready::NotBefore(until, waiting_for) => {
+                        if !observer.waits(until, &waiting_for) {
+                            return Stop::Waiting(waiting_for);
+                        }
+                        self.wait_for_code(until).await;
+                        command = order;
+                        continue;
+                    }
+                },
             };
             tracing::debug!(event = ?event, "world");
             command = rotation.handle(&self.clock.now(), event);
@@ -176,15 +195,16 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
             Command::Fetch => Event::Fetched(self.fetch().await),
             Command::Wait { .. } | Command::End(_) => Event::Woke,
             call => match &status.enrolment {
-                Some(enrolment) => self.call(call, enrolment).await,
+                Some(enrolment) => self.call(call, enrolment, status).await,
                 None => Event::Fault(Failure::Bug("a call for a profile without a key".to_owned())),
             },
         }
     }
 
     /// A call to AWS.
-    async fn call(&self, command: Command, whose: &Enrolment) -> Event {
+    async fn call(&self, command: Command, whose: &Enrolment, status: &Status) -> Event {
         let user = &whose.user;
+        let is_probe = mfa::is_probe(&command, status);
         match command {
             Command::Identify { signer, region } => match self.signer(&signer) {
                 Err(event) => event,
@@ -192,27 +212,30 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                     event(self.service.caller_identity(&signer, &region).await, Event::Identified)
                 }
             },
-            Command::List { signer } => match self.signer(&signer) {
-                Err(event) => event,
-                Ok(signer) => {
-                    event(self.service.list_access_keys(&signer, user).await, Event::Listed)
+            Command::List { signer } => {
+                let signer = if is_probe { self.signer(&signer) } else { self.iam_signer(&signer) };
+                match signer {
+                    Err(event) => event,
+                    Ok(signer) => {
+                        event(self.service.list_access_keys(&signer, user).await, Event::Listed)
+                    }
                 }
-            },
-            Command::Create { signer, rotation } => match self.signer(&signer) {
+            }
+            Command::Create { signer, rotation } => match self.iam_signer(&signer) {
                 Err(event) => event,
                 Ok(signer) => {
                     let made = self.service.create_access_key(&signer, user, &rotation.0).await;
                     event(made, Event::Created)
                 }
             },
-            Command::Update { signer, id, status } => match self.signer(&signer) {
+            Command::Update { signer, id, status } => match self.iam_signer(&signer) {
                 Err(event) => event,
                 Ok(signer) => {
                     let done = self.service.update_access_key(&signer, user, &id, status).await;
                     event(done, |()| Event::Ready)
                 }
             },
-            Command::Delete { signer, id } => match self.signer(&signer) {
+            Command::Delete { signer, id } => match self.iam_signer(&signer) {
                 Err(event) => event,
                 Ok(signer) => {
                     event(self.service.delete_access_key(&signer, user, &id).await, |()| {
@@ -220,13 +243,13 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                     })
                 }
             },
-            Command::LastUsed { signer, id } => match self.signer(&signer) {
+            Command::LastUsed { signer, id } => match self.iam_signer(&signer) {
                 Err(event) => event,
                 Ok(signer) => {
                     event(self.service.access_key_last_used(&signer, &id).await, Event::LastUsed)
                 }
             },
-            Command::Simulate { signer } => match self.signer(&signer) {
+            Command::Simulate { signer } => match self.iam_signer(&signer) {
                 Err(event) => event,
                 Ok(signer) => {
                     let denied = self.service.denied_actions(&signer, &whose.arn, &ACTIONS).await;
@@ -237,11 +260,11 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                     }
                 }
             },
-            Command::ListTags { signer } => match self.signer(&signer) {
+            Command::ListTags { signer } => match self.iam_signer(&signer) {
                 Err(event) => event,
                 Ok(signer) => event(self.service.user_tags(&signer, user).await, Event::Tags),
             },
-            Command::Tag { signer, describes } => match self.signer(&signer) {
+            Command::Tag { signer, describes } => match self.iam_signer(&signer) {
                 Err(event) => event,
                 Ok(signer) => {
                     let (key, value) = match &describes {
@@ -251,7 +274,7 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                     event(self.service.tag_user(&signer, user, key, value).await, |()| Event::Ready)
                 }
             },
-            Command::Untag { signer, described } => match self.signer(&signer) {
+            Command::Untag { signer, described } => match self.iam_signer(&signer) {
                 Err(event) => event,
                 Ok(signer) => {
                     let done = self.service.untag_user(&signer, user, described.as_str()).await;

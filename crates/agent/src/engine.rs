@@ -7,6 +7,7 @@ use crate::cli::args::Milestone;
 use crate::cli::failure::Failed;
 use crate::command::{App, random_hex};
 use crate::driver::{Driver, Observer, Stop};
+use crate::session::Signing;
 use crate::sources::Sources;
 
 /// What a run came to.
@@ -60,6 +61,11 @@ pub async fn run(
         clock: &app.clock,
         policy: &settings.policy,
         tag: &tag,
+        mfa: settings.session.mfa.as_ref().map(|device| Signing {
+            sessions: &app.mfa,
+            device,
+            duration: settings.session.duration,
+        }),
     };
     let goes_to = wait.unwrap_or(Milestone::Deleted);
     let until =

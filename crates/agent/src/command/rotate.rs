@@ -125,6 +125,7 @@ async fn dry_run(app: &App) -> Result<(), Failed> {
     }
     let ending = match drive(app, Goal::Check, None).await?.stop {
         Stop::Ending(ending) => ending,
+        Stop::Waiting(WaitingFor::Mfa(why)) => return Err(without_mfa(&app.profile, &why)),
         _ => return Ok(()),
     };
     let Ending::Checked(findings) = ending else { return ended(app, ending) };
@@ -255,6 +256,7 @@ fn stopped(app: &App, run: Run, wait: Milestone) -> Result<(), Failed> {
                 "find that program; then `rotakey resume {profile}`, or set on_straggler = \"proceed\""
             )))
         }
+        Stop::Waiting(WaitingFor::Mfa(why)) => Err(without_mfa(profile, &why)),
         Stop::Waiting(other) => {
             Err(Failed::new(Exit::Decide, format!("{profile}: it waits for {other}")))
         }
@@ -280,6 +282,12 @@ fn stopped(app: &App, run: Run, wait: Milestone) -> Result<(), Failed> {
             Ok(())
         }
     }
+}
+
+fn without_mfa(profile: &str, why: &str) -> Failed {
+    Failed::new(Exit::Decide, format!("{profile}: it waits for an MFA code: {why}")).hint(format!(
+        "`rotakey mfa {profile}` gives one to the agent, which goes on with it; or set mfa_process, or keep the device's seed with `rotakey mfa {profile} --totp-seed-stdin`, then `rotakey resume {profile}`"
+    ))
 }
 
 fn ended(app: &App, ending: Ending) -> Result<(), Failed> {
@@ -329,7 +337,7 @@ impl Observer for Watcher<'_> {
     }
 
     fn waits(&mut self, until: Timestamp, waiting_for: &WaitingFor) -> bool {
-        if let WaitingFor::Straggler(..) = waiting_for {
+        if let WaitingFor::Straggler(..) | WaitingFor::Mfa(_) = waiting_for {
             return false;
         }
         let left = until.duration_since(self.clock.now().wall);

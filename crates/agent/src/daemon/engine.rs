@@ -150,13 +150,10 @@ async fn run(
             Order::TakeUp(profile, done) => {
                 workshop.supply(&profile, supply::Order::TakeUp(done));
             }
-            Order::Wake(profile) => {
-                if let Some(worker) = workshop.worker(&profile) {
-                    let _ = worker.rotations.send(rotations::Order::Wake);
-                }
-            }
+            Order::Wake(profile) => workshop.wake(&profile),
             Order::Mfa(profile, code, done) => {
-                workshop.supply(&profile.clone(), supply::Order::Mfa(profile, code, done));
+                workshop.supply(&profile.clone(), supply::Order::Mfa(profile.clone(), code, done));
+                workshop.wake(&profile);
             }
             Order::Configure(app) => workshop.configure(*app),
             Order::Rotate => workshop.rotate(),
@@ -225,6 +222,13 @@ impl Workshop {
     fn worker(&self, profile: &str) -> Option<&Worker> {
         let serving = self.serving.load();
         self.workers.get(&serving.key_of.get(profile)?.name)
+    }
+
+    /// Has a profile's rotation looked at.
+    fn wake(&self, profile: &str) {
+        if let Some(worker) = self.worker(profile) {
+            let _ = worker.rotations.send(rotations::Order::Wake);
+        }
     }
 
     fn supply(&self, profile: &str, order: supply::Order) {

@@ -188,6 +188,7 @@ impl Observer for Watcher<'_> {
                 | WaitingFor::Straggler(..)
                 | WaitingFor::Soak
                 | WaitingFor::Orphan
+                | WaitingFor::Mfa(..)
         );
         if is_in_the_journal && until > later(self.clock.now().wall, KEPT) {
             tracing::info!(profile = self.holder, %until, "waits for {waiting_for}");

@@ -84,6 +84,7 @@ impl Serving {
     ) -> Result<Self, Failed> {
         let config = &app.config;
         let mut profiles: HashMap<String, Vec<ServedProfile>> = HashMap::new();
+        let mut keys: HashMap<String, Arc<Publisher>> = HashMap::new();
         let mut imds = None;
         for name in names {
             let holder = config.key_profile(name)?.to_owned();
@@ -94,7 +95,9 @@ impl Serving {
                 .then(|| Plan::of(config, &app.env, name))
                 .transpose()?;
             let old = before.key_of.get(name).filter(|key| key.name == holder);
-            let key = old.map_or_else(Arc::default, |key| Arc::clone(&key.key));
+            let key = keys.entry(holder.clone()).or_insert_with(|| {
+                before.keys.get(&holder).map_or_else(Arc::default, |old| Arc::clone(&old.key))
+            });
             let old = old.and_then(|key| key.profiles.iter().find(|p| p.profile.name == *name));
             let temporary = match old {
                 Some(old) if old.plan == plan => Arc::clone(&old.temporary),
@@ -126,7 +129,7 @@ impl Serving {
             let key = Arc::new(ServedKey {
                 state: ProfileState::new(&app.paths.state, &holder),
                 lease,
-                key: old.map_or_else(Arc::default, |old| Arc::clone(&old.key)),
+                key: keys.remove(&holder).unwrap_or_default(),
                 covered_until: AtomicI64::new(
                     old.map_or(i64::MIN, |old| old.covered_until.load(Ordering::Relaxed)),
                 ),

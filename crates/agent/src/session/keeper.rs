@@ -114,7 +114,8 @@ impl Keeper {
             NotMinted::Denied { refusal, .. } if !refusal.class.is_transient() => BACKOFF_MOST,
             _ => doubled,
         };
-        let spread = wait.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
+        let jitter = if jitter.is_nan() { 0.0 } else { jitter.clamp(0.0, 1.0) };
+        let spread = wait.mul_f64(1.0 - jitter / 2.0);
         self.again_at = Some(later(now, spread.max(BACKOFF_LEAST)));
         self.failures = self.failures.saturating_add(1);
         self.trouble = Some(why);

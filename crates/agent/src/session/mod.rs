@@ -13,6 +13,8 @@ mod keeper;
 pub mod mfa;
 mod mint;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 pub use keeper::{Keeper, Next};
 pub use mfa::{MfaSessions, NoCode, Signing};

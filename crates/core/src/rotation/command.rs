@@ -158,6 +158,10 @@ pub enum WaitingFor {
     Orphan,
     /// AWS to answer again.
     Aws(String),
+    /// A person to give an MFA code. The driver waits for it, the engine never does.
+    Mfa(String),
+    /// The MFA device to show its next code: each is good once.
+    NextMfaCode,
 }
 
 impl std::fmt::Display for WaitingFor {
@@ -177,6 +181,8 @@ impl std::fmt::Display for WaitingFor {
             Self::LostReply => f.write_str("a key that a lost reply may have made"),
             Self::Orphan => f.write_str("somebody to miss the deactivated orphan"),
             Self::Aws(why) => write!(f, "AWS to answer again ({why})"),
+            Self::Mfa(why) => write!(f, "an MFA code ({why})"),
+            Self::NextMfaCode => f.write_str("the next MFA code"),
         }
     }
 }

@@ -1,0 +1,5 @@
+//! Sessions on a clock that stands still until it is moved.
+
+mod keeper;
+#[cfg(feature = "demo")]
+mod minting;
