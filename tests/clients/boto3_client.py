@@ -15,6 +15,12 @@ CALLS = {
     "sts": ("sts", lambda sts: sts.get_caller_identity()),
     "s3put": ("s3", lambda s3: s3.put_object(Bucket="bucket", Key="boto3", Body=b"x" * 1024)),
     "s3get": ("s3", lambda s3: s3.get_object(Bucket="bucket", Key="boto3")["Body"].read()),
+    "s3bucket": ("s3", lambda s3: s3.create_bucket(Bucket="bucket")),
+    "s3note": ("s3", lambda s3: s3.put_object(Bucket="bucket", Key="note.csv", Body=b"a,b\n1,2\n")),
+    "table": ("dynamodb", lambda db: db.create_table(
+        TableName="table", BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}])),
     "dynamodb": ("dynamodb", lambda db: db.get_item(TableName="table", Key={"id": {"S": "boto3"}})),
 }
 

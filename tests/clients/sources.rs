@@ -71,7 +71,8 @@ impl Place {
             Source::Imds => {
                 command
                     .env("AWS_CONFIG_FILE", "/dev/null")
-                    .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &self.http);
+                    // Debian's AWS CLI v2 forgets the slash; all others are content with either.
+                    .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", format!("{}/", self.http));
             }
         }
     }
