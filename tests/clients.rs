@@ -11,6 +11,8 @@
 
 #[path = "clients/agent.rs"]
 mod agent;
+#[path = "clients/cases.rs"]
+mod cases;
 #[path = "clients/clock.rs"]
 mod clock;
 #[path = "clients/driver.rs"]

@@ -1,7 +1,9 @@
 //! The real agent, alone or on sockets that stay open while it is killed.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -11,12 +13,13 @@ use super::support::{World, venv};
 
 /// How long the leases are. Long enough that no client is too slow for it on a busy machine; short enough that
 /// a rotation takes seconds.
-pub(crate) const LEASE: &str = "4s";
+pub(crate) const LEASE_SECONDS: u64 = 4;
 
 /// A running agent, and where it serves.
 pub(crate) struct Agent {
     child: Child,
-    activator: Option<(ChildStdin, BufReader<ChildStdout>)>,
+    log: PathBuf,
+    activator: Option<Mutex<(ChildStdin, BufReader<ChildStdout>)>>,
     pub(crate) place: Place,
 }
 
@@ -35,7 +38,7 @@ pub(crate) fn world() -> World {
 fn configure(world: &World) {
     let profile = world
         .quick_profile("imds = true\n")
-        .replace("lease = \"1s\"", &format!("lease = \"{LEASE}\""))
+        .replace("lease = \"1s\"", &format!("lease = \"{LEASE_SECONDS}s\""))
         .replace("soak = \"1s\"", "soak = \"2s\"");
     world.configure(&format!("[agent]\nlisten = \"127.0.0.1:0\"\n{profile}"));
 }
@@ -43,26 +46,36 @@ fn configure(world: &World) {
 impl Agent {
     /// Starts it on a port of its own choice.
     pub(crate) fn start(world: &World) -> Self {
-        let mut child = world
+        let log = world.home.path().join("agent.log");
+        let child = world
             .command()
             .arg("agent")
             .stdin(Stdio::null())
-            .stderr(Stdio::piped())
+            .stderr(std::fs::File::create(&log).expect("writable"))
             .spawn()
             .expect("it starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let mut http = None;
-        let mut said = Vec::new();
-        while http.is_none() {
-            let line = lines.next().and_then(Result::ok);
-            let line = line.unwrap_or_else(|| panic!("the agent does not serve: {said:?}"));
-            http = line.split_once(" at http://").map(|(_, at)| format!("http://{at}"));
-            said.push(line);
+        let mut agent = Self { child, activator: None, log, place: place(world) };
+        agent.place.http = agent.address();
+        agent
+    }
+
+    /// Where it says that it serves.
+    fn address(&mut self) -> String {
+        let since = Instant::now();
+        loop {
+            let said = std::fs::read_to_string(&self.log).unwrap_or_default();
+            if let Some((_, rest)) = said.split_once(" at http://")
+                && let Some((at, _)) = rest.split_once('\n')
+            {
+                return format!("http://{at}");
+            }
+            let ended = self.child.try_wait().expect("ours").is_some();
+            assert!(
+                !ended && since.elapsed() < Duration::from_secs(20),
+                "it does not serve: {said}"
+            );
+            std::thread::sleep(Duration::from_millis(10));
         }
-        // Somebody has to read what it says.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| println!("{line}")));
-        let place = place(world, http.expect("it serves"));
-        Self { child, activator: None, place }
     }
 
     /// Starts it on sockets that a parent holds open.
@@ -72,12 +85,10 @@ impl Agent {
             .recursive(true)
             .create(&run)
             .expect("writable");
+        let log = world.home.path().join("agent.log");
         let own = world.command();
         let mut command = Command::new(venv().join("bin/python"));
-        command.env_clear();
-        for (name, value) in own.get_envs() {
-            command.env(name, value.expect("set"));
-        }
+        command.env_clear().envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let mut child = command
             .arg(root().join("tests/clients/activator.py"))
             .arg(run.join("agent.sock"))
@@ -85,18 +96,29 @@ impl Agent {
             .arg("agent")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(&log).expect("writable"))
             .spawn()
             .expect("python starts");
         let stdin = child.stdin.take().expect("piped");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
         let port = line(&mut stdout)["port"].as_u64().expect("a port");
-        let place = place(world, format!("http://127.0.0.1:{port}"));
-        Self { child, activator: Some((stdin, stdout)), place }
+        let activator = Some(Mutex::new((stdin, stdout)));
+        let mut agent = Self { child, activator, log, place: place(world) };
+        agent.place.http = format!("http://127.0.0.1:{port}");
+        agent
+    }
+
+    /// The agent's process, if it is not under an activator.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        assert!(self.activator.is_none());
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("it lives");
     }
 
     /// Gives the activator an order: `kill`, `down` or `up`.
-    pub(crate) fn order(&mut self, order: &str) {
-        let (stdin, stdout) = self.activator.as_mut().expect("activated");
+    pub(crate) fn order(&self, order: &str) {
+        let activator = self.activator.as_ref().expect("activated");
+        let (stdin, stdout) = &mut *activator.lock().unwrap();
         writeln!(stdin, "{order}").expect("it lives");
         assert_eq!(line(stdout)["done"], order);
     }
@@ -104,15 +126,13 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}", std::fs::read_to_string(&self.log).unwrap_or_default());
+        }
         match self.activator.take() {
             // The end of its input ends it, and the agent.
-            Some((stdin, _)) => drop(stdin),
-            None => {
-                let _ = rustix::process::kill_process(
-                    rustix::process::Pid::from_child(&self.child),
-                    rustix::process::Signal::TERM,
-                );
-            }
+            Some(activator) => drop(activator),
+            None => self.signal(rustix::process::Signal::TERM),
         }
         let since = Instant::now();
         while self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
@@ -130,7 +150,8 @@ fn line(from: &mut impl BufRead) -> Value {
     serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
 }
 
-fn place(world: &World, http: String) -> Place {
+/// All of it but the address.
+fn place(world: &World) -> Place {
     let home = world.home.path();
     let token_file = world.state().join("token");
     // Programs have no ROTAKEY_HOME: the line says where it is.
@@ -150,7 +171,7 @@ fn place(world: &World, http: String) -> Place {
     }
     Place {
         api: world.url.clone(),
-        http,
+        http: String::new(),
         token: std::fs::read_to_string(&token_file).expect("a token of the container endpoint"),
         token_file,
         config: home.join("aws-config"),

@@ -4,6 +4,7 @@ Each line of input is `CALL`, one of those of CALLS, and makes one signed reques
 Each request makes one line of output: a JSON object, with the key that signed, as the request said it.
 """
 
+import io
 import json
 import sys
 import time
@@ -11,7 +12,32 @@ import time
 import boto3
 from botocore.config import Config
 
+
+class Slow(io.BytesIO):
+    """A body that comes in pieces, as from a slow disk: four seconds for all of it."""
+
+    def read(self, size=-1):
+        if size is None or size < 0 or size > 65536:
+            size = 65536
+        time.sleep(0.25)
+        return super().read(size)
+
+
+def multipart(s3):
+    """An upload in parts, as long as a rotation takes; each part is a request of its own."""
+    where = {"Bucket": "bucket", "Key": "long"}
+    upload, parts = s3.create_multipart_upload(**where)["UploadId"], []
+    for number in range(1, 13):
+        time.sleep(1)
+        size = 5 * 1024 * 1024 if number < 12 else 1024
+        part = s3.upload_part(**where, UploadId=upload, PartNumber=number, Body=b"x" * size)
+        parts.append({"PartNumber": number, "ETag": part["ETag"]})
+    s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
+
+
 CALLS = {
+    "multipart": ("s3", multipart),
+    "slow": ("s3", lambda s3: s3.put_object(Bucket="bucket", Key="slow", Body=Slow(b"x" * 1024 * 1024))),
     "sts": ("sts", lambda sts: sts.get_caller_identity()),
     "s3put": ("s3", lambda s3: s3.put_object(Bucket="bucket", Key="boto3", Body=b"x" * 1024)),
     "s3get": ("s3", lambda s3: s3.get_object(Bucket="bucket", Key="boto3")["Body"].read()),

@@ -61,7 +61,7 @@ pub(crate) fn observe(sdk: Sdk, source: Source, whole: bool) -> Value {
     if whole {
         seen["the source fails while an hour's lease ends, and recovers with the new key"] =
             stage.failures(source);
-        seen["odd answers"] = stage.odd_answers();
+        seen["answers, and what is signed with them"] = stage.answers();
     }
     seen
 }
@@ -169,9 +169,9 @@ impl Stage {
         json!(lines)
     }
 
-    fn odd_answers(&mut self) -> Value {
+    fn answers(&mut self) -> Value {
         let mut lines = Vec::new();
-        for form in Form::ODD {
+        for form in Form::ALL {
             self.begin(|script| script.form = form);
             let answer = self.ask();
             let header = match self.scripted.token().as_deref() {

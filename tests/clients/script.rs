@@ -20,7 +20,8 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    pub(crate) const ODD: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Plain,
         Self::TokenAbsent,
         Self::TokenEmpty,
         Self::ExpirationAbsent,
