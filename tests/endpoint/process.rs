@@ -1,10 +1,11 @@
 //! What `credential-process` is told, over the Unix socket.
 
+use rotakey_endpoint::publish::Snapshot;
 use rotakey_endpoint::table::{Caller, Refused, Source};
 use serde_json::json;
 
 use super::client::{ask, get};
-use super::world::{KEY_SECRET, World, at};
+use super::world::{KEY_SECRET, SESSION, World, at, session};
 
 #[test]
 fn the_answer_is_what_it_prints() {
@@ -36,4 +37,21 @@ fn what_it_cannot_have_it_is_told_about() {
     assert_eq!((reply.status, world.desk.whys()), (503, vec![Refused::Unavailable]));
     assert!(reply.json()["message"].as_str().unwrap().contains("empty"), "{reply:?}");
     assert_eq!(world.desk.handed().len(), 0);
+}
+
+#[test]
+fn it_gets_what_is_published_for_it_key_or_session() {
+    let world = World::new();
+    let mut stream = world.unix();
+    world.process.publish(session(2)).unwrap();
+    let json = ask(&mut stream, &get("/credential-process/deploy", "")).json();
+    assert_eq!(
+        (&json["AccessKeyId"], &json["SessionToken"]),
+        (&json!("ASIAEXAMPLE"), &json!(SESSION))
+    );
+    let valid_until = Some(at(-1));
+    world.process.publish(Snapshot { valid_until, ..session(3) }).unwrap();
+    assert_eq!(ask(&mut stream, &get("/credential-process/deploy", "")).status, 503);
+    let generations: Vec<u64> = world.desk.handed().iter().map(|h| h.generation.0).collect();
+    assert_eq!(generations, [2]);
 }

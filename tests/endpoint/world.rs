@@ -15,7 +15,7 @@ use rotakey_endpoint::drain::{Drain, Drainer};
 use rotakey_endpoint::imds::Tokens;
 use rotakey_endpoint::publish::{Publisher, Snapshot};
 use rotakey_endpoint::route;
-use rotakey_endpoint::server::{Handler, Limits, serve_tcp, serve_unix};
+use rotakey_endpoint::server::{Handler, Limits, listen_tcp, serve_tcp, serve_unix};
 use rotakey_endpoint::table::{
     Accounts, Caller, CallerToken, Handed, Imds, Profile, Refused, Table,
 };
@@ -167,9 +167,7 @@ impl World {
         let counter = Arc::new(Counter(Arc::clone(&desk)));
         let inside = runtime.enter();
         let unix = tokio::net::UnixListener::bind(&socket).unwrap();
-        let tcp = std::net::TcpListener::bind(listen).unwrap();
-        tcp.set_nonblocking(true).unwrap();
-        let tcp = tokio::net::TcpListener::from_std(tcp).unwrap();
+        let tcp = listen_tcp(listen.parse().unwrap()).unwrap();
         let address = tcp.local_addr().unwrap();
         drop(inside);
         let servers = vec![
@@ -195,6 +193,20 @@ impl World {
         };
         change(&mut table);
         self.desk.table.store(Arc::new(table));
+    }
+
+    /// Tells the servers to drain.
+    pub fn drain(&self, deadline: Duration) {
+        self.drainer.drain(deadline);
+    }
+
+    /// Waits until the servers have returned.
+    pub fn join(&mut self) {
+        for server in self.servers.drain(..) {
+            let ended =
+                self.runtime.block_on(async { tokio::time::timeout(PATIENCE, server).await });
+            ended.expect("the server returns").expect("without a panic");
+        }
     }
 
     /// Waits until something has become true.

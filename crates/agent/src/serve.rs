@@ -1,6 +1,7 @@
-//! Handing the served key out, from the ledger and the keystore alone.
+//! Handing the served key out, from the ledger and the keystore alone; or, without an agent, a session of it.
 //!
-//! It never waits for a rotation, and never asks AWS. The horizon is on disk before the answer goes out.
+//! It never waits for a rotation, and for the key itself never asks AWS. The horizon is on disk before the answer
+//! goes out.
 
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use rotakey_core::time::{Now, later};
 use rotakey_endpoint::publish::Snapshot;
 
 use crate::clock::Clock;
+use crate::iam::KeyService;
+use crate::session::{Minter, NotMinted, Plan, RoleCache};
 use crate::store::keystore::{Keystore, KeystoreError};
 use crate::store::profile::{ProfileState, StateError};
 
@@ -44,6 +47,9 @@ pub enum NotHanded {
     /// One publish after the other.
     #[error("the served key kept changing while it was read")]
     Unsettled,
+    /// STS gives no session.
+    #[error(transparent)]
+    NotMinted(#[from] NotMinted),
 }
 
 /// Hands out the served key of a profile for the time of a lease.
@@ -54,19 +60,11 @@ pub fn hand_out(
     lease: Duration,
 ) -> Result<Handed, NotHanded> {
     for _ in 0..ATTEMPTS_MAX {
-        let ledger = state.ledger()?.ok_or(NotHanded::NoKey)?;
-        let Some(secret_access_key) = keystore.get(&ledger.access_key_id)? else {
-            if state.ledger()?.is_some_and(|newer| newer.generation != ledger.generation) {
-                continue;
-            }
-            return Err(NotHanded::NotHeld(ledger.access_key_id));
-        };
+        let Some((ledger, credentials)) = served(state, keystore)? else { continue };
         let now = clock.now();
         let expiration = later(now.wall, lease);
         if is_lease_written(state, &ledger, &now, lease) {
-            let key = ledger.access_key_id;
-            let credentials = Credentials::long_term(key.clone(), secret_access_key);
-            let generation = ledger.generation;
+            let (generation, key) = (ledger.generation, ledger.access_key_id);
             let snapshot =
                 Snapshot { generation, key, credentials, valid_until: None, covered_until: None };
             return Ok(Handed { snapshot, expiration });
@@ -78,6 +76,51 @@ pub fn hand_out(
 /// How far a horizon is written ahead of the answer that needs it: most answers then need no write.
 pub fn ahead(lease: Duration) -> Duration {
     (lease / 6).min(Duration::from_secs(600)).max(Duration::from_secs(1))
+}
+
+/// Hands out a new session of what is served, accounted for like the key it is minted from. It is kept nowhere.
+pub async fn hand_out_minted<S: KeyService, C: Clock>(
+    state: &ProfileState,
+    minter: &Minter<'_, S, C>,
+    plan: &Plan,
+    lease: Duration,
+) -> Result<Handed, NotHanded> {
+    for _ in 0..ATTEMPTS_MAX {
+        let Some((ledger, key)) = served(state, minter.keystore)? else { continue };
+        let minted = minter.mint(plan, &key, ledger.generation, &RoleCache::default()).await?;
+        // That took a while, and another key may be served by now: then nobody ever sees this session.
+        let ledger = state.ledger()?.filter(|newer| newer.generation == minted.generation);
+        let Some(ledger) = ledger else { continue };
+        let now = minter.clock.now();
+        let expiration = minted.expires.min(later(now.wall, lease));
+        if is_lease_written(state, &ledger, &now, lease) {
+            let snapshot = Snapshot {
+                generation: minted.generation,
+                key: minted.key,
+                credentials: minted.credentials,
+                valid_until: Some(minted.expires),
+                covered_until: None,
+            };
+            return Ok(Handed { snapshot, expiration });
+        }
+    }
+    Err(NotHanded::Unsettled)
+}
+
+/// The served key, both halves. `None` if another one was published while it was read.
+fn served(
+    state: &ProfileState,
+    keystore: &dyn Keystore,
+) -> Result<Option<(Ledger, Credentials)>, NotHanded> {
+    let ledger = state.ledger()?.ok_or(NotHanded::NoKey)?;
+    let id = ledger.access_key_id.clone();
+    let Some(secret_access_key) = keystore.get(&id)? else {
+        if state.ledger()?.is_some_and(|newer| newer.generation != ledger.generation) {
+            return Ok(None);
+        }
+        return Err(NotHanded::NotHeld(id));
+    };
+    Ok(Some((ledger, Credentials::long_term(id, secret_access_key))))
 }
 
 /// Whether an answer may go out: its horizon is on disk, or cannot be, in which case serving goes on.

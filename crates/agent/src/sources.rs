@@ -8,7 +8,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rotakey_core::credential::{AccessKeyId, Credentials, SecretAccessKey, SessionToken};
+use rotakey_core::credential::{
+    AccessKeyId, Credentials, Generation, SecretAccessKey, SessionToken,
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -17,7 +19,9 @@ use crate::control::{Agent, PATIENCE};
 use crate::driver::{Endpoint, Offered};
 use crate::local_http::{self, Answer, escape};
 use crate::serving::token;
+use crate::session::Plan;
 use crate::store::disk;
+use crate::store::profile::ProfileState;
 
 /// A `credential_process` that takes longer counts as broken.
 const PROCESS_TIMEOUT: Duration = Duration::from_secs(30);
@@ -65,6 +69,29 @@ impl<'a> Sources<'a> {
         parse(&output.stdout)
     }
 
+    /// Without an agent a session does not say which key it is of: the one that was served all the while.
+    async fn by_process_alone(&self, profile: &str) -> Result<Offered, String> {
+        let before = self.served();
+        let credentials = self.by_process(profile).await?;
+        if credentials.session_token.is_none() {
+            return Ok(credentials.into());
+        }
+        match before.filter(|before| self.served().as_ref() == Some(before)) {
+            Some((_, key)) => {
+                let plan = Plan::of(&self.app.config, &self.app.env, profile);
+                let plan = plan.map_err(|error| error.message)?;
+                Ok(Offered { credentials, key, role_arn: plan.role_arn().map(str::to_owned) })
+            }
+            None => Err("another key was published meanwhile".to_owned()),
+        }
+    }
+
+    fn served(&self) -> Option<(Generation, AccessKeyId)> {
+        let state = ProfileState::new(&self.app.paths.state, self.holder);
+        let ledger = state.ledger().ok()??;
+        Some((ledger.generation, ledger.access_key_id))
+    }
+
     async fn by_http(
         &self,
         profile: &str,
@@ -105,8 +132,11 @@ impl<'a> Sources<'a> {
             true => source.to_owned(),
             false => format!("{source} of {profile}"),
         };
-        let process = self.by_process(profile).await;
-        offered.push((name("process"), process.and_then(|got| whose(got, seen))));
+        let process = match seen {
+            Some(_) => self.by_process(profile).await.and_then(|got| whose(got, seen)),
+            None => self.by_process_alone(profile).await,
+        };
+        offered.push((name("process"), process));
         let Some(seen) = seen else { return };
         let Some(at) = seen["listen"].as_str().and_then(|at| at.parse().ok()) else { return };
         for (source, imds) in [("container", false), ("imds", true)] {

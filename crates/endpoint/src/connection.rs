@@ -9,6 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::answer::{refusal, refusal_body, status};
 use crate::pace::{Paced, Stage};
@@ -33,6 +34,16 @@ struct Link<H> {
     limits: Limits,
 }
 
+/// Answers the requests of one connection, of a caller who may come in, until it ends. Only their number is unlimited.
+pub async fn serve_one<S, H>(stream: S, caller: Caller, handler: Arc<H>, limits: Limits)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
+    let (_stay, leave) = oneshot::channel();
+    converse(stream, caller, handler, Arc::new(Stage::new()), limits, leave).await;
+}
+
 /// Answers the requests of one caller until it leaves, its time is over, or `leave` says so (or is dropped).
 pub(crate) async fn converse<S, H>(
     stream: S,
@@ -40,7 +51,7 @@ pub(crate) async fn converse<S, H>(
     handler: Arc<H>,
     stage: Arc<Stage>,
     limits: Limits,
-    mut leave: oneshot::Receiver<()>,
+    leave: oneshot::Receiver<()>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Handler,
@@ -57,29 +68,22 @@ pub(crate) async fn converse<S, H>(
     let ended = tokio::select! {
         biased;
         ended = conversation.as_mut() => ended,
-        _ = &mut leave => {
-            conversation.as_mut().graceful_shutdown();
-            tokio::select! {
-                biased;
-                ended = conversation.as_mut() => ended,
-                () = fresh_for_too_long(&link.stage) => Ok(()),
+        _ = leave => {
+            // One that has just begun may have its first request on its way; hyper would close it without looking.
+            let grace = if link.stage.is_fresh() { FRESH_GRACE } else { Duration::ZERO };
+            match timeout(grace, conversation.as_mut()).await {
+                Ok(ended) => ended,
+                Err(_) if link.stage.close_fresh() => Ok(()),
+                Err(_) => {
+                    conversation.as_mut().graceful_shutdown();
+                    conversation.await
+                }
             }
         }
     };
     if let Err(error) = ended {
         account(&link, &error);
     }
-}
-
-/// Returns once the connection, which has not sent a request, was closed for that. Never, if it has.
-async fn fresh_for_too_long(stage: &Stage) {
-    if stage.is_fresh() {
-        tokio::time::sleep(FRESH_GRACE).await;
-        if stage.close_fresh() {
-            return;
-        }
-    }
-    std::future::pending().await
 }
 
 async fn respond<H: Handler>(
@@ -90,7 +94,7 @@ async fn respond<H: Handler>(
         return Err(io::Error::other("closed to make room"));
     }
     let answering = link.handler.handle(&link.caller, request);
-    let answer = match tokio::time::timeout(link.limits.request, answering).await {
+    let answer = match timeout(link.limits.request, answering).await {
         Ok(answer) => answer,
         Err(_) => {
             let message = "the answer took too long";
@@ -149,5 +153,5 @@ where
         tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
     };
     // It may have hung up, or stay: either is its own affair.
-    let _ = tokio::time::timeout(STRANGER_GRACE, turning).await;
+    let _ = timeout(STRANGER_GRACE, turning).await;
 }

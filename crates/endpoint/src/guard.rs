@@ -15,8 +15,9 @@ use crate::table::Refused;
 /// The methods that there are.
 const METHODS: &str = "GET, PUT";
 
-/// How much of a foreign `Host` is told on.
+/// How long a foreign `Host` may be, and each of its parts, to be told on. Every secret is longer than such a part.
 const HOST_CHARS_MAX: usize = 80;
+const LABEL_CHARS_MAX: usize = 31;
 
 /// Lets a request pass, or says why not.
 pub(crate) fn check(head: &Parts) -> Result<(), Refusal> {
@@ -55,13 +56,23 @@ fn check_host(head: &Parts) -> Result<(), Refusal> {
     match (host, another) {
         (Some(host), None) if is_loopback(host.as_bytes()) => Ok(()),
         (Some(host), None) => {
-            let host = String::from_utf8_lossy(host.as_bytes());
-            let told: String = host.chars().take(HOST_CHARS_MAX).collect();
-            Err(Refusal::new(Refused::Host, message, format!("Host: {}", told.escape_debug())))
+            let what = tellable(host.as_bytes())
+                .map_or_else(|| "another Host".to_owned(), |host| format!("Host: {host}"));
+            Err(Refusal::new(Refused::Host, message, what))
         }
         (Some(_), Some(_)) => Err(Refusal::new(Refused::Host, message, "two Host headers")),
         (None, _) => Err(Refusal::new(Refused::Host, message, "no Host header")),
     }
+}
+
+/// The name, if it is one: whoever looks into an attack wants to know whose page it was.
+fn tellable(host: &[u8]) -> Option<&str> {
+    let host = std::str::from_utf8(host).ok()?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+    let is_name = host.len() <= HOST_CHARS_MAX
+        && host.chars().all(is_plain)
+        && host.split('.').all(|label| label.len() <= LABEL_CHARS_MAX);
+    is_name.then_some(host)
 }
 
 /// `127.0.0.0/8`, `[::1]` or `localhost`, with or without a port.
@@ -164,5 +175,19 @@ mod tests {
             assert!(!is_loopback(bad.as_bytes()), "{bad}");
         }
         assert!(!is_loopback(b"localhost\xff"));
+    }
+
+    #[test]
+    fn a_host_is_told_on_only_if_it_cannot_be_a_secret() {
+        let most = ["a".repeat(31), "b".repeat(31)].join(".");
+        for good in ["evil.example:80", "[fe80::1]", "", &most] {
+            assert_eq!(tellable(good.as_bytes()), Some(good));
+        }
+        let long = "a.".repeat(41);
+        for bad in
+            [&"0".repeat(32), &long, "a b", "a\u{e9}", "a\u{1b}[0m", "a\"b", "a_b", "a/b", "a%b"]
+        {
+            assert_eq!(tellable(bad.as_bytes()), None, "{bad}");
+        }
     }
 }

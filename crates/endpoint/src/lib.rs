@@ -4,10 +4,11 @@
 
 pub mod answer;
 pub mod caller;
-mod connection;
+pub mod connection;
 mod door;
 pub mod drain;
 mod guard;
+mod house;
 pub mod imds;
 pub mod lease;
 mod pace;

@@ -104,6 +104,16 @@ impl<S> Paced<S> {
         }
     }
 
+    /// Once the answer is sent, the time for the next request begins.
+    fn settle(&mut self) -> bool {
+        let is_sent = self.write_until.is_none() && self.stage.turn(ANSWERED, IDLE);
+        if is_sent {
+            self.in_head = false;
+            self.read_until = Instant::now() + self.limits.idle;
+        }
+        is_sent
+    }
+
     fn written(
         &mut self,
         result: Poll<io::Result<usize>>,
@@ -134,10 +144,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             }
             return Poll::Ready(result);
         }
-        if this.write_until.is_none() && this.stage.turn(ANSWERED, IDLE) {
-            this.in_head = false;
-            this.read_until = Instant::now() + this.limits.idle;
-        }
+        this.settle();
         if !matches!(this.stage.0.load(Ordering::Acquire), FRESH | IDLE) {
             return Poll::Pending;
         }
@@ -176,9 +183,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         self.stream.is_write_vectored()
     }
 
-    // Sockets have nothing to flush, and close at once.
+    /// hyper flushes when it has written the whole answer. It may not read again before something comes.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
+        if this.settle() && this.poll_over(this.read_until, cx).is_ready() {
+            // The next read finds out.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,21 +1,17 @@
 //! Accepting connections: from whom, and how many.
 
-use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::oneshot;
-use tokio::task::{AbortHandle, Id, JoinSet};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
+use tokio::time::sleep;
 
 use crate::answer::Answer;
-use crate::caller::{Stranger, own_uid};
-use crate::connection::{converse, turn_away};
 use crate::door::{Door, Tcp, Unix};
 use crate::drain::Drain;
-use crate::pace::Stage;
+use crate::house::House;
 use crate::table::{Caller, Refused};
 
 /// How much at once, and for how long.
@@ -59,6 +55,24 @@ pub trait Handler: Send + Sync + 'static {
     fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str);
 }
 
+/// How many connections may wait to be accepted. With 128, which is the standard library's choice, a burst of them makes the
+/// kernel drop the next one's first packet, which is sent again a second later.
+const BACKLOG: u32 = 1024;
+
+/// A listener at a loopback address for [`serve_tcp`]; port 0 takes a free one. Needs a runtime.
+pub fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    if !address.ip().is_loopback() {
+        let message =
+            format!("{address} can be reached from other machines; hint: 127.0.0.1 cannot");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A port whose last connections have not timed out yet is free all the same.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Answers on a loopback listener until `drain` is told. Returns when the last connection has ended, or that deadline has
 /// passed.
 pub async fn serve_tcp<H: Handler>(
@@ -80,9 +94,6 @@ pub async fn serve_unix<H: Handler>(
     serve(Unix::new(listener), handler, limits, drain).await;
 }
 
-/// How many strangers are told that they are turned away; more of them are just cut off.
-const STRANGERS_MAX: usize = 16;
-
 /// How long nothing is accepted when the system has no room for another connection: at first, and at most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
@@ -92,16 +103,13 @@ async fn serve<D: Door, H: Handler>(
     limits: Limits,
     mut drain: Drain,
 ) {
-    let mut house = House::new(handler, limits);
+    let mut house = House::new(Arc::clone(&handler), limits);
     let mut back_off = BACK_OFF.0;
     let until = loop {
         let accepted = tokio::select! {
             biased;
             until = drain.told() => break until,
-            Some(ended) = house.guests.join_next_with_id() => {
-                house.forget(ended.map_or_else(|error| error.id(), |(id, ())| id));
-                continue;
-            }
+            () = house.somebody_left() => continue,
             accepted = door.accept() => accepted,
         };
         match accepted {
@@ -113,7 +121,7 @@ async fn serve<D: Door, H: Handler>(
             // Out of file descriptors or of memory: accepting again at once would fail again.
             Err(error) => {
                 let what = format!("no connection could be accepted: {error}");
-                house.handler.refused(Refused::Crowded, None, &what);
+                handler.refused(Refused::Crowded, None, &what);
                 house.make_room();
                 tokio::select! {
                     until = drain.told() => break until,
@@ -136,100 +144,90 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// Everybody who is connected.
-struct House<H> {
-    handler: Arc<H>,
-    limits: Limits,
-    own_uid: u32,
-    guests: JoinSet<()>,
-    known: HashMap<Id, Guest>,
-    arrivals: u64,
-    strangers: JoinSet<()>,
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
 
-/// One connection.
-struct Guest {
-    /// Counts arrivals.
-    arrival: u64,
-    stage: Arc<Stage>,
-    task: AbortHandle,
-    /// Dropped, it asks the guest to leave.
-    _leave: oneshot::Sender<()>,
-}
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-impl<H: Handler> House<H> {
-    fn new(handler: Arc<H>, limits: Limits) -> Self {
-        let (guests, strangers) = (JoinSet::new(), JoinSet::new());
-        let known = HashMap::new();
-        Self { handler, limits, own_uid: own_uid(), guests, known, arrivals: 0, strangers }
-    }
+    use super::*;
+    use crate::caller::Stranger;
 
-    /// Lets somebody in, or not.
-    fn receive<D: Door>(&mut self, door: &mut D, stream: D::Stream) {
-        let caller = match door.caller(&stream, self.own_uid) {
-            Ok(caller) => caller,
-            Err(stranger) => return self.refuse(stranger, stream),
-        };
-        if self.known.len() >= self.limits.connections_max && !self.make_room() {
-            let what = "every connection there may be has a request";
-            return self.handler.refused(Refused::Crowded, Some(&caller), what);
-        }
-        let stage = Arc::new(Stage::new());
-        let (leave, told) = oneshot::channel();
-        let (handler, limits) = (Arc::clone(&self.handler), self.limits.clone());
-        let conversation = converse(stream, caller, handler, Arc::clone(&stage), limits, told);
-        let task = self.guests.spawn(conversation);
-        self.arrivals += 1;
-        let guest = Guest { arrival: self.arrivals, stage, task, _leave: leave };
-        self.known.insert(guest.task.id(), guest);
-    }
+    /// Accepts what the test has laid out, then nothing more.
+    struct Scripted(Mutex<VecDeque<io::Result<DuplexStream>>>);
 
-    fn refuse<S>(&mut self, stranger: Stranger, stream: S)
-    where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-    {
-        let (caller, what) = match stranger {
-            Stranger::Gone => return,
-            Stranger::Other(caller) => (Some(caller), "a connection of another user".to_owned()),
-            Stranger::Unknown(error) => {
-                (None, format!("whose connection it is is unknown: {error}"))
+    impl Door for Scripted {
+        type Stream = DuplexStream;
+
+        async fn accept(&self) -> io::Result<DuplexStream> {
+            let next = self.0.lock().expect("whole").pop_front();
+            match next {
+                Some(next) => next,
+                None => std::future::pending().await,
             }
-        };
-        self.handler.refused(Refused::User, caller.as_ref(), &what);
-        while self.strangers.try_join_next().is_some() {}
-        if self.strangers.len() < STRANGERS_MAX {
-            self.strangers.spawn(turn_away(stream));
+        }
+
+        fn caller(&mut self, _: &DuplexStream, uid: u32) -> Result<Caller, Stranger> {
+            Ok(Caller::Socket { uid, inode: 1 })
+        }
+
+        fn waiting(&self) -> Vec<DuplexStream> {
+            Vec::new()
         }
     }
 
-    /// Closes the oldest connection that has sent no request, or else the oldest that waits for its next one.
-    fn make_room(&mut self) -> bool {
-        let oldest = |is: fn(&Stage) -> bool| {
-            let guests = self.known.values().filter(|guest| is(&guest.stage));
-            guests.min_by_key(|guest| guest.arrival)
-        };
-        // It may have sent something just now; then it stays.
-        let closed = oldest(Stage::is_fresh)
-            .filter(|guest| guest.stage.close_fresh())
-            .or_else(|| oldest(Stage::is_idle).filter(|guest| guest.stage.close_idle()));
-        let Some(closed) = closed.map(|guest| guest.task.clone()) else { return false };
-        closed.abort();
-        self.known.remove(&closed.id());
-        let what = "a connection without a request was closed to make room";
-        self.handler.refused(Refused::Crowded, None, what);
-        true
+    #[derive(Default)]
+    struct Refusals(Mutex<Vec<Refused>>);
+
+    impl Handler for Refusals {
+        async fn handle(&self, _: &Caller, _: http::Request<hyper::body::Incoming>) -> Answer {
+            crate::answer::refusal(Refused::NotFound, "nothing")
+        }
+
+        fn refused(&self, why: Refused, _: Option<&Caller>, _: &str) {
+            self.0.lock().expect("whole").push(why);
+        }
     }
 
-    fn forget(&mut self, id: Id) {
-        self.known.remove(&id);
+    #[tokio::test]
+    async fn a_listener_that_fails_for_a_while_is_not_given_up() {
+        let (mut client, server) = duplex(1024);
+        let (mut silent, crowding) = duplex(1024);
+        let full = || Err(io::Error::from_raw_os_error(24)); // EMFILE
+        let hung_up = Err(io::ErrorKind::ConnectionAborted.into());
+        let script = [Ok(crowding), full(), hung_up, full(), Ok(server)].into();
+        let handler = Arc::new(Refusals::default());
+        let (drainer, drain) = Drain::new();
+        let door = Scripted(Mutex::new(script));
+        let serving = tokio::spawn(serve(door, Arc::clone(&handler), Limits::default(), drain));
+        client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("open");
+        let mut answer = [0; 12];
+        client.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer, b"HTTP/1.1 404");
+        // It made room for what was to come.
+        assert_eq!(silent.read(&mut answer).await.expect("closed"), 0);
+        let refused = std::mem::take(&mut *handler.0.lock().expect("whole"));
+        assert_eq!(refused, [Refused::Crowded; 3]);
+        drainer.drain(Duration::ZERO);
+        serving.await.expect("no panic");
     }
 
-    /// Everybody may finish until then.
-    async fn empty(mut self, until: Instant) {
-        self.known.clear();
-        let leaving = async { while self.guests.join_next().await.is_some() {} };
-        if timeout_at(until, leaving).await.is_err() {
-            self.guests.shutdown().await;
+    #[test]
+    fn only_errors_of_one_connection_are_passed_over() {
+        // accept(2); EMFILE, ENFILE, ENOBUFS and ENOMEM are the listener's.
+        for (number, is_of_one) in [
+            (103, true),
+            (104, true),
+            (111, true),
+            (4, true),
+            (24, false),
+            (23, false),
+            (105, false),
+            (12, false),
+        ] {
+            let error = io::Error::from_raw_os_error(number);
+            assert_eq!(is_of_one_connection(&error), is_of_one, "{error}");
         }
     }
 }

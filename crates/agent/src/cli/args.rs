@@ -105,6 +105,11 @@ pub enum Verb {
         after_help = "Example, in ~/.aws/config:\n  [profile deploy]\n  credential_process = /usr/bin/rotakey credential-process --profile deploy"
     )]
     CredentialProcess,
+    /// Give an MFA code, or keep the device's seed so that no person is needed
+    #[command(
+        after_help = "Example: rotakey mfa deploy\n         rotakey mfa deploy --totp-seed-stdin < seed"
+    )]
+    Mfa(MfaArgs),
     /// Print completions for a shell
     #[command(
         after_help = "Example: rotakey completions bash > ~/.local/share/bash-completion/completions/rotakey"
@@ -222,6 +227,22 @@ pub struct EnvArgs {
     /// In which form
     #[arg(long, value_enum, default_value_t = EnvFormat::Sh)]
     pub format: EnvFormat,
+}
+
+/// The arguments of `mfa`.
+#[derive(Debug, Args)]
+pub struct MfaArgs {
+    /// The profile
+    pub name: Option<String>,
+    /// Read the code from standard input
+    #[arg(long)]
+    pub code_stdin: bool,
+    /// Read the device's seed (Base32, "secret key") from standard input, and keep it in the keystore
+    #[arg(long, conflicts_with = "code_stdin")]
+    pub totp_seed_stdin: bool,
+    /// Remove the seed from the keystore
+    #[arg(long, conflicts_with_all = ["code_stdin", "totp_seed_stdin"])]
+    pub forget: bool,
 }
 
 /// The arguments of `keys`.

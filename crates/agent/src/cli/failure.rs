@@ -4,6 +4,7 @@ use rotakey_core::error::Failure;
 use rotakey_core::iam::{Refusal, RefusalClass};
 
 use crate::config::ConfigError;
+use crate::session::{NoCode, NotMinted};
 use crate::store::keystore::KeystoreError;
 use crate::store::profile::StateError;
 
@@ -64,6 +65,19 @@ impl From<StateError> for Failed {
     fn from(error: StateError) -> Self {
         let exit =
             if matches!(error, StateError::Busy { .. }) { Exit::Decide } else { Exit::Failed };
+        Self::new(exit, error.to_string()).hint(error.hint())
+    }
+}
+
+impl From<NotMinted> for Failed {
+    fn from(error: NotMinted) -> Self {
+        let exit = match &error {
+            NotMinted::Denied { .. } => Exit::Refused,
+            NotMinted::Mfa(NoCode::NotTaken { .. }) => Exit::Refused,
+            NotMinted::Mfa(NoCode::Seed { .. }) => Exit::Unreachable,
+            NotMinted::Mfa(_) => Exit::Decide,
+            NotMinted::Unreachable { .. } => Exit::Failed,
+        };
         Self::new(exit, error.to_string()).hint(error.hint())
     }
 }

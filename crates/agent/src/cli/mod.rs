@@ -89,6 +89,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
         }
         Verb::Env(args) => command::env::run(&app(args.name.clone())?, &args),
         Verb::Revoke { name } => command::revoke::run(&app(name)?),
+        Verb::Mfa(args) => runtime()?.block_on(command::mfa::run(&app(args.name.clone())?, &args)),
         Verb::Completions { shell } => command::completions(shell, printer),
         #[cfg(feature = "demo")]
         Verb::Demo => runtime()?.block_on(command::demo::run(printer)),

@@ -42,6 +42,12 @@ impl Printer {
         }
     }
 
+    /// A question whose answer is to follow on the same line.
+    pub fn ask(&self, question: &str) {
+        let _ = write!(std::io::stderr(), "{question}");
+        let _ = std::io::stderr().flush();
+    }
+
     /// Ends the progress line.
     pub fn progress_done(&self) {
         if self.talks_to_person {

@@ -13,14 +13,19 @@ use rotakey_endpoint::table::Source;
 use super::App;
 use crate::cli::failure::{Exit, Failed};
 use crate::clock::Clock;
-use crate::config::{SOCKET, run_dir};
+use crate::config::{SOCKET, Serve, run_dir};
 use crate::local_http::escape;
 use crate::serve::{self, Handed, NotHanded};
 use crate::serving::holders;
+use crate::session::{Minter, Plan};
+use crate::store::keystore::Keystore;
 use crate::{control, proc};
 
 /// An agent that takes longer is stuck; programs are then served without it. SDKs wait for 5 seconds and more.
 const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// No answer takes longer: SDKs wait for some seconds only. What the agent was given is a part of it.
+const LIMIT: Duration = Duration::from_millis(3000);
 
 /// The profile, if the command line is plainly that of a `credential_process` line.
 pub fn asked(mut arguments: impl Iterator<Item = OsString>) -> Option<String> {
@@ -73,9 +78,13 @@ fn refused(why: &str) -> Failed {
 pub fn run(app: &App) -> Result<(), Failed> {
     let state = app.state()?;
     let lease = app.settings()?.policy.lease;
-    check_runner(&app.config.settings(&app.profile, &app.env)?.executables)?;
+    let settings = app.config.settings(&app.profile, &app.env)?;
+    check_runner(&settings.executables)?;
     let keystore = app.keystore()?;
-    let handed = serve::hand_out(&state, keystore.as_ref(), &app.clock, lease);
+    let handed = match settings.serve {
+        Serve::Key => serve::hand_out(&state, keystore.as_ref(), &app.clock, lease),
+        Serve::Session | Serve::Role => minted(app, keystore.as_ref())?,
+    };
     let Handed { snapshot, expiration } = match handed {
         Ok(handed) => handed,
         Err(NotHanded::NotHeld(id)) => {
@@ -104,10 +113,32 @@ fn check_runner(allowed: &[String]) -> Result<(), Failed> {
     }
 }
 
+/// A session of its own for this one call: nothing but the keystore may keep a secret, so there is no cache.
+fn minted(app: &App, keystore: &dyn Keystore) -> Result<Result<Handed, NotHanded>, Failed> {
+    let state = app.state()?;
+    let settings = app.settings()?;
+    let plan = Plan::of(&app.config, &app.env, &app.profile)?;
+    let service = app.service(&settings);
+    let (clock, patience) = (&app.clock, Duration::ZERO);
+    let minter = Minter { service: &service, keystore, clock, mfa: &app.mfa, patience };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failed::new(Exit::Failed, format!("cannot start: {error}")))?;
+    let handed = serve::hand_out_minted(&state, &minter, &plan, settings.policy.lease);
+    let handed = runtime.block_on(async { tokio::time::timeout(LIMIT, handed).await });
+    handed.map_err(|_| {
+        let message = format!("no session for {} within {} ms", app.profile, LIMIT.as_millis());
+        Failed::new(Exit::Failed, message)
+            .hint("check the network and mfa_process; an agent has its sessions ready before they are asked for")
+    })
+}
+
 fn not_handed(app: &App, error: NotHanded) -> Failed {
     match error {
         NotHanded::State(error) => error.into(),
         NotHanded::Keystore(error) => error.into(),
+        NotHanded::NotMinted(error) => error.into(),
         NotHanded::NoKey => Failed::new(Exit::Usage, format!("profile {} has no key", app.profile))
             .hint(format!("`rotakey add {}` takes one over", app.profile)),
         error => Failed::new(Exit::Failed, error.to_string()).hint("try again"),

@@ -17,7 +17,7 @@ use crate::iam::aws::AwsKeyService;
 pub async fn run(app: &App, args: &KeysArgs) -> Result<(), Failed> {
     let settings = app.settings()?;
     let keystore = app.keystore()?;
-    let signer = app.current(keystore.as_ref())?;
+    let signer = super::mfa::iam_signer(app, &settings, keystore.as_ref()).await?;
     let service = app.service(&settings);
     let own = app.status()?.enrolment.map(|e| e.user).unwrap_or_default();
     let users = if args.all_users {

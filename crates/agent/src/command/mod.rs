@@ -8,6 +8,7 @@ pub mod env;
 pub mod exec;
 pub mod history;
 pub mod keys;
+pub mod mfa;
 pub mod remove;
 pub mod revoke;
 pub mod rotate;

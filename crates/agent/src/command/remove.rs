@@ -4,12 +4,18 @@ use super::App;
 use crate::cli::failure::{Exit, Failed};
 use crate::clock::Clock;
 use crate::config::edit;
+use crate::session::mfa::seed_id;
 use crate::store::disk;
 
 /// Runs it.
 pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
     let name = &app.profile;
+    let settings = app.config.settings(name, &app.env)?;
+    let has_device = settings.session.mfa.is_some_and(|device| device.profile == *name);
     if app.key_profile()? != name {
+        if has_device {
+            app.keystore()?.delete(&seed_id(name))?;
+        }
         edit::remove_profile(&app.paths.config, name)?;
         app.printer.say(&format!("{name} is removed; the key it shared stays"));
         return Ok(());
@@ -47,6 +53,8 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
                 .hint("`--yes` does it"));
         }
         keystore.delete(&current.id)?;
+        // The configuration may not name the device any more.
+        keystore.delete(&seed_id(name))?;
     }
     // The history is kept, out of the way.
     let removed = app.paths.state.join(".removed");

@@ -275,10 +275,11 @@ fn stopped(app: &App, run: Run, wait: Milestone) -> Result<(), Failed> {
                 Milestone::Published => "drained, deactivated and deleted",
                 _ => "deleted after its soak",
             };
-            app.printer.say(&format!(
-                "{profile}: {} is to be {next} by `rotakey resume {profile} --wait deleted`",
-                open.outgoing.id
-            ));
+            let by = match Agent::at(app.paths.socket()).profile(profile) {
+                Ok(Some(_)) => "the agent".to_owned(),
+                _ => format!("`rotakey resume {profile} --wait deleted`"),
+            };
+            app.printer.say(&format!("{profile}: {} is to be {next} by {by}", open.outgoing.id));
             Ok(())
         }
     }

@@ -1,6 +1,7 @@
 //! `status`: who am I, which keys, what is under way and what does it wait for.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use rotakey_core::credential::KeyStatus;
 use rotakey_core::journal::{Key, Open, Status, Step};
 use rotakey_core::lease::Ledger;
@@ -11,10 +12,15 @@ use super::App;
 use crate::cli::failure::Failed;
 use crate::clock::Clock;
 use crate::config::{ProfileSettings, duration};
+use crate::control::Agent;
+use crate::serving::holders::{self, Holder};
 use crate::store::profile::ProfileState;
 
 /// CIS AWS Foundations: keys are rotated within 90 days.
 const CIS_DAYS: i64 = 90;
+
+/// No more holders of a key are named.
+const HOLDERS_SHOWN: usize = 5;
 
 /// A time as written in data: RFC 3339, UTC, whole seconds.
 pub fn seconds(at: Timestamp) -> String {
@@ -28,16 +34,39 @@ pub fn run(app: &App, name: Option<String>, as_json: bool) -> Result<(), Failed>
         Some(name) => vec![name],
         None => app.config.profile_names().map(str::to_owned).collect(),
     };
+    // An agent that does not answer must not keep a person from seeing the rest.
+    let (agent, trouble) = match Agent::at(app.paths.socket()).status() {
+        Ok(agent) => (agent, None),
+        Err(failed) => (None, Some(failed.message)),
+    };
     let mut profiles = Vec::new();
     for name in &names {
-        let app = App::load(app.env.clone(), name.clone(), &app.printer)?;
-        profiles.push(View::of(&app)?);
+        let seen = agent.as_ref().map(|agent| agent["profiles"][name].clone());
+        profiles.push(View::of(&app.for_profile(name), seen)?);
     }
     if as_json {
         let profiles: Vec<_> = profiles.iter().map(View::json).collect();
-        let agent = json!({"running": false, "pid": null, "since": null});
+        let agent = match &agent {
+            Some(agent) => json!({
+                "running": true,
+                "pid": agent["pid"],
+                "since": agent["since"],
+                "listen": agent["listen"],
+            }),
+            None => json!({"running": false, "pid": null, "since": null, "trouble": trouble}),
+        };
         app.printer.data(&json!({"version": 1, "agent": agent, "profiles": profiles}).to_string());
         return Ok(());
+    }
+    match (&agent, &trouble) {
+        (Some(agent), _) => app.printer.data(&format!(
+            "agent     pid {} since {}",
+            agent["pid"],
+            agent["since"].as_str().unwrap_or_default()
+        )),
+        (None, Some(why)) => app.printer.data(&format!("agent     {why}")),
+        (None, None) if profiles.is_empty() => {}
+        (None, None) => app.printer.data("agent     not running: `rotakey agent` starts it"),
     }
     if profiles.is_empty() {
         app.printer.say("no profiles yet: `rotakey add default` takes a key over");
@@ -57,14 +86,22 @@ struct View {
     status: Status,
     ledger: Option<Ledger>,
     engine: Option<u32>,
+    /// What the agent says of the profile, if one runs.
+    agent: Option<Value>,
+    holders: Vec<Holder>,
 }
 
 impl View {
-    fn of(app: &App) -> Result<Self, Failed> {
+    fn of(app: &App, agent: Option<Value>) -> Result<Self, Failed> {
         let state: ProfileState = app.state()?;
+        let now = app.clock.now().wall;
+        let noted = agent.as_ref().and_then(|agent| agent.get("holders")).cloned();
+        let noted = noted.and_then(|noted| serde_json::from_value(noted).ok());
         Ok(Self {
             name: app.profile.clone(),
-            now: app.clock.now().wall,
+            now,
+            holders: noted.unwrap_or_else(|| holders::alive(&holders::read(&state, now), now)),
+            agent,
             settings: app.settings()?,
             status: state.read()?.1,
             ledger: state.ledger()?,
@@ -106,9 +143,9 @@ impl View {
             Step::Soak => "somebody to miss the deactivated key",
             Step::Delete => "the old key to be gone",
         };
-        match self.engine {
-            Some(_) => what.to_owned(),
-            None => format!("`rotakey resume {}`, then {what}", self.name),
+        match (self.engine, &self.agent) {
+            (None, None) => format!("`rotakey resume {}`, then {what}", self.name),
+            _ => what.to_owned(),
         }
     }
 
@@ -177,11 +214,37 @@ impl View {
             "previous": previous,
             "rotation": rotation,
             "next_rotation": self.next_rotation().map(seconds),
-            "leases": {"horizon": horizons, "holders": []},
-            "sources": {"process": true},
+            "leases": {"horizon": horizons, "holders": self.holders.iter().map(holder_json).collect::<Vec<_>>()},
+            "sources": self.sources(),
             "warnings": self.warnings(),
             "last_error": self.status.last_failure,
         })
+    }
+
+    /// What each source does: true, false, or what is wrong with it.
+    fn sources(&self) -> Value {
+        let Some(agent) = &self.agent else { return json!({"process": true}) };
+        let of = |name: &str| match &agent["sources"][name] {
+            source if source["on"] != true => json!(false),
+            source => match source["trouble"].as_str() {
+                Some(why) => json!(why),
+                None => json!(true),
+            },
+        };
+        json!({"process": of("process"), "container": of("container"), "imds": of("imds")})
+    }
+
+    /// Who holds a key, the longest first.
+    fn held_by(&self, key: &Key) -> Vec<String> {
+        let mut holders: Vec<_> =
+            self.holders.iter().filter(|holder| holder.access_key_id == key.id).collect();
+        holders.sort_by_key(|holder| std::cmp::Reverse(holder.until));
+        let more = holders.len().saturating_sub(HOLDERS_SHOWN);
+        let mut lines: Vec<_> = holders.into_iter().take(HOLDERS_SHOWN).map(holder_text).collect();
+        if more > 0 {
+            lines.push(format!("and {more} more"));
+        }
+        lines
     }
 
     fn text(&self) -> Vec<String> {
@@ -205,6 +268,9 @@ impl View {
                     None => "Active, to be drained".to_owned(),
                 };
                 lines.push(format!("  previous  {}  {fate}", previous.id));
+                lines.extend(
+                    self.held_by(previous).iter().map(|who| format!("  old key held by {who}")),
+                );
             }
             lines.push(format!("  rotation  {} since {}", open.step, seconds(open.since)));
             lines.push(format!("  waits for {}", self.waiting_for(open)));
@@ -215,6 +281,16 @@ impl View {
             let max_age = duration::format(self.settings.max_age);
             lines.push(format!("  due       {} ({max_age} old)", seconds(next)));
         }
+        if let Some(sources) = self.sources().as_object() {
+            let on = sources.iter().filter(|(_, state)| **state != json!(false));
+            let on: Vec<String> = on
+                .map(|(name, state)| match state.as_str() {
+                    Some(why) => format!("{name} ({why})"),
+                    None => name.clone(),
+                })
+                .collect();
+            lines.push(format!("  sources   {}", on.join(", ")));
+        }
         for warning in self.warnings() {
             lines.push(format!("  warning   {warning}"));
         }
@@ -223,4 +299,27 @@ impl View {
         }
         lines
     }
+}
+
+fn holder_json(holder: &Holder) -> Value {
+    json!({
+        "access_key_id": holder.access_key_id,
+        "source": holder.source,
+        "pid": holder.pid,
+        "exe": holder.exe,
+        "uid": holder.uid,
+        "until": seconds(holder.until),
+    })
+}
+
+/// "pid 4121 (python3) until 14:32 (container)", in local time.
+fn holder_text(holder: &Holder) -> String {
+    let exe = holder.exe.as_deref().and_then(|exe| exe.rsplit('/').next());
+    let who = match (holder.pid, exe) {
+        (Some(pid), Some(exe)) => format!("pid {pid} ({exe})"),
+        (Some(pid), None) => format!("pid {pid}"),
+        (None, _) => format!("a process of uid {}", holder.uid),
+    };
+    let until = holder.until.to_zoned(TimeZone::system());
+    format!("{who} until {} ({})", until.strftime("%H:%M"), holder.source)
 }

@@ -13,7 +13,7 @@ use crate::store::disk::{self, System};
 use crate::store::durable::{Disk, Lock};
 
 /// Another one may be on its way out.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The lock that only one agent has. It goes when the process goes.
 pub(super) fn lock(paths: &Paths) -> Result<Lock, Failed> {

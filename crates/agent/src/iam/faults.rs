@@ -9,8 +9,8 @@ use rotakey_core::iam::{Doubt, Outcome, RefusalClass};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::KeyService;
 use super::aws::{AwsKeyService, Endpoints, iam_region};
+use super::{AssumeRole, KeyService, Mfa, MfaCode, Temporary};
 
 #[derive(Clone, Copy)]
 enum Act {
@@ -174,4 +174,90 @@ fn iam_is_signed_for_its_partition() {
     ] {
         assert_eq!(iam_region(region), signing);
     }
+}
+
+/// An answer of STS with these parts.
+fn made(action: &str, token: &str) -> &'static str {
+    Box::leak(
+        format!(
+            "<{action}Response><{action}Result><Credentials><AccessKeyId>ASIAEXAMPLE1</AccessKeyId>\
+             <SecretAccessKey>made/up+secret</SecretAccessKey>{token}\
+             <Expiration>2026-12-01T11:00:00.5Z</Expiration></Credentials></{action}Result></{action}Response>"
+        )
+        .into_boxed_str(),
+    )
+}
+
+fn role(mfa: Option<Mfa>) -> AssumeRole {
+    AssumeRole {
+        role_arn: "arn:aws:iam::123456789012:role/r".to_owned(),
+        session_name: "me@home".to_owned(),
+        external_id: Some("ours:1".to_owned()),
+        duration: Duration::from_secs(900),
+        mfa,
+    }
+}
+
+#[tokio::test]
+async fn sts_is_asked_for_what_is_wanted_and_its_answer_is_taken_whole() {
+    let token = "<SessionToken>the/token=</SessionToken>";
+    let mfa = Mfa { serial: "mfa/app".to_owned(), code: MfaCode::new("123456").expect("a code") };
+    let whole = |outcome| match outcome {
+        Outcome::Done(Temporary { credentials, expires }) => {
+            let token = credentials.session_token.expect("a token");
+            assert_eq!(token.expose(), "the/token=");
+            assert_eq!(credentials.secret_access_key.expose(), "made/up+secret");
+            assert_eq!(expires.to_string(), "2026-12-01T11:00:00Z");
+        }
+        other => panic!("{other:?}"),
+    };
+    let (url, seen) = serve(Act::Answer(200, made("GetSessionToken", token))).await;
+    let hour = Duration::from_secs(3600);
+    whole(service(&url).get_session_token(&signer(), "eu-west-1", hour, Some(&mfa)).await);
+    whole(service(&url).get_session_token(&signer(), "eu-west-1", hour, None).await);
+    let seen = seen.lock().expect("the log").clone();
+    assert!(seen[0].contains("/eu-west-1/sts/aws4_request"), "{seen:?}");
+    for part in ["DurationSeconds=3600", "SerialNumber=mfa%2Fapp", "TokenCode=123456"] {
+        assert!(seen[0].contains(part), "{part}: {}", seen[0]);
+    }
+    assert!(!seen[1].contains("SerialNumber") && !seen[1].contains("TokenCode"), "{}", seen[1]);
+
+    let (url, seen) = serve(Act::Answer(200, made("AssumeRole", token))).await;
+    whole(service(&url).assume_role(&signer(), "eu-west-1", &role(Some(mfa))).await);
+    let seen = seen.lock().expect("the log").clone();
+    for part in [
+        "RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fr",
+        "RoleSessionName=me%40home",
+        "ExternalId=ours%3A1",
+        "DurationSeconds=900",
+        "TokenCode=123456",
+    ] {
+        assert!(seen[0].contains(part), "{part}: {}", seen[0]);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_sts_without_a_token_or_none_at_all_is_unknown() {
+    let hour = Duration::from_secs(3600);
+    for act in [
+        Act::Answer(200, made("GetSessionToken", "<SessionToken></SessionToken>")),
+        Act::Answer(200, made("GetSessionToken", "")),
+        Act::Answer(200, made("AssumeRole", "<SessionToken></SessionToken>")),
+        Act::Answer(200, "<GetSessionTokenResponse></GetSessionTokenResponse>"),
+        Act::Hang,
+        Act::Drop,
+    ] {
+        let (url, seen) = serve(act).await;
+        let session = service(&url).get_session_token(&signer(), "eu-west-1", hour, None).await;
+        assert!(matches!(session, Outcome::Unknown(Doubt { sent: true, .. })), "{session:?}");
+        let session = service(&url).assume_role(&signer(), "eu-west-1", &role(None)).await;
+        assert!(matches!(session, Outcome::Unknown(Doubt { sent: true, .. })), "{session:?}");
+        assert_eq!(seen.lock().expect("the log").len(), 2, "each is sent once");
+    }
+    let body = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>MultiFactorAuthentication \
+                failed with invalid MFA one time pass code.</Message></Error></ErrorResponse>";
+    let (url, _) = serve(Act::Answer(403, body)).await;
+    let refused = service(&url).assume_role(&signer(), "eu-west-1", &role(None)).await;
+    let Outcome::Refused(refusal) = refused else { panic!("{refused:?}") };
+    assert_eq!(refusal.class, RefusalClass::Permission);
 }

@@ -3,3 +3,7 @@
 mod keeper;
 #[cfg(feature = "demo")]
 mod minting;
+#[cfg(feature = "demo")]
+mod serving;
+#[cfg(feature = "demo")]
+mod world;

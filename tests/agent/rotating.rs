@@ -1,0 +1,95 @@
+//! What the agent does about rotations, and how it stays out of a person's way.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::support::World;
+use super::{ANYWHERE, eventually, world};
+
+#[test]
+fn the_agent_finishes_what_a_person_began() {
+    let world = world("");
+    let agent = world.agent();
+    let run = world.expect(0, &["rotate"]);
+    assert!(run.stderr.contains("by the agent"), "{run:?}");
+    let published = world.served_id();
+    assert_ne!(published, world.id);
+    // Every source serves the new key, or a session minted from it, once `rotate` says so.
+    let view = agent.control("GET", "/v1/profiles/app", b"").json();
+    assert_eq!(
+        (&view["key"], &view["temporary"]["key"]),
+        (&published.clone().into(), &published.clone().into())
+    );
+    assert_eq!(agent.container("app").json()["AccessKeyId"], view["temporary"]["access_key_id"]);
+    assert_eq!(agent.imds("app").json()["AccessKeyId"], view["temporary"]["access_key_id"]);
+    eventually("the old key is gone", || world.keys().len() == 1 && world.step().is_none());
+    world.assert_rotated();
+}
+
+#[test]
+fn the_agent_rotates_by_itself_when_a_key_is_old() {
+    let world = world("max_age = \"1s\"\n");
+    let _agent = world.agent();
+    eventually("a new key is served", || world.served_id() != world.id);
+    let history = world.expect(0, &["history", "--json"]).stdout;
+    assert!(history.contains("scheduled"), "{history}");
+}
+
+#[test]
+fn a_rotation_that_was_killed_goes_on_after_a_restart() {
+    let world = world("");
+    let agent = world.agent();
+    world.expect(0, &["rotate"]);
+    agent.kill();
+    assert_eq!(world.step().as_deref(), Some("drain"));
+    // Without an agent, programs are served all the same.
+    assert_ne!(world.served_id(), world.id);
+    let _agent = world.agent();
+    eventually("the old key is gone", || world.step().is_none());
+    world.assert_rotated();
+}
+
+#[test]
+fn a_persons_undo_never_finds_the_agent_in_the_way() {
+    let world = World::added();
+    let table = world.quick_profile("imds = true\n").replace("soak = \"1s\"", "soak = \"1h\"");
+    world.configure(&format!("{ANYWHERE}{table}"));
+    let agent = world.agent();
+    world.expect(0, &["rotate"]);
+    eventually("it soaks", || world.step().as_deref() == Some("soak"));
+    std::thread::sleep(Duration::from_millis(500));
+    world.expect(0, &["undo"]);
+    assert_eq!(world.served_id(), world.id);
+    assert!(world.accepts(&world.id));
+    let view = agent.control("GET", "/v1/profiles/app", b"").json();
+    assert_eq!(view["temporary"]["key"], world.id, "sessions are of the previous key again");
+}
+
+#[test]
+fn an_agent_that_starts_or_fails_a_program_makes_the_old_key_wait() {
+    let world = world("");
+    let agent = world.agent();
+    let since = |agent: &super::support::agent::Agent| -> jiff::Timestamp {
+        let view = agent.control("GET", "/v1/profiles/app", b"").json();
+        view["healthy_since"].as_str().unwrap().parse().unwrap()
+    };
+    let first = since(&agent);
+    assert_eq!(first, since(&agent), "nothing happened");
+    // The ledger is another one than the agent can serve: programs get nothing.
+    let ledger = world.state().join("ledger.json");
+    let good = std::fs::read(&ledger).unwrap();
+    let mut other: Value = serde_json::from_slice(&good).unwrap();
+    other["generation"] = 7.into();
+    other["access_key_id"] = "AKIANOTHELD".into();
+    std::fs::write(&ledger, serde_json::to_vec(&other).unwrap()).unwrap();
+    eventually("a program gets nothing", || agent.container("app").status == 503);
+    let failed = since(&agent);
+    assert!(failed > first, "{failed} {first}");
+    std::fs::write(&ledger, good).unwrap();
+    eventually("serving goes on", || agent.container("app").status == 200);
+    assert!(since(&agent) >= failed, "U never falls");
+    drop(agent);
+    let agent = world.agent();
+    assert!(since(&agent) > failed, "a restart is an outage");
+}
