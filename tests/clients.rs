@@ -15,6 +15,8 @@ mod agent;
 mod cases;
 #[path = "clients/clock.rs"]
 mod clock;
+#[path = "clients/document.rs"]
+mod document;
 #[path = "clients/driver.rs"]
 mod driver;
 #[path = "clients/golden.rs"]
@@ -78,4 +80,5 @@ fn clients_work_before_during_and_after_a_rotation() {
         refused.len()
     );
     assert!(refused.is_empty(), "{refused:#?}");
+    document::check(&programs, full());
 }

@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::sources::{Place, aws_config, root};
@@ -30,22 +31,28 @@ pub(crate) fn world() -> World {
     }));
     world.lighten_keys();
     world.add();
-    configure(&world);
+    configure(&world, 0);
     world
 }
 
 /// The profile of the tests of clients.
-fn configure(world: &World) {
+fn configure(world: &World, port: u16) {
     let profile = world
         .quick_profile("imds = true\n")
         .replace("lease = \"1s\"", &format!("lease = \"{LEASE_SECONDS}s\""))
         .replace("soak = \"1s\"", "soak = \"2s\"");
-    world.configure(&format!("[agent]\nlisten = \"127.0.0.1:0\"\n{profile}"));
+    world.configure(&format!("[agent]\nlisten = \"127.0.0.1:{port}\"\n{profile}"));
 }
 
 impl Agent {
     /// Starts it on a port of its own choice.
     pub(crate) fn start(world: &World) -> Self {
+        Self::start_at(world, 0)
+    }
+
+    /// Starts it on this port.
+    pub(crate) fn start_at(world: &World, port: u16) -> Self {
+        configure(world, port);
         let log = world.home.path().join("agent.log");
         let child = world
             .command()
@@ -108,11 +115,16 @@ impl Agent {
         agent
     }
 
-    /// The agent's process, if it is not under an activator.
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+    /// Signals the agent, which is not under an activator.
+    pub(crate) fn signal(&self, signal: Signal) {
         assert!(self.activator.is_none());
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).expect("it lives");
+        kill_process(Pid::from_child(&self.child), signal).expect("it lives");
+    }
+
+    /// Kills it, without an activator that starts it again.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("ours");
+        self.child.wait().expect("ours");
     }
 
     /// Gives the activator an order: `kill`, `down` or `up`.
@@ -132,7 +144,12 @@ impl Drop for Agent {
         match self.activator.take() {
             // The end of its input ends it, and the agent.
             Some(activator) => drop(activator),
-            None => self.signal(rustix::process::Signal::TERM),
+            // It may have ended.
+            None => {
+                if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+                    self.signal(Signal::TERM);
+                }
+            }
         }
         let since = Instant::now();
         while self.child.try_wait().is_ok_and(|ended| ended.is_none()) {

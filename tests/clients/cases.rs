@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::agent::{Agent, LEASE_SECONDS, world};
 use super::driver::{Driver, Sdk};
 use super::matrix::{furnish, key_of};
-use super::sources::{Place, Source};
+use super::sources::{Place, Source, free_port};
 use super::support::World;
 
 fn current(world: &World) -> String {
@@ -24,7 +24,8 @@ fn current(world: &World) -> String {
 #[test]
 fn an_agent_that_was_away_over_the_end_of_a_lease_serves_the_new_key() {
     let world = world();
-    let agent = Agent::start_activated(&world);
+    let port = free_port();
+    let agent = Agent::start_at(&world, port);
     let pairs = Sdk::ALL.into_iter().flat_map(|sdk| Source::ALL.map(|source| (sdk, source)));
     let mut drivers: Vec<_> = pairs
         .map(|(sdk, source)| (sdk, source, Driver::start(sdk, source, &agent.place, &[])))
@@ -40,10 +41,10 @@ fn an_agent_that_was_away_over_the_end_of_a_lease_serves_the_new_key() {
     for each in &mut drivers {
         assert_eq!(ask(each).as_deref(), Some(&*world.id), "{:?} {:?}", each.0, each.1);
     }
-    agent.order("down");
+    agent.kill();
     world.expect(0, &["rotate", "--wait", "published"]);
     std::thread::sleep(Duration::from_secs(LEASE_SECONDS + 1));
-    agent.order("up");
+    let _agent = Agent::start_at(&world, port);
     let new = current(&world);
     for each in &mut drivers {
         assert_eq!(ask(each).as_deref(), Some(&*new), "{:?} {:?}", each.0, each.1);
@@ -60,29 +61,41 @@ fn the_token_is_read_anew_for_each_answer() {
     let world = world();
     let agent = Agent::start(&world);
     let file = world.home.path().join("a copy of the token");
-    let place = Place { token_file: file.clone(), ..agent.place.clone() };
-    let right = place.token.clone();
+    let right = agent.place.token.clone();
     let wrong: String = right.chars().rev().collect();
+    // The file goes first. The SDK for JavaScript tries the variable all the same when the file's was refused.
+    let (token, token_file) = (wrong.clone(), file.clone());
+    let place = Place { token, token_file, ..agent.place.clone() };
     std::fs::write(&file, &right).unwrap();
-    for sdk in Sdk::ALL {
-        let mut driver = Driver::start(sdk, Source::Container, &place, &[]);
-        assert!(driver.ask("sts").ok, "{sdk:?}");
-        for bad in [wrong.clone(), format!("{right}\n"), String::new()] {
-            std::fs::write(&file, &bad).unwrap();
-            driver.begin_anew();
-            let answer = driver.ask("sts");
+    let start = |sdk| (sdk, Driver::start(sdk, Source::Container, &place, &[]));
+    let mut drivers = Sdk::ALL.map(start);
+    for bad in [wrong.clone(), format!("{right}\n"), String::new()] {
+        std::fs::write(&file, &right).unwrap();
+        for (sdk, driver) in &mut drivers {
+            assert!(driver.ask("sts").ok, "{sdk:?}: the right token is taken, by the same client");
+        }
+        std::fs::write(&file, &bad).unwrap();
+        // What was given before ends first.
+        std::thread::sleep(Duration::from_secs(LEASE_SECONDS + 1));
+        drivers.iter_mut().for_each(|(_, driver)| driver.tell("sts"));
+        for (sdk, driver) in &mut drivers {
+            let answer = driver.answer();
             // A newline ends a header: what some SDKs refuse, others send without it, which is right.
             let lenient = bad.ends_with('\n') && answer.ok;
             assert!(!answer.ok || lenient, "{sdk:?} with {bad:?}: {answer:?}");
             let told = answer.error.unwrap_or_default();
             assert!(!told.contains(&right), "{sdk:?} tells the token: {told}");
         }
-        std::fs::write(&file, &right).unwrap();
-        assert!(
-            driver.ask("sts").ok,
-            "{sdk:?}: the right token is taken again, by the same client"
-        );
     }
+    // A person revokes it: who reads the file goes on, the old one is worth nothing.
+    let mut drivers = Sdk::ALL.map(|sdk| Driver::start(sdk, Source::Container, &agent.place, &[]));
+    let all_work = |drivers: &mut [Driver]| drivers.iter_mut().all(|driver| driver.ask("sts").ok);
+    assert!(all_work(&mut drivers));
+    world.expect(0, &["revoke", "app"]);
+    assert!(all_work(&mut drivers));
+    std::fs::write(&file, &right).unwrap();
+    let answer = Driver::start(Sdk::Boto3, Source::Container, &place, &[]).ask("sts");
+    assert!(!answer.ok, "a revoked token: {answer:?}");
 }
 
 /// Case J: with `NO_PROXY` as rotakey sets it, no request for a credential goes through a proxy.
