@@ -21,6 +21,8 @@ mod document;
 mod driver;
 #[path = "clients/golden.rs"]
 mod golden;
+#[path = "clients/lapse.rs"]
+mod lapse;
 #[path = "clients/matrix.rs"]
 mod matrix;
 #[path = "clients/program.rs"]

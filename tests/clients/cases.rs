@@ -1,4 +1,5 @@
-//! The cases of a cutover that are of one kind of client, or of one moment. docs/clients.md says where the others are.
+//! The cases of a cutover that are about the way to a source: its token, proxies, the process. docs/clients.md says
+//! where the others are.
 
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -11,49 +12,9 @@ use serde_json::Value;
 
 use super::agent::{Agent, LEASE_SECONDS, world};
 use super::driver::{Driver, Sdk};
-use super::matrix::{furnish, key_of};
-use super::sources::{Place, Source, free_port};
+use super::matrix::current;
+use super::sources::{Place, Source};
 use super::support::World;
-
-fn current(world: &World) -> String {
-    world.keys().pop().expect("a key").0
-}
-
-/// Case E: the agent is away while leases end and the key is swapped. When it is back, the next request is signed by
-/// the new key: nobody keeps the old one, and nobody is refused.
-#[test]
-fn an_agent_that_was_away_over_the_end_of_a_lease_serves_the_new_key() {
-    let world = world();
-    let port = free_port();
-    let agent = Agent::start_at(&world, port);
-    let pairs = Sdk::ALL.into_iter().flat_map(|sdk| Source::ALL.map(|source| (sdk, source)));
-    let mut drivers: Vec<_> = pairs
-        .map(|(sdk, source)| (sdk, source, Driver::start(sdk, source, &agent.place, &[])))
-        .collect();
-    let ask = |(sdk, source, driver): &mut (Sdk, Source, Driver)| {
-        if (*sdk, *source) == (Sdk::Boto3, Source::Imds) {
-            driver.begin_anew();
-        }
-        let answer = driver.ask("sts");
-        assert!(answer.ok, "{sdk:?} {source:?}: {answer:?}");
-        key_of(&world, &answer.access_key_id.unwrap())
-    };
-    for each in &mut drivers {
-        assert_eq!(ask(each).as_deref(), Some(&*world.id), "{:?} {:?}", each.0, each.1);
-    }
-    agent.kill();
-    world.expect(0, &["rotate", "--wait", "published"]);
-    std::thread::sleep(Duration::from_secs(LEASE_SECONDS + 1));
-    let _agent = Agent::start_at(&world, port);
-    let new = current(&world);
-    for each in &mut drivers {
-        assert_eq!(ask(each).as_deref(), Some(&*new), "{:?} {:?}", each.0, each.1);
-    }
-    world.expect(0, &["resume", "--wait", "deleted"]);
-    for each in &mut drivers {
-        assert_eq!(ask(each).as_deref(), Some(&*new), "{:?} {:?}", each.0, each.1);
-    }
-}
 
 /// Case H: SDKs read the token's file for each answer, so that it may change under them; a wrong one gets nothing.
 #[test]
@@ -170,37 +131,6 @@ fn at_once(world: &World, how_many: usize) {
     // Five seconds for one; fifty share two cores.
     let limit = Duration::from_secs(5 + how_many as u64 / 5);
     assert!(since.elapsed() < limit, "{how_many} took {:?}", since.elapsed());
-}
-
-/// Case O: a long upload in parts, a body that comes slowly and a client that stands still, all across a rotation.
-#[test]
-fn slow_clients_are_not_refused() {
-    let world = world();
-    let agent = Agent::start(&world);
-    furnish(&agent.place);
-    let start = |source| Driver::start(Sdk::Boto3, source, &agent.place, &[]);
-    let (mut long, mut stopped) = (start(Source::Container), start(Source::Process));
-    assert!(stopped.ask("sts").ok);
-    assert!(long.ask("sts").ok);
-    long.tell("multipart");
-    stopped.signal(Signal::STOP);
-    let mut rotation = world.spawn(&["rotate", "--wait", "deleted"]);
-    let mut slow = start(Source::Process);
-    let mut bodies = 0;
-    while rotation.try_wait().unwrap().is_none() {
-        let answer = slow.ask("slow");
-        assert!(answer.ok, "{answer:?}");
-        bodies += 1;
-    }
-    assert!(rotation.wait().unwrap().success());
-    assert!(bodies >= 2, "{bodies} slow bodies");
-    stopped.signal(Signal::CONT);
-    let answer = stopped.ask("sts");
-    assert!(answer.ok, "it stood still over the rotation: {answer:?}");
-    assert_eq!(answer.access_key_id, Some(current(&world)));
-    let answer = long.answer();
-    assert!(answer.ok, "the long upload: {answer:?}");
-    world.assert_rotated();
 }
 
 /// Debian's AWS CLI and others split the line as sh does, the SDK for Rust has sh do it: the same arguments.
