@@ -8,7 +8,7 @@ use serde_json::json;
 use super::agent::{Agent, LEASE_SECONDS, world};
 use super::clock::Clock;
 use super::driver::{Driver, Sdk};
-use super::matrix::{current, furnish, key_of};
+use super::matrix::{current, finish, furnish, key_of};
 use super::sources::{Source, free_port};
 
 /// Case E: the agent is away while leases end and the key is swapped. When it is back, the next request is signed by
@@ -41,7 +41,7 @@ fn an_agent_that_was_away_over_the_end_of_a_lease_serves_the_new_key() {
     for each in &mut drivers {
         assert_eq!(ask(each).as_deref(), Some(&*new), "{:?} {:?}", each.0, each.1);
     }
-    world.expect(0, &["resume", "--wait", "deleted"]);
+    finish(&world);
     for each in &mut drivers {
         assert_eq!(ask(each).as_deref(), Some(&*new), "{:?} {:?}", each.0, each.1);
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Barrier, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -116,6 +116,15 @@ fn live(
 /// The user's newest key.
 pub(crate) fn current(world: &World) -> String {
     world.keys().pop().expect("a key").0
+}
+
+/// Waits until the rotation is over. The agent brings it there, as it does what a person leaves.
+pub(crate) fn finish(world: &World) {
+    let since = Instant::now();
+    while world.keys().len() > 1 || world.step().is_some() {
+        assert!(since.elapsed() < Duration::from_secs(180), "{:?}", world.status());
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// The key at the root of what signed.
