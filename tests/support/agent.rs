@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,7 +16,8 @@ pub const ANYWHERE: &str = "[agent]\nlisten = \"127.0.0.1:0\"\n";
 /// The agent, stopped when this is dropped.
 pub struct Agent {
     pub child: Child,
-    stderr: Option<BufReader<ChildStderr>>,
+    /// Reads what it says, so that it can go on saying it.
+    stderr: Option<std::thread::JoinHandle<String>>,
     control: std::path::PathBuf,
     state: std::path::PathBuf,
 }
@@ -66,6 +67,11 @@ impl Agent {
         }
         let control = world.home.path().join("run/agent.sock");
         let state = world.home.path().join("state");
+        let stderr = std::thread::spawn(move || {
+            let mut said = String::new();
+            let _ = stderr.read_to_string(&mut said);
+            said
+        });
         Self { child, stderr: Some(stderr), control, state }
     }
 
@@ -120,10 +126,7 @@ impl Agent {
     /// Ends it in order; its exit code, and what it said since it began to serve.
     pub fn stop(mut self) -> (i32, String) {
         self.signal("TERM");
-        let mut said = String::new();
-        if let Some(mut stderr) = self.stderr.take() {
-            let _ = stderr.read_to_string(&mut said);
-        }
+        let said = self.stderr.take().map(|said| said.join().expect("text")).unwrap_or_default();
         (self.child.wait().expect("it ends").code().unwrap_or(-1), said)
     }
 

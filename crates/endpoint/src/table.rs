@@ -172,6 +172,10 @@ pub trait Accounts: Send + Sync + 'static {
     /// An answer goes out.
     fn handed(&self, handed: Handed);
 
+    /// A source had nothing for a program that may ask. Whoever counts since when serving has been without a gap begins
+    /// anew.
+    fn failed(&self, _profile: &Profile, _source: Source) {}
+
     /// A caller was turned away; `what` says more, and never holds a secret.
     fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str);
 }

@@ -181,7 +181,7 @@ pub fn variables(
 
 /// The line for an AWS configuration file. SDKs split it by different rules (`shlex`, `sh -c`): it must mean the same to all.
 pub fn credential_process(profile: &str) -> Result<String, Failed> {
-    let program = std::env::current_exe()
+    let program = crate::proc::own_program()
         .map_err(|error| Failed::new(Exit::Failed, format!("cannot find myself: {error}")))?;
     let path = utf8(&program)?;
     if path.contains(['"', '\\', '$', '`', '\'', '\n', '!']) {

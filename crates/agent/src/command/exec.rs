@@ -63,7 +63,7 @@ async fn serve(app: &App, args: &ExecArgs, settings: &ProfileSettings) -> Result
     let cannot = |error: std::io::Error| {
         Failed::new(Exit::Failed, format!("cannot serve the program: {error}"))
     };
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(cannot)?;
+    let listener = server::listen_tcp((Ipv4Addr::LOCALHOST, 0).into()).map_err(cannot)?;
     let at = listener.local_addr().map_err(cannot)?;
     let sources = Sources { container: true, imds: false };
     let names = [app.profile.clone()];

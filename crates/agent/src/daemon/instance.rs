@@ -5,6 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use listenfd::ListenFd;
+use rotakey_endpoint::server;
 
 use crate::cli::failure::{Exit, Failed};
 use crate::config::Paths;
@@ -62,7 +63,7 @@ impl Sockets {
         sockets
     }
 
-    /// Opens what was not inherited.
+    /// Opens what was not inherited. Needs a runtime.
     pub(super) fn open(
         mut self,
         paths: &Paths,
@@ -79,7 +80,8 @@ impl Sockets {
         }
         match (listen, &self.http) {
             (Some(at), None) => {
-                let tcp = TcpListener::bind(at).map_err(|error| taken(at, &error))?;
+                let tcp = server::listen_tcp(at).and_then(tokio::net::TcpListener::into_std);
+                let tcp = tcp.map_err(|error| taken(at, &error))?;
                 self.http = Some(tcp);
             }
             (None, _) => self.http = None,

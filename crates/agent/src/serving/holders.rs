@@ -1,6 +1,7 @@
 //! Who holds which key until when: for people, and for `status`. The rule of leases does not go by it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use rotakey_core::credential::AccessKeyId;
 use rotakey_endpoint::table::{Caller, Handed, Source};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use super::ServedKey;
 use crate::clock::{Clock, SystemClock};
@@ -18,6 +20,11 @@ use crate::store::profile::ProfileState;
 
 /// Answers that wait to be noted. When more come in faster, some go unnoted: programs come first.
 const QUEUE: usize = 1024;
+
+/// A program that connects anew is waited for until it is known, as it may be gone directly after the answer: so often in
+/// a second, and for so long. Those who come in faster are noted without a name.
+const WAITED_FOR: u32 = 20;
+const WAIT: Duration = Duration::from_millis(50);
 
 /// How many holders a profile's list keeps.
 const HOLDERS_MAX: usize = 1000;
@@ -50,8 +57,18 @@ pub struct Holder {
 /// Notes holders, in a thread of its own.
 #[derive(Clone, Debug)]
 pub struct Holders {
-    queue: SyncSender<(ProfileState, Holder, Option<u64>)>,
+    queue: SyncSender<Order>,
     lists: Arc<Mutex<HashMap<String, Vec<Holder>>>>,
+    clock: SystemClock,
+    /// A second since the boot, and how many were waited for in it.
+    waited: Arc<(AtomicU64, AtomicU32)>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Note(ProfileState, Holder, Option<u64>),
+    /// Find out whose socket it is, and say when that is done.
+    Identify(u64, oneshot::Sender<()>),
 }
 
 impl Holders {
@@ -60,10 +77,28 @@ impl Holders {
         let (queue, inbox) = sync_channel(QUEUE);
         let lists = Arc::default();
         let noted = Arc::clone(&lists);
-        std::thread::Builder::new()
-            .name("holders".to_owned())
-            .spawn(move || run(&inbox, &noted, &clock))?;
-        Ok(Self { queue, lists })
+        std::thread::Builder::new().name("holders".to_owned()).spawn({
+            let clock = clock.clone();
+            move || run(&inbox, &noted, &clock)
+        })?;
+        Ok(Self { queue, lists, clock, waited: Arc::default() })
+    }
+
+    /// Finds out who is at the other end, while it is there to be found.
+    pub async fn identify(&self, caller: &Caller) {
+        let Caller::Socket { inode, .. } = caller else { return };
+        let (second, count) = &*self.waited;
+        let now = self.clock.now().monotonic.since_boot.as_secs();
+        if second.swap(now, Ordering::Relaxed) != now {
+            count.store(0, Ordering::Relaxed);
+        }
+        if count.fetch_add(1, Ordering::Relaxed) >= WAITED_FOR {
+            return;
+        }
+        let (done, wait) = oneshot::channel();
+        if self.queue.try_send(Order::Identify(*inode, done)).is_ok() {
+            let _ = tokio::time::timeout(WAIT, wait).await;
+        }
     }
 
     /// Notes an answer.
@@ -75,7 +110,7 @@ impl Holders {
         };
         let holder = holder(handed.key.clone(), handed.source, uid, program, handed.until);
         // A full queue is not worth a program's time.
-        let _ = self.queue.try_send((key.state.clone(), holder, inode));
+        let _ = self.queue.try_send(Order::Note(key.state.clone(), holder, inode));
     }
 
     /// Who holds what of a profile's keys, and is alive, as far as it is known.
@@ -163,14 +198,10 @@ fn write(state: &ProfileState, list: &[Holder]) -> std::io::Result<()> {
     disk::replace(&state.dir().join("holders"), text.as_bytes())
 }
 
-fn run(
-    inbox: &Receiver<(ProfileState, Holder, Option<u64>)>,
-    lists: &Mutex<HashMap<String, Vec<Holder>>>,
-    clock: &SystemClock,
-) {
+fn run(inbox: &Receiver<Order>, lists: &Mutex<HashMap<String, Vec<Holder>>>, clock: &SystemClock) {
     let uptime = || clock.now().monotonic.since_boot;
     let mut changed: HashMap<String, ProfileState> = HashMap::new();
-    let mut sockets: HashMap<u64, Option<Program>> = HashMap::new();
+    let mut sockets = Sockets::default();
     let mut write_at = Duration::ZERO;
     loop {
         let noted = match changed.is_empty() {
@@ -190,18 +221,17 @@ fn run(
                     lock(lists).insert(name, list);
                 }
             }
-            Ok((state, mut holder, inode)) => {
+            Ok(Order::Identify(inode, done)) => {
+                sockets.owner(inode);
+                let _ = done.send(());
+            }
+            Ok(Order::Note(state, mut holder, inode)) => {
                 if changed.is_empty() {
                     write_at = uptime() + WRITE_EVERY;
                 }
-                if let Some(inode) = inode {
-                    if sockets.len() >= QUEUE {
-                        sockets.clear();
-                    }
-                    let program = sockets.entry(inode).or_insert_with(|| proc::owner_of(inode));
-                    if let Some(Program { pid, started, exe }) = program.clone() {
-                        (holder.pid, holder.started, holder.exe) = (Some(pid), Some(started), exe);
-                    }
+                let program = inode.and_then(|inode| sockets.owner(inode));
+                if let Some(Program { pid, started, exe }) = program {
+                    (holder.pid, holder.started, holder.exe) = (Some(pid), Some(started), exe);
                 }
                 let name = state.profile().to_owned();
                 let mut lists = lock(lists);
@@ -209,6 +239,19 @@ fn run(
                 changed.insert(name, state);
             }
         }
+    }
+}
+
+/// Whose sockets are whose, as far as it was found out. The kernel counts inodes up: one is not another's soon.
+#[derive(Default)]
+struct Sockets(HashMap<u64, Option<Program>>);
+
+impl Sockets {
+    fn owner(&mut self, inode: u64) -> Option<Program> {
+        if self.0.len() >= QUEUE {
+            self.0.clear();
+        }
+        self.0.entry(inode).or_insert_with(|| proc::owner_of(inode)).clone()
     }
 }
 
