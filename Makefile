@@ -64,8 +64,10 @@ fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http FUZZ_SEC
 mutants: ## every small change to core must fail its tests, or stand in docs/mutants.md (installs cargo-mutants)
 	$(call suite,mutants,bash .ci/mutants)
 
-docs-generated: ## writes the documents anew that are made from the code
+docs-generated: clients-deps ## writes the documents anew that are made from the code
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,exhaust,,crash_matrix)
+	ROTAKEY_WRITE_DOCS=1 $(call suite_test,clients,,refreshing)
+	ROTAKEY_WRITE_DOCS=1 ROTAKEY_CLIENTS=full $(call suite_test,clients,,clients_work)
 
 deps: ## install what the tests need beyond Rust (says what and why; costs nothing when it is there)
 	@bash .ci/deps

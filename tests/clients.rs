@@ -15,10 +15,14 @@ mod agent;
 mod cases;
 #[path = "clients/clock.rs"]
 mod clock;
+#[path = "clients/document.rs"]
+mod document;
 #[path = "clients/driver.rs"]
 mod driver;
 #[path = "clients/golden.rs"]
 mod golden;
+#[path = "clients/lapse.rs"]
+mod lapse;
 #[path = "clients/matrix.rs"]
 mod matrix;
 #[path = "clients/program.rs"]
@@ -78,4 +82,5 @@ fn clients_work_before_during_and_after_a_rotation() {
         refused.len()
     );
     assert!(refused.is_empty(), "{refused:#?}");
+    document::check(&programs, full());
 }

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use agent::Agent;
 use driver::Sdk;
-use matrix::Tally;
+use matrix::{Tally, current, finish};
 use program::{Client, Program};
 use readers::{Published, Readings};
 use sources::Source;
@@ -103,13 +103,11 @@ impl Load {
     }
 
     fn rotate(&self, world: &World, rotations: u64) {
-        let current = || world.keys().pop().expect("a key").0;
-        self.published.report(current());
+        self.published.report(current(world));
         for _ in 0..rotations {
             world.expect(0, &["rotate", "--wait", "published"]);
-            self.published.report(current());
-            world.expect(0, &["resume", "--wait", "deleted"]);
-            assert_eq!(world.keys().len(), 1);
+            self.published.report(current(world));
+            finish(world);
         }
     }
 

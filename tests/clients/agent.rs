@@ -1,4 +1,5 @@
 //! The real agent, alone or on sockets that stay open while it is killed.
+#![allow(dead_code, reason = "each test uses its own part")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -6,6 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::sources::{Place, aws_config, root};
@@ -30,22 +32,48 @@ pub(crate) fn world() -> World {
     }));
     world.lighten_keys();
     world.add();
-    configure(&world);
     world
 }
 
 /// The profile of the tests of clients.
-fn configure(world: &World) {
+fn configure(world: &World, port: u16, lease: &str) {
     let profile = world
         .quick_profile("imds = true\n")
-        .replace("lease = \"1s\"", &format!("lease = \"{LEASE_SECONDS}s\""))
+        .replace("lease = \"1s\"", &format!("lease = \"{lease}\""))
         .replace("soak = \"1s\"", "soak = \"2s\"");
-    world.configure(&format!("[agent]\nlisten = \"127.0.0.1:0\"\n{profile}"));
+    world.configure(&format!("[agent]\nlisten = \"127.0.0.1:{port}\"\n{profile}"));
 }
 
 impl Agent {
     /// Starts it on a port of its own choice.
     pub(crate) fn start(world: &World) -> Self {
+        Self::start_at(world, 0)
+    }
+
+    /// Starts it with leases of this length.
+    pub(crate) fn start_with(world: &World, lease: &str) -> Self {
+        configure(world, 0, lease);
+        Self::start_configured(world)
+    }
+
+    /// Gives it another configuration, with leases of this length.
+    pub(crate) fn reconfigure(&self, world: &World, lease: &str) {
+        configure(world, 0, lease);
+        self.signal(Signal::HUP);
+        let since = Instant::now();
+        while !std::fs::read_to_string(&self.log).is_ok_and(|log| log.contains("read again")) {
+            assert!(since.elapsed() < Duration::from_secs(10), "it does not read it");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Starts it on this port.
+    pub(crate) fn start_at(world: &World, port: u16) -> Self {
+        configure(world, port, &format!("{LEASE_SECONDS}s"));
+        Self::start_configured(world)
+    }
+
+    fn start_configured(world: &World) -> Self {
         let log = world.home.path().join("agent.log");
         let child = world
             .command()
@@ -80,6 +108,7 @@ impl Agent {
 
     /// Starts it on sockets that a parent holds open.
     pub(crate) fn start_activated(world: &World) -> Self {
+        configure(world, 0, &format!("{LEASE_SECONDS}s"));
         let run = world.home.path().join("run");
         std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
             .recursive(true)
@@ -108,11 +137,16 @@ impl Agent {
         agent
     }
 
-    /// The agent's process, if it is not under an activator.
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+    /// Signals the agent, which is not under an activator.
+    pub(crate) fn signal(&self, signal: Signal) {
         assert!(self.activator.is_none());
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).expect("it lives");
+        kill_process(Pid::from_child(&self.child), signal).expect("it lives");
+    }
+
+    /// Kills it, without an activator that starts it again.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("ours");
+        self.child.wait().expect("ours");
     }
 
     /// Gives the activator an order: `kill`, `down` or `up`.
@@ -132,7 +166,12 @@ impl Drop for Agent {
         match self.activator.take() {
             // The end of its input ends it, and the agent.
             Some(activator) => drop(activator),
-            None => self.signal(rustix::process::Signal::TERM),
+            // It may have ended.
+            None => {
+                if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+                    self.signal(Signal::TERM);
+                }
+            }
         }
         let since = Instant::now();
         while self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
@@ -154,10 +193,10 @@ fn line(from: &mut impl BufRead) -> Value {
 fn place(world: &World) -> Place {
     let home = world.home.path();
     let token_file = world.state().join("token");
-    // Programs have no ROTAKEY_HOME: the line says where it is.
+    // Programs have no ROTAKEY_HOME: the line says where it is. A client's own clock is not ours.
     let program = home.join("credential-process");
     let script = format!(
-        "#!/bin/sh\nROTAKEY_HOME='{}' exec '{}' credential-process --profile app\n",
+        "#!/bin/sh\nunset LD_PRELOAD\nROTAKEY_HOME='{}' exec '{}' credential-process --profile app\n",
         home.display(),
         env!("CARGO_BIN_EXE_rotakey")
     );

@@ -14,13 +14,11 @@ from botocore.config import Config
 
 
 class Slow(io.BytesIO):
-    """A body that comes in pieces, as from a slow disk: four seconds for all of it."""
+    """A body that comes in pieces, as from a slow disk: some seconds for all of it."""
 
     def read(self, size=-1):
-        if size is None or size < 0 or size > 65536:
-            size = 65536
-        time.sleep(0.25)
-        return super().read(size)
+        time.sleep(0.2)
+        return super().read(16384 if size is None or size < 0 else min(size, 16384))
 
 
 def multipart(s3):
@@ -37,7 +35,7 @@ def multipart(s3):
 
 CALLS = {
     "multipart": ("s3", multipart),
-    "slow": ("s3", lambda s3: s3.put_object(Bucket="bucket", Key="slow", Body=Slow(b"x" * 1024 * 1024))),
+    "slow": ("s3", lambda s3: s3.put_object(Bucket="bucket", Key="slow", Body=Slow(b"x" * 131072))),
     "sts": ("sts", lambda sts: sts.get_caller_identity()),
     "s3put": ("s3", lambda s3: s3.put_object(Bucket="bucket", Key="boto3", Body=b"x" * 1024)),
     "s3get": ("s3", lambda s3: s3.get_object(Bucket="bucket", Key="boto3")["Body"].read()),

@@ -41,6 +41,13 @@ impl Sdk {
         }
     }
 
+    /// As its program says it.
+    pub(crate) fn version(self) -> String {
+        let nowhere = Place::nowhere();
+        let answer = Driver::start(self, Source::Container, &nowhere, &[]).ask("sts");
+        answer.client.split_once(' ').map_or("?", |(_, version)| version).to_owned()
+    }
+
     fn command(self) -> Command {
         let program = |name: &str| root().join("tests/clients").join(name);
         match self {

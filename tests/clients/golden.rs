@@ -3,6 +3,7 @@
 //!
 //! The file has one line for each thing seen. `ROTAKEY_WRITE_DOCS=1` writes it anew.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -16,6 +17,10 @@ use super::sources::{Source, root};
 const OLD: &str = "ASIAOLDOLDOLDOLDOLD1";
 const NEW: &str = "ASIANEWNEWNEWNEWNEW1";
 const HOUR: i64 = 3600;
+
+/// The section on a lease's end.
+pub(crate) const CUTOVER_TITLE: &str =
+    "an hour's lease of the old key ends, the source has the new one";
 
 /// Where the clock is put while a lease of an hour ends, in seconds before its end. Between the edges that SDKs
 /// have (15, 10 and 5 minutes, and Rust's 5 to 10 seconds) and not on them.
@@ -55,7 +60,7 @@ pub(crate) fn observe(sdk: Sdk, source: Source, whole: bool) -> Value {
     let mut stage = Stage::new(sdk, source);
     let mut seen = json!({
         "client": stage.version(),
-        "an hour's lease of the old key ends, the source has the new one": stage.cutover(),
+        CUTOVER_TITLE: stage.cutover(),
         "how often the source is asked in 10 requests": stage.lifetimes(),
     });
     if whole {
@@ -199,16 +204,13 @@ fn signer(answer: &Answer) -> &'static str {
 /// Compares with the file, section by section; says what differs. Some time may be lost on a busy machine, so
 /// that it is looked three times before a difference is believed.
 pub(crate) fn compare(sdk: Sdk, source: Source, whole: bool) -> Result<(), String> {
-    let file = format!("{}-{}.json", sdk.name(), source.name());
-    let file = root().join("tests/clients/golden").join(file);
+    let file = path(sdk, source);
     if std::env::var_os("ROTAKEY_WRITE_DOCS").is_some() {
         let text = serde_json::to_string_pretty(&observe(sdk, source, true)).expect("JSON");
         std::fs::write(file, text + "\n").expect("writable");
         return Ok(());
     }
-    let text =
-        std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let golden: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let golden = load(sdk, source)?;
     let mut differing = String::new();
     for _ in 0..3 {
         let seen = observe(sdk, source, whole);
@@ -223,4 +225,17 @@ pub(crate) fn compare(sdk: Sdk, source: Source, whole: bool) -> Result<(), Strin
         }
     }
     Err(format!("{} changed. If that is right: make docs-generated\n{differing}", file.display()))
+}
+
+fn path(sdk: Sdk, source: Source) -> PathBuf {
+    let file = format!("{}-{}.json", sdk.name(), source.name());
+    root().join("tests/clients/golden").join(file)
+}
+
+/// What is written down.
+pub(crate) fn load(sdk: Sdk, source: Source) -> Result<Value, String> {
+    let file = path(sdk, source);
+    let text = std::fs::read_to_string(&file);
+    let text = text.map_err(|error| format!("{}: {error}", file.display()))?;
+    serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))
 }

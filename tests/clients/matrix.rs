@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Barrier, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::agent::{Agent, world};
 use super::driver::{Driver, Sdk};
@@ -113,6 +113,20 @@ fn live(
     }
 }
 
+/// The user's newest key.
+pub(crate) fn current(world: &World) -> String {
+    world.keys().pop().expect("a key").0
+}
+
+/// Waits until the rotation is over. The agent brings it there, as it does what a person leaves.
+pub(crate) fn finish(world: &World) {
+    let since = Instant::now();
+    while world.keys().len() > 1 || world.step().is_some() {
+        assert!(since.elapsed() < Duration::from_secs(180), "{:?}", world.status());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 /// The key at the root of what signed.
 pub(crate) fn key_of(world: &World, signer: &str) -> Option<String> {
     if signer.starts_with("AKIA") {
@@ -121,8 +135,5 @@ pub(crate) fn key_of(world: &World, signer: &str) -> Option<String> {
     let sessions = world.control(json!({"op": "sessions"}));
     let sessions = sessions["sessions"].as_array()?;
     let found = sessions.iter().find(|session| session["access_key_id"] == signer)?;
-    found["minted_from"].as_str().map(str::to_owned).or_else(|| {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        text(&found["key"])
-    })
+    found["minted_from"].as_str().map(str::to_owned)
 }

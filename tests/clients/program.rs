@@ -29,6 +29,13 @@ impl Program {
         }
     }
 
+    pub(crate) fn version(self) -> String {
+        match self {
+            Self::Sdk(sdk) => sdk.version(),
+            Self::Tool(tool) => tool.version(),
+        }
+    }
+
     pub(crate) const fn sources(self) -> &'static [Source] {
         match self {
             Self::Sdk(_) => &Source::ALL,

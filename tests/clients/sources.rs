@@ -41,6 +41,19 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Where nobody is.
+    pub(crate) fn nowhere() -> Self {
+        let (nobody, nothing) = ("http://127.0.0.1:9".to_owned(), PathBuf::from("/dev/null"));
+        Self {
+            api: nobody.clone(),
+            http: nobody,
+            token: String::new(),
+            token_file: nothing.clone(),
+            config: nothing.clone(),
+            home: nothing,
+        }
+    }
+
     /// Gives a program the source, the API and nothing else of this machine's environment.
     pub(crate) fn environment(&self, command: &mut Command, source: Source) {
         command
@@ -90,4 +103,10 @@ pub(crate) fn aws_config(program: &str) -> String {
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("it is there")
+}
+
+/// A port that nobody listens at just now.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("bound").port()
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::sources::{Place, Source};
+use super::sources::{Place, Source, free_port};
 use super::support::venv;
 
 /// A program whose next request is made by its next process, unless said otherwise.
@@ -236,11 +236,6 @@ impl Drop for Worker {
             let _ = child.wait();
         }
     }
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("bound").port()
 }
 
 fn fetch(port: u16) -> std::io::Result<()> {
