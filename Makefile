@@ -4,7 +4,56 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust model sim kill clients clients-deps load fuzz mutants docs-generated bench deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model sim kill clients clients-deps load fuzz bench mutants docs-generated deps fmt lint doc deny ci clean-deps
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The dev profile: it builds in a fraction of the time, and the demo waits on timers, not on the processor.
+demo: ## a whole rotation against the embedded simulator, no AWS account needed
+	$(CARGO) run --locked -q -p rotakey-agent -- demo
+
+build: ## the release binary, target/release/rotakey
+	$(CARGO) build --locked --release -p rotakey-agent
+
+test: deps ## everything the product promises
+	$(CARGO) test --workspace --locked
+
+# A suite's figures are the last line that it prints; `suite` sees to that, and to its exit code.
+suite = @bash -o pipefail -c '$(2) 2>&1 | awk "/^$(1): / { last = \$$0; next } NF { print } END { print last }"'
+suite_test = $(CARGO) test -q $(2) -p rotakey-agent --locked --test $(1) $(3) -- --nocapture
+
+DEPTH ?= 2
+exhaust: ## every crash and fault at every instant, by enumeration; DEPTH=n blows, one after the other
+	$(call suite,exhaust,ROTAKEY_EXHAUST_DEPTH=$(DEPTH) $(call suite_test,exhaust,,every_blow))
+
+model: ## two installations and an admin on one user: every interleaving, by enumeration
+	$(call suite,model,$(call suite_test,model,,no_installation_hurts_another))
+
+SEEDS ?= 300
+SEED ?= 1
+PROFILE ?= dev
+sim: ## the whole system in all weathers, simulated; SEEDS=n [SEED=first] [PROFILE=campaign, for many seeds]
+	$(call suite,sim,ROTAKEY_SIM_SEEDS=$(SEEDS) ROTAKEY_SIM_SEED=$(SEED) $(call suite_test,sim,--profile $(PROFILE),))
+
+KILLS ?= 40
+kill: deps ## the real binary under SIGKILL, clients at work; KILLS=n SEED=s
+	$(call suite,kill,ROTAKEY_KILLS=$(KILLS) ROTAKEY_KILL_SEED=$(SEED) $(call suite_test,kill,,))
+
+clients: clients-deps ## the full matrix of real clients: every program, every source, before, during and after a rotation
+	$(call suite,clients,ROTAKEY_CLIENTS=full $(call suite_test,clients,,))
+
+clients-deps: ## install the programs that only the full matrix runs
+	@bash .ci/clients
+
+ROTATIONS ?= 20
+load: deps ## rotations back to back under constant load, the agent killed and restarted; ROTATIONS=n
+	$(call suite,load,ROTAKEY_ROTATIONS=$(ROTATIONS) $(call suite_test,load,,))
+
+TARGET ?= http
+FUZZ_SECONDS ?= 60
+fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
+	@bash .ci/fuzz $(TARGET) $(FUZZ_SECONDS)
 
 mutants: ## every small change to core must fail its tests, or stand in docs/mutants.md (installs cargo-mutants)
 	$(call suite,mutants,bash .ci/mutants)
