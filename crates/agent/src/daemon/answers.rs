@@ -135,6 +135,10 @@ impl Control {
                 let _ = engine.send(Order::Wake(profile));
                 no_content()
             }
+            "yield" => {
+                let _ = engine.send(Order::Yield(profile));
+                no_content()
+            }
             "take-up" => {
                 let (done, wait) = oneshot::channel();
                 let _ = engine.send(Order::TakeUp(profile, done));
