@@ -4,11 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help demo build test exhaust model sim kill clients clients-deps load mutants docs-generated deps fmt lint doc deny ci clean-deps
-=======
-.PHONY: help demo build test exhaust model sim kill fuzz mutants docs-generated deps fmt lint doc deny ci clean-deps
->>>>>>> 502d3d639bb8da74b4dbb870c8d8c93fa69456ed
+.PHONY: help demo build test exhaust model sim kill clients clients-deps load fuzz mutants docs-generated deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,7 +40,6 @@ KILLS ?= 40
 kill: deps ## the real binary under SIGKILL, clients at work; KILLS=n SEED=s
 	$(call suite,kill,ROTAKEY_KILLS=$(KILLS) ROTAKEY_KILL_SEED=$(SEED) $(call suite_test,kill,,))
 
-<<<<<<< HEAD
 clients: clients-deps ## the full matrix of real clients: every program, every source, before, during and after a rotation
 	$(call suite,clients,ROTAKEY_CLIENTS=full $(call suite_test,clients,,))
 
@@ -54,12 +49,6 @@ clients-deps: ## install the programs that only the full matrix runs
 ROTATIONS ?= 20
 load: deps ## rotations back to back under constant load, the agent killed and restarted; ROTATIONS=n
 	$(call suite,load,ROTAKEY_ROTATIONS=$(ROTATIONS) $(call suite_test,load,,))
-=======
-TARGET ?= http
-FUZZ_SECONDS ?= 60
-fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
-	@bash .ci/fuzz $(TARGET) $(FUZZ_SECONDS)
->>>>>>> 502d3d639bb8da74b4dbb870c8d8c93fa69456ed
 
 mutants: ## every small change to core must fail its tests, or stand in docs/mutants.md (installs cargo-mutants)
 	$(call suite,mutants,bash .ci/mutants)
