@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust model sim kill clients clients-deps load fuzz mutants docs-generated deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model sim kill clients clients-deps load fuzz bench mutants docs-generated deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,11 @@ ROTATIONS ?= 20
 load: deps ## rotations back to back under constant load, the agent killed and restarted; ROTATIONS=n
 	$(call suite,load,ROTAKEY_ROTATIONS=$(ROTATIONS) $(call suite_test,load,,))
 
+TARGET ?= http
+FUZZ_SECONDS ?= 60
+fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
+	@bash .ci/fuzz $(TARGET) $(FUZZ_SECONDS)
+
 mutants: ## every small change to core must fail its tests, or stand in docs/mutants.md (installs cargo-mutants)
 	$(call suite,mutants,bash .ci/mutants)
 
@@ -57,6 +62,11 @@ docs-generated: clients-deps ## writes the documents anew that are made from the
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,exhaust,,crash_matrix)
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,clients,,refreshing)
 	ROTAKEY_WRITE_DOCS=1 ROTAKEY_CLIENTS=full $(call suite_test,clients,,clients_work)
+
+bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many"
+	@bash .ci/deps bench
+	$(CARGO) build --locked --release -q -p rotakey-agent -p rotakey-bench
+	@target/release/rotakey-bench $(PARTS)
 
 deps: ## install what the tests need beyond Rust (says what and why; costs nothing when it is there)
 	@bash .ci/deps

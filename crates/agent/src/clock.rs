@@ -33,6 +33,11 @@ impl SystemClock {
             .map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
         Self { boot: boot.unwrap_or_default() }
     }
+
+    /// The wall clock alone: each answer to a program needs it.
+    pub fn wall(&self) -> Timestamp {
+        Timestamp::now()
+    }
 }
 
 impl Default for SystemClock {

@@ -88,7 +88,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
             let app = app(Some(args.name.clone()))?;
             return runtime()?.block_on(command::exec::run(&app, &args));
         }
-        Verb::Env(args) => command::env::run(&app(args.name.clone())?, &args),
+        Verb::Env(args) => runtime()?.block_on(command::env::run(&app(args.name.clone())?, &args)),
         Verb::Revoke { name } => command::revoke::run(&app(name)?),
         Verb::Mfa(args) => runtime()?.block_on(command::mfa::run(&app(args.name.clone())?, &args)),
         Verb::Completions { shell } => command::completions(shell, printer),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::App;
+use super::{App, mfa};
 use crate::cli::args::{EnvArgs, EnvFormat, ExecSource};
 use crate::cli::failure::{Exit, Failed};
 use crate::config::{ProfileSettings, Serve};
@@ -48,9 +48,10 @@ pub const STALE: [&str; 24] = [
 pub type Variables = BTreeMap<&'static str, Zeroizing<String>>;
 
 /// Runs it.
-pub fn run(app: &App, args: &EnvArgs) -> Result<(), Failed> {
+pub async fn run(app: &App, args: &EnvArgs) -> Result<(), Failed> {
     let settings = app.config.settings(&app.profile, &app.env)?;
     let source = source(app, args.source, &settings)?;
+    mfa::ask_ahead(app, &settings, false).await?;
     let at = match source {
         ExecSource::Process => None,
         ExecSource::Container => Some(listening(app)?.ok_or_else(|| {

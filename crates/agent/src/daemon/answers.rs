@@ -74,7 +74,7 @@ impl server::Handler for Programs {
         if let Some(refusal) = desk.refuse_program(&serving, caller, head.uri.path()) {
             return refusal;
         }
-        let now = desk.clock.now().wall;
+        let now = desk.clock.wall();
         route::answer(&serving.table, &desk.books, &desk.imds_tokens, now, caller, &head)
     }
 
@@ -116,7 +116,7 @@ impl Control {
         if !Books::may_ask(found, caller) {
             return desk.refuse_executable(caller, &profile);
         }
-        let now = desk.clock.now().wall;
+        let now = desk.clock.wall();
         route::process(&serving.table, &desk.books, now, caller, &profile)
     }
 

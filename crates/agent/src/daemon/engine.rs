@@ -16,7 +16,7 @@ use super::rotations::{self, Rotations};
 use crate::cli::failure::{Exit, Failed};
 use crate::command::App;
 use crate::serving::Serving;
-use crate::serving::sessions::Sessions;
+use crate::serving::sessions::{Sessions, Turns};
 use crate::serving::supply::{self, Supply};
 use crate::store::keystore::Keystore;
 
@@ -106,6 +106,7 @@ struct Workshop {
     serving: Arc<ArcSwap<Serving>>,
     poll: Duration,
     workers: HashMap<String, Worker>,
+    turns: Turns,
     tasks: JoinSet<()>,
     /// Rotations that may not begin yet, and their orders.
     waiting: Vec<(Rotations, mpsc::UnboundedReceiver<rotations::Order>)>,
@@ -133,6 +134,7 @@ async fn run(
         serving,
         poll,
         workers: HashMap::new(),
+        turns: Turns::default(),
         tasks: JoinSet::new(),
         waiting: Vec::new(),
         may_rotate: false,
@@ -183,7 +185,7 @@ impl Workshop {
                 app: Rc::clone(&app),
                 keystore: Rc::clone(&self.keystore),
                 poll: self.poll,
-                sessions: Sessions::new(),
+                sessions: Sessions::new(self.turns.clone()),
             };
             self.tasks.spawn_local(task.run(supply_inbox, done));
             let ending = Rc::clone(&self.ending);

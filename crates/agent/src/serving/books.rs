@@ -62,7 +62,7 @@ impl Accounts for Books {
     fn handed(&self, handed: Handed) {
         let serving = self.serving.load();
         if let Some(key) = serving.key_of.get(&handed.profile.name) {
-            let enough = later(self.clock.now().wall, key.lease + ahead(key.lease) / 2);
+            let enough = later(self.clock.wall(), key.lease + ahead(key.lease) / 2);
             if key.covered_until() < enough {
                 self.leases.raise(key);
             }

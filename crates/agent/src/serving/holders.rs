@@ -1,6 +1,7 @@
 //! Who holds which key until when: for people, and for `status`. The rule of leases does not go by it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,9 @@ const QUEUE: usize = 1024;
 /// a second, and for so long. Those who come in faster are noted without a name.
 const WAITED_FOR: u32 = 20;
 const WAIT: Duration = Duration::from_millis(50);
+
+/// How many notes are remembered, not to be made again.
+const RECENT: usize = 8192;
 
 /// How many holders a profile's list keeps.
 const HOLDERS_MAX: usize = 1000;
@@ -54,11 +58,15 @@ pub struct Holder {
     pub until: Timestamp,
 }
 
+/// Whose state it is, who holds what, and the socket whose process is to be found.
+type Note = (ProfileState, Holder, Option<u64>);
+
 /// Notes holders, in a thread of its own.
 #[derive(Clone, Debug)]
 pub struct Holders {
     queue: SyncSender<Order>,
     lists: Arc<Mutex<HashMap<String, Vec<Holder>>>>,
+    recent: Arc<Recent>,
     clock: SystemClock,
     /// A second since the boot, and how many were waited for in it.
     waited: Arc<(AtomicU64, AtomicU32)>,
@@ -66,9 +74,47 @@ pub struct Holders {
 
 #[derive(Debug)]
 enum Order {
-    Note(ProfileState, Holder, Option<u64>),
+    Note(Note),
     /// Find out whose socket it is, and say when that is done.
     Identify(u64, oneshot::Sender<()>),
+}
+
+/// The notes that were made last, by their hashes: a program that asks a thousand times in a second holds the same for it.
+/// To wake the thread for each answer would take a third of all answers' time.
+#[derive(Debug)]
+struct Recent {
+    hasher: RandomState,
+    slots: Box<[AtomicU64]>,
+    /// Connections that were looked at, by their inodes.
+    sockets: Box<[AtomicU64]>,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        let empty = || (0..RECENT).map(|_| AtomicU64::new(0)).collect();
+        Self { hasher: RandomState::new(), slots: empty(), sockets: empty() }
+    }
+}
+
+impl Recent {
+    /// Whether a connection is seen for the first time.
+    fn is_new(&self, inode: u64) -> bool {
+        let place = usize::try_from(inode % RECENT as u64).unwrap_or(0);
+        let slot = &self.sockets[place];
+        slot.load(Ordering::Relaxed) != inode && slot.swap(inode, Ordering::Relaxed) != inode
+    }
+
+    /// The slot of a note, and what stands in it once the note was made. `until` is in whole seconds.
+    fn slot(&self, handed: &Handed) -> (&AtomicU64, u64) {
+        let Handed { profile, source, key, until, caller, .. } = handed;
+        let (uid, pid, inode) = match caller {
+            Caller::Process { uid, pid } => (uid, *pid, 0),
+            Caller::Socket { uid, inode } => (uid, 0, *inode),
+        };
+        let hash = self.hasher.hash_one((&profile.name, source, key, until, uid, pid, inode));
+        let place = usize::try_from(hash % RECENT as u64).unwrap_or(0);
+        (&self.slots[place], hash)
+    }
 }
 
 impl Holders {
@@ -81,12 +127,15 @@ impl Holders {
             let clock = clock.clone();
             move || run(&inbox, &noted, &clock)
         })?;
-        Ok(Self { queue, lists, clock, waited: Arc::default() })
+        Ok(Self { queue, lists, clock, recent: Arc::default(), waited: Arc::default() })
     }
 
     /// Finds out who is at the other end, while it is there to be found.
     pub async fn identify(&self, caller: &Caller) {
         let Caller::Socket { inode, .. } = caller else { return };
+        if !self.recent.is_new(*inode) {
+            return;
+        }
         let (second, count) = &*self.waited;
         let now = self.clock.now().monotonic.since_boot.as_secs();
         if second.swap(now, Ordering::Relaxed) != now {
@@ -101,8 +150,12 @@ impl Holders {
         }
     }
 
-    /// Notes an answer.
+    /// Notes an answer, unless the same was noted just now.
     pub fn note(&self, key: &ServedKey, handed: &Handed) {
+        let (slot, hash) = self.recent.slot(handed);
+        if slot.load(Ordering::Relaxed) == hash {
+            return;
+        }
         let (uid, program, inode) = match &handed.caller {
             // The program that asked waits for the answer: now it is there to be looked at.
             Caller::Process { uid, pid } => (*uid, proc::runner(*pid), None),
@@ -110,7 +163,9 @@ impl Holders {
         };
         let holder = holder(handed.key.clone(), handed.source, uid, program, handed.until);
         // A full queue is not worth a program's time.
-        let _ = self.queue.try_send(Order::Note(key.state.clone(), holder, inode));
+        if self.queue.try_send(Order::Note((key.state.clone(), holder, inode))).is_ok() {
+            slot.store(hash, Ordering::Relaxed);
+        }
     }
 
     /// Who holds what of a profile's keys, and is alive, as far as it is known.
@@ -199,59 +254,80 @@ fn write(state: &ProfileState, list: &[Holder]) -> std::io::Result<()> {
 }
 
 fn run(inbox: &Receiver<Order>, lists: &Mutex<HashMap<String, Vec<Holder>>>, clock: &SystemClock) {
+    // A look at every process is for when nobody else needs the processor much. On Linux this is about the calling thread
+    // alone (nice(2)); without it, notes cost more, and nothing else.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(5);
     let uptime = || clock.now().monotonic.since_boot;
     let mut changed: HashMap<String, ProfileState> = HashMap::new();
-    let mut sockets = Sockets::default();
+    let mut sockets = HashMap::new();
     let mut write_at = Duration::ZERO;
     loop {
-        let noted = match changed.is_empty() {
+        let first = match changed.is_empty() {
             true => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
             false => inbox.recv_timeout(write_at.saturating_sub(uptime())),
         };
         let now = clock.now().wall;
-        match noted {
+        let first = match first {
+            Ok(first) => first,
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
                 for (name, state) in changed.drain() {
-                    let list = lock(lists).get(&name).map(|list| alive(list, now));
-                    let list = list.unwrap_or_default();
-                    if let Err(error) = write(&state, &list) {
-                        tracing::warn!(profile = name, %error, "the holders are not noted");
+                    write_list(lists, &name, &state, now);
+                }
+                continue;
+            }
+        };
+        let orders: Vec<Order> = std::iter::once(first).chain(inbox.try_iter()).collect();
+        look_up(&orders, &mut sockets);
+        for order in orders {
+            match order {
+                // He may not wait any more.
+                Order::Identify(_, done) => drop(done.send(())),
+                Order::Note((state, mut holder, inode)) => {
+                    if changed.is_empty() {
+                        write_at = uptime() + WRITE_EVERY;
                     }
-                    lock(lists).insert(name, list);
+                    let program = inode.and_then(|inode| sockets.get(&inode)?.clone());
+                    if let Some(Program { pid, started, exe }) = program {
+                        (holder.pid, holder.started, holder.exe) = (Some(pid), Some(started), exe);
+                    }
+                    let name = state.profile().to_owned();
+                    let mut lists = lock(lists);
+                    merge(lists.entry(name.clone()).or_insert_with(|| read(&state, now)), holder);
+                    changed.insert(name, state);
                 }
-            }
-            Ok(Order::Identify(inode, done)) => {
-                sockets.owner(inode);
-                let _ = done.send(());
-            }
-            Ok(Order::Note(state, mut holder, inode)) => {
-                if changed.is_empty() {
-                    write_at = uptime() + WRITE_EVERY;
-                }
-                let program = inode.and_then(|inode| sockets.owner(inode));
-                if let Some(Program { pid, started, exe }) = program {
-                    (holder.pid, holder.started, holder.exe) = (Some(pid), Some(started), exe);
-                }
-                let name = state.profile().to_owned();
-                let mut lists = lock(lists);
-                merge(lists.entry(name.clone()).or_insert_with(|| read(&state, now)), holder);
-                changed.insert(name, state);
             }
         }
     }
 }
 
-/// Whose sockets are whose, as far as it was found out. The kernel counts inodes up: one is not another's soon.
-#[derive(Default)]
-struct Sockets(HashMap<u64, Option<Program>>);
+fn write_list(
+    lists: &Mutex<HashMap<String, Vec<Holder>>>,
+    name: &str,
+    state: &ProfileState,
+    now: Timestamp,
+) {
+    let list = lock(lists).get(name).map(|list| alive(list, now)).unwrap_or_default();
+    if let Err(error) = write(state, &list) {
+        tracing::warn!(profile = name, %error, "the holders are not noted");
+    }
+    lock(lists).insert(name.to_owned(), list);
+}
 
-impl Sockets {
-    fn owner(&mut self, inode: u64) -> Option<Program> {
-        if self.0.len() >= QUEUE {
-            self.0.clear();
-        }
-        self.0.entry(inode).or_insert_with(|| proc::owner_of(inode)).clone()
+/// Finds out whose the sockets are that are not known yet: all at once, as each look is one at every process.
+fn look_up(orders: &[Order], sockets: &mut HashMap<u64, Option<Program>>) {
+    if sockets.len() >= QUEUE {
+        sockets.clear();
+    }
+    let inodes = orders.iter().filter_map(|order| match order {
+        Order::Identify(inode, _) => Some(*inode),
+        Order::Note((_, _, inode)) => *inode,
+    });
+    let unknown: HashSet<u64> = inodes.filter(|inode| !sockets.contains_key(inode)).collect();
+    if !unknown.is_empty() {
+        let mut owners = proc::owners_of(&unknown);
+        sockets.extend(unknown.into_iter().map(|inode| (inode, owners.remove(&inode))));
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rotakey_core::credential::{Credentials, Generation};
 use rotakey_endpoint::publish::Snapshot;
+use tokio::sync::Semaphore;
 
 use super::{ServedKey, ServedProfile, leases};
 use crate::clock::Clock;
@@ -15,10 +16,24 @@ use crate::session::mfa::CODE_LIVES;
 use crate::session::{Keeper, Minted, Minter, Next, Plan, RoleCache};
 use crate::store::keystore::Keystore;
 
+/// How many sessions are minted at a time, of all keys: a thousand at once would all have their clients in memory.
+const MINTS_MAX: usize = 32;
+
+/// Whose turn it is to mint.
+#[derive(Clone, Debug)]
+pub struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MINTS_MAX)))
+    }
+}
+
 /// The sessions of one key's profiles.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sessions {
     profiles: HashMap<String, Kept>,
+    turns: Turns,
 }
 
 #[derive(Debug)]
@@ -29,9 +44,9 @@ struct Kept {
 }
 
 impl Sessions {
-    /// None yet.
-    pub fn new() -> Self {
-        Self::default()
+    /// None yet. `turns` are shared with the sessions of other keys.
+    pub fn new(turns: Turns) -> Self {
+        Self { profiles: HashMap::new(), turns }
     }
 
     /// A person gave a code of the MFA device of a profile.
@@ -71,6 +86,8 @@ impl Sessions {
             let Some(kept) = self.profiles.get_mut(name) else { continue };
             kept.keeper.publish(generation);
             if let Next::Mint(generation) = kept.keeper.next(app.clock.now().wall) {
+                // It is never closed.
+                let _turn = self.turns.0.acquire().await;
                 kept.mint(app, keystore, key, served, generation, credentials).await;
             }
             match kept.keeper.next(app.clock.now().wall) {
