@@ -155,14 +155,24 @@ fn rotate_under_load(rotations: u64, is_killed: bool) -> Load {
 fn no_request_is_refused_and_no_answer_is_stale() {
     let rotations = std::env::var("ROTAKEY_ROTATIONS");
     let rotations = rotations.map_or(3, |text| text.parse().expect("a number"));
+    let (mut requests, mut kills, mut refused, mut stale) = (0, 0, 0, 0);
     let mut bad = Vec::new();
     for is_killed in [false, true] {
         let load = rotate_under_load(rotations, is_killed);
         let name = if is_killed { "the agent killed at random" } else { "the agent left alone" };
-        println!("load: {name}: {}", load.figures(rotations));
+        println!("{name}: {}", load.figures(rotations));
+        requests += load.tally.requests.load(Ordering::Relaxed);
+        kills += load.kills.load(Ordering::Relaxed);
+        refused += load.tally.refused.lock().unwrap().len();
+        stale += load.readings.stale.lock().unwrap().len();
         bad.extend(load.tally.refused.into_inner().unwrap());
         bad.extend(load.readings.stale.into_inner().unwrap());
         bad.extend(load.readings.failed.into_inner().unwrap());
     }
+    println!(
+        "load: {} rotations, half of them with the agent killed {kills} times, {requests} requests, {refused} refused, \
+         {stale} stale reads",
+        2 * rotations
+    );
     assert!(bad.is_empty(), "{bad:#?}");
 }
