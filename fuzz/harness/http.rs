@@ -210,6 +210,7 @@ impl Desk {
         let temporary = Publisher::new();
         temporary.publish(snapshot()).expect("the first");
         let deploy = Arc::new(Profile {
+            ready: arc_swap::ArcSwapOption::empty(),
             name: "deploy".to_owned(),
             account_id: None,
             lease: Duration::from_secs(3600),

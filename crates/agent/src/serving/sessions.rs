@@ -165,6 +165,8 @@ fn publish(key: &ServedKey, served: &ServedProfile, minted: Minted) {
         valid_until: Some(minted.expires),
         covered_until: of_key.and_then(|seen| seen.covered_until),
     });
+    // The last answer would keep the session before this one in memory.
+    served.profile.ready.store(None);
     match published {
         Ok(()) => tracing::info!(profile, %until, "serves a new session"),
         Err(stale) => tracing::warn!(profile, %stale, "a session comes too late"),
