@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust model sim kill fuzz mutants docs-generated bench deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model sim kill clients clients-deps load fuzz bench mutants docs-generated deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,16 @@ KILLS ?= 40
 kill: deps ## the real binary under SIGKILL, clients at work; KILLS=n SEED=s
 	$(call suite,kill,ROTAKEY_KILLS=$(KILLS) ROTAKEY_KILL_SEED=$(SEED) $(call suite_test,kill,,))
 
+clients: clients-deps ## the full matrix of real clients: every program, every source, before, during and after a rotation
+	$(call suite,clients,ROTAKEY_CLIENTS=full $(call suite_test,clients,,))
+
+clients-deps: ## install the programs that only the full matrix runs
+	@bash .ci/clients
+
+ROTATIONS ?= 20
+load: deps ## rotations back to back under constant load, the agent killed and restarted; ROTATIONS=n
+	$(call suite,load,ROTAKEY_ROTATIONS=$(ROTATIONS) $(call suite_test,load,,))
+
 TARGET ?= http
 FUZZ_SECONDS ?= 60
 fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
@@ -48,8 +58,10 @@ fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http FUZZ_SEC
 mutants: ## every small change to core must fail its tests, or stand in docs/mutants.md (installs cargo-mutants)
 	$(call suite,mutants,bash .ci/mutants)
 
-docs-generated: ## writes the documents anew that are made from the code
+docs-generated: clients-deps ## writes the documents anew that are made from the code
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,exhaust,,crash_matrix)
+	ROTAKEY_WRITE_DOCS=1 $(call suite_test,clients,,refreshing)
+	ROTAKEY_WRITE_DOCS=1 ROTAKEY_CLIENTS=full $(call suite_test,clients,,clients_work)
 
 bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many"
 	@bash .ci/deps bench

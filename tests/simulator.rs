@@ -52,6 +52,21 @@ fn urls_are_signed() {
 }
 
 #[test]
+fn bodies_are_taken_as_they_were_signed() {
+    run("bodies");
+}
+
+#[test]
+fn a_slow_body_outlives_its_key() {
+    run("slow");
+}
+
+#[test]
+fn faults_and_denials_are_in_the_services_words() {
+    run("faults");
+}
+
+#[test]
 fn items_are_put_and_got() {
     run("dynamodb");
 }
@@ -67,8 +82,8 @@ fn the_command_line_works() {
 }
 
 #[test]
-fn it_keeps_up_with_a_client_and_its_log_names_the_root() {
-    let world = run("rate");
+fn the_log_names_the_key_at_the_root_of_each_request() {
+    let world = run("many");
     let log = world.control(json!({"op": "log"}));
     let events = log["events"].as_array().unwrap();
     let puts = events.iter().filter(|event| {

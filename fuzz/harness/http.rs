@@ -104,6 +104,12 @@ fn as_a_head(bytes: &[u8]) {
         let is_shown = shown.len() == 1 && shown[0].as_bytes() == TOKEN.as_bytes();
         assert!(!is_secret || is_shown, "{head:?}");
         assert!(!is_secret || head.uri.path() == "/credentials/deploy", "{head:?}");
+        let hosts: Vec<_> = head.headers.get_all("host").iter().map(|h| h.as_bytes()).collect();
+        let [host] = &hosts[..] else { panic!("{head:?}") };
+        let host = host.to_ascii_lowercase();
+        let ours: [&[u8]; 3] = [b"127.", b"localhost", b"["];
+        assert!(ours.iter().any(|start| host.starts_with(start)), "{head:?}");
+        assert!(!contains(&host, b"evil"), "{head:?}");
         for name in ["origin", "referer", "x-forwarded-for", "sec-fetch-site", "transfer-encoding"]
         {
             assert!(!head.headers.contains_key(name), "{head:?}");
@@ -204,6 +210,7 @@ impl Desk {
         let temporary = Publisher::new();
         temporary.publish(snapshot()).expect("the first");
         let deploy = Arc::new(Profile {
+            ready: arc_swap::ArcSwapOption::empty(),
             name: "deploy".to_owned(),
             account_id: None,
             lease: Duration::from_secs(3600),

@@ -140,3 +140,40 @@ fn env_prints_what_each_shell_reads() {
         "{fish}"
     );
 }
+
+/// Answers a question at a terminal; what came of it is the last line.
+const AT_A_TERMINAL: &str = "import os, pty, sys\n\
+    pid, fd = pty.fork()\n\
+    if pid == 0:\n    os.execv(sys.argv[1], sys.argv[1:-1])\n\
+    said = b''\n\
+    while b'Code of' not in said:\n    said += os.read(fd, 1024)\n\
+    os.write(fd, sys.argv[-1].encode() + b'\\n')\n\
+    try:\n    while True:\n        said += os.read(fd, 65536)\n\
+    except OSError:\n    pass\n\
+    print(said.decode().strip().splitlines()[-1])\n\
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n";
+
+#[test]
+fn exec_asks_for_an_mfa_code_when_there_is_somebody_to_ask() {
+    const SEED: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+    let world = world("");
+    let device =
+        world.control(serde_json::json!({"op": "mfa-device", "user": "app", "seed": SEED}));
+    let serial = device["serial"].as_str().unwrap();
+    world.configure_agent(super::ANYWHERE, &format!("mfa_serial = \"{serial}\"\n"));
+    let code = rotakey_agent::totp::code(SEED, jiff::Timestamp::now()).unwrap();
+    let mut command = world.command();
+    let rotakey = command.get_program().to_owned();
+    command = {
+        let mut python = std::process::Command::new("python3");
+        python.env_clear().envs(command.get_envs().filter_map(|(k, v)| Some((k, v?))));
+        python
+    };
+    command.args(["-c", AT_A_TERMINAL]).arg(rotakey);
+    command.args(["exec", "app", "--source", "container", "--", "python3", "-c", FETCH, &code]);
+    let run: super::support::Run = command.output().unwrap().into();
+    assert_eq!(run.code, 0, "{run:?}");
+    let fetched: Value =
+        serde_json::from_str(run.stdout.trim()).unwrap_or_else(|_| panic!("{run:?}"));
+    assert!(fetched["AccessKeyId"].as_str().unwrap().starts_with("ASIA"), "{fetched}");
+}

@@ -124,22 +124,28 @@ fn a_socket_that_was_left_behind_and_a_keystore_that_fails_are_no_end() {
 #[test]
 fn a_restart_behind_held_sockets_refuses_no_connection() {
     let world = world("");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/agent/activator.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/clients/activator.py");
+    let run = world.home.path().join("run");
+    std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
+        .create(&run)
+        .unwrap();
     let mut command = Command::new(venv().join("bin/python"));
     command
         .arg(script)
-        .args([env!("CARGO_BIN_EXE_rotakey"), world.home.path().to_str().unwrap()])
+        .arg(run.join("agent.sock"))
+        .args([env!("CARGO_BIN_EXE_rotakey"), "agent"])
         .env("ROTAKEY_HOME", world.home.path());
     let mut activator =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python starts");
     let mut orders = activator.stdin.take().unwrap();
     let mut said = std::io::BufReader::new(activator.stdout.take().unwrap());
-    let mut line = || {
+    let mut line = || -> serde_json::Value {
         let mut text = String::new();
         std::io::BufRead::read_line(&mut said, &mut text).unwrap();
-        text.trim().to_owned()
+        serde_json::from_str(&text).unwrap()
     };
-    let at = line().parse().expect("an address");
+    let port = line()["port"].as_u64().unwrap();
+    let at = format!("127.0.0.1:{port}").parse().unwrap();
     let token = std::fs::read_to_string(world.state().join("token"));
     let token = token.unwrap_or_else(|_| {
         // The first request waits for the agent to come up.
@@ -152,7 +158,7 @@ fn a_restart_behind_held_sockets_refuses_no_connection() {
     let session = ask().json()["AccessKeyId"].clone();
     for _ in 0..3 {
         writeln!(orders, "kill").unwrap();
-        assert!(line().starts_with("killed"), "the agent is dead");
+        assert_eq!(line()["done"], "kill");
         // It is not there, and nobody is refused.
         let answers = ask();
         assert_eq!(answers.status, 200, "{answers:?}");

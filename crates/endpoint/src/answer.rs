@@ -92,8 +92,8 @@ pub(crate) fn refusal_body(code: &str, message: &str) -> Vec<u8> {
 /// Its buffer is handed to hyper as it is, never copied by it (it writes headers and body side by side, `writev`), and
 /// wiped once the last part of it is with the kernel. What cannot be wiped: the kernel's socket buffers; and the request's
 /// headers, which hyper reads into a buffer of its own.
-pub(crate) fn secret_json(body: Zeroizing<Vec<u8>>) -> Answer {
-    respond(StatusCode::OK, JSON, Bytes::from_owner(body))
+pub(crate) fn secret_json(body: Bytes) -> Answer {
+    respond(StatusCode::OK, JSON, body)
 }
 
 /// An answer of plain text that may be a secret.

@@ -191,4 +191,37 @@ mod linux {
             _ => Err(io::Error::other("the kernel answered something else")),
         }
     }
+    #[cfg(test)]
+    mod tests {
+        use std::net::{TcpListener, TcpStream};
+
+        use super::super::own_uid;
+        use super::*;
+
+        #[test]
+        fn the_owner_is_that_of_exactly_this_end() {
+            let mut owners = Owners::default();
+            for address in ["127.0.0.1:0", "[::1]:0"] {
+                let listener = TcpListener::bind(address).expect("a free port");
+                let client =
+                    TcpStream::connect(listener.local_addr().expect("bound")).expect("open");
+                let (server, _) = listener.accept().expect("one");
+                let addresses = |end: &TcpStream| {
+                    (end.local_addr().expect("bound"), end.peer_addr().expect("connected"))
+                };
+                for end in [&client, &server] {
+                    let (local, remote) = addresses(end);
+                    let owner = owners.owner(local, remote).expect("an answer").expect("there");
+                    let inode = rustix::fs::fstat(end).expect("open").st_ino;
+                    assert_eq!((owner.uid, u64::from(owner.inode)), (own_uid(), inode));
+                }
+                // No such connection, but one listens at that port; then, neither.
+                let (local, mut remote) = addresses(&server);
+                remote.set_port(remote.port() ^ 1);
+                assert_eq!(owners.owner(local, remote).expect("an answer"), None);
+                drop((listener, server));
+                assert_eq!(owners.owner(local, remote).expect("an answer"), None);
+            }
+        }
+    }
 }

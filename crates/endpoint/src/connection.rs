@@ -67,7 +67,6 @@ pub(crate) async fn converse<S, H>(
     let mut conversation = std::pin::pin!(server.serve_connection(paced, service));
     let ended = tokio::select! {
         biased;
-        ended = conversation.as_mut() => ended,
         _ = leave => {
             // One that has just begun may have its first request on its way; hyper would close it without looking.
             let grace = if link.stage.is_fresh() { FRESH_GRACE } else { Duration::ZERO };
@@ -80,6 +79,7 @@ pub(crate) async fn converse<S, H>(
                 }
             }
         }
+        ended = conversation.as_mut() => ended,
     };
     if let Err(error) = ended {
         account(&link, &error);

@@ -47,7 +47,7 @@ impl Tokens {
         getrandom::fill(&mut token[END..SIGNED])?;
         let signature = self.0.clone().chain_update(&token[..SIGNED]).finalize();
         token[SIGNED..].copy_from_slice(&signature.into_bytes());
-        Ok(Zeroizing::new(hex::encode(*token)))
+        Ok(Zeroizing::new(hex::encode(&token[..])))
     }
 
     /// Whether this is a token of ours that has not ended. Signatures are compared in constant time.

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
 use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Generation};
 use zeroize::Zeroizing;
 
-use crate::publish::Subscriber;
+use crate::publish::{Snapshot, Subscriber};
 
 /// One profile.
 #[derive(Debug)]
@@ -29,8 +30,31 @@ pub struct Profile {
     pub temporary: Subscriber,
     /// What a caller of the container endpoint has to show.
     pub token: ArcSwap<CallerToken>,
+    /// The last answer, for who asks in the same second.
+    pub ready: ArcSwapOption<Ready>,
     /// The programs that may ask; any, if empty. It stops accidents, not a hostile process of the same user.
     pub executables: Vec<PathBuf>,
+}
+
+/// An answer as it went out. All times in it are whole seconds, so it is the same for a second.
+#[derive(Debug)]
+pub struct Ready {
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// When, in seconds of the Unix time.
+    pub(crate) at: i64,
+    /// Its `Expiration`, likewise.
+    pub(crate) until: i64,
+    pub(crate) body: Secret,
+}
+
+/// Bytes that are wiped when the last one lets go of them, and are not shown.
+#[derive(Clone)]
+pub(crate) struct Secret(pub(crate) Bytes);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
 }
 
 /// All of it.
@@ -171,6 +195,10 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// An answer goes out.
     fn handed(&self, handed: Handed);
+
+    /// A source had nothing for a program that may ask. Whoever counts since when serving has been without a gap begins
+    /// anew.
+    fn failed(&self, _profile: &Profile, _source: Source) {}
 
     /// A caller was turned away; `what` says more, and never holds a secret.
     fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str);

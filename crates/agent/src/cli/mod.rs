@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod failure;
+mod log;
 pub mod printer;
 
 use std::process::ExitCode;
@@ -32,7 +33,7 @@ pub fn quick() -> Option<ExitCode> {
 pub fn run() -> ExitCode {
     harden();
     let arguments = Arguments::parse();
-    init_logging(arguments.verbose);
+    log::init(arguments.verbose, !matches!(arguments.verb, Verb::Agent));
     let printer = Printer::new();
     match dispatch(arguments, &printer) {
         Ok(code) => code,
@@ -87,7 +88,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
             let app = app(Some(args.name.clone()))?;
             return runtime()?.block_on(command::exec::run(&app, &args));
         }
-        Verb::Env(args) => command::env::run(&app(args.name.clone())?, &args),
+        Verb::Env(args) => runtime()?.block_on(command::env::run(&app(args.name.clone())?, &args)),
         Verb::Revoke { name } => command::revoke::run(&app(name)?),
         Verb::Mfa(args) => runtime()?.block_on(command::mfa::run(&app(args.name.clone())?, &args)),
         Verb::Completions { shell } => command::completions(shell, printer),
@@ -116,16 +117,4 @@ fn harden() {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let _ = rustix::process::setrlimit(Resource::Core, none);
-}
-
-fn init_logging(verbose: u8) {
-    use tracing_subscriber::EnvFilter;
-    let level = match verbose {
-        0 => "off",
-        1 => "rotakey_agent=info",
-        2 => "rotakey_agent=debug",
-        _ => "trace",
-    };
-    let filter = EnvFilter::try_from_env("ROTAKEY_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::App;
+use super::{App, mfa};
 use crate::cli::args::{EnvArgs, EnvFormat, ExecSource};
 use crate::cli::failure::{Exit, Failed};
 use crate::config::{ProfileSettings, Serve};
@@ -48,9 +48,10 @@ pub const STALE: [&str; 24] = [
 pub type Variables = BTreeMap<&'static str, Zeroizing<String>>;
 
 /// Runs it.
-pub fn run(app: &App, args: &EnvArgs) -> Result<(), Failed> {
+pub async fn run(app: &App, args: &EnvArgs) -> Result<(), Failed> {
     let settings = app.config.settings(&app.profile, &app.env)?;
     let source = source(app, args.source, &settings)?;
+    mfa::ask_ahead(app, &settings, false).await?;
     let at = match source {
         ExecSource::Process => None,
         ExecSource::Container => Some(listening(app)?.ok_or_else(|| {
@@ -181,7 +182,7 @@ pub fn variables(
 
 /// The line for an AWS configuration file. SDKs split it by different rules (`shlex`, `sh -c`): it must mean the same to all.
 pub fn credential_process(profile: &str) -> Result<String, Failed> {
-    let program = std::env::current_exe()
+    let program = crate::proc::own_program()
         .map_err(|error| Failed::new(Exit::Failed, format!("cannot find myself: {error}")))?;
     let path = utf8(&program)?;
     if path.contains(['"', '\\', '$', '`', '\'', '\n', '!']) {

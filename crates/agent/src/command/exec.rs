@@ -10,8 +10,8 @@ use rotakey_endpoint::drain::Drain;
 use rotakey_endpoint::server::{self, Limits};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::App;
 use super::env::{self, STALE, Variables};
+use super::{App, mfa};
 use crate::cli::args::{ExecArgs, ExecSource};
 use crate::cli::failure::{Exit, Failed};
 use crate::config::{ProfileSettings, Sources};
@@ -26,7 +26,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// Runs it. Returns only if the program could not be started, or was served by us.
 pub async fn run(app: &App, args: &ExecArgs) -> Result<ExitCode, Failed> {
     let settings = app.config.settings(&app.profile, &app.env)?;
-    match env::source(app, args.source, &settings)? {
+    let source = env::source(app, args.source, &settings)?;
+    mfa::ask_ahead(app, &settings, source == ExecSource::Container).await?;
+    match source {
         ExecSource::Process => Err(replace(args, &env::variables(app, &settings, None)?)),
         ExecSource::Container => match env::listening(app)? {
             Some(at) => Err(replace(args, &env::variables(app, &settings, Some(at))?)),
@@ -63,7 +65,7 @@ async fn serve(app: &App, args: &ExecArgs, settings: &ProfileSettings) -> Result
     let cannot = |error: std::io::Error| {
         Failed::new(Exit::Failed, format!("cannot serve the program: {error}"))
     };
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(cannot)?;
+    let listener = server::listen_tcp((Ipv4Addr::LOCALHOST, 0).into()).map_err(cannot)?;
     let at = listener.local_addr().map_err(cannot)?;
     let sources = Sources { container: true, imds: false };
     let names = [app.profile.clone()];

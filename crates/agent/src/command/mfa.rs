@@ -1,6 +1,6 @@
 //! `mfa`: a person gives a code, or the device's seed once and for all.
 
-use std::io::{BufRead, Read};
+use std::io::{BufRead, IsTerminal, Read};
 use std::time::Duration;
 
 use rotakey_core::credential::{Credentials, SecretAccessKey};
@@ -54,6 +54,35 @@ pub async fn run(app: &App, args: &MfaArgs) -> Result<(), Failed> {
         "start `rotakey agent` and give the next code; or do without a person: mfa_process, or `rotakey mfa {} --totp-seed-stdin`",
         device.profile
     )))
+}
+
+/// Before a program starts: asks for a code, if there is somebody to ask and no session can be had without. The agent is
+/// given it, or we keep it, if it is we who serve the program.
+pub(super) async fn ask_ahead(
+    app: &App,
+    settings: &ProfileSettings,
+    we_serve: bool,
+) -> Result<(), Failed> {
+    let Some(device) = &settings.session.mfa else { return Ok(()) };
+    if device.process.is_some() || !std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    if app.keystore()?.get(&seed_id(&device.profile))?.is_some() {
+        return Ok(());
+    }
+    let agent = Agent::at(app.paths.socket());
+    match agent.profile(&app.profile)? {
+        Some(seen) if seen["temporary"].is_null() => {
+            let code = ask_code(app, device, false)?;
+            agent.order(&app.profile, "mfa", &secret_body(code.expose()))?;
+        }
+        None if we_serve => {
+            let code = ask_code(app, device, false)?;
+            app.mfa.give(&device.serial, code, app.clock.now().wall);
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Keeps a seed, once AWS has taken a code that was made of it.

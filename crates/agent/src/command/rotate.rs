@@ -18,6 +18,10 @@ use crate::control::Agent;
 use crate::driver::{Observer, Stop};
 use crate::engine::{self, Run, reached};
 
+/// An agent that is asked to give way finishes the call to AWS that is under way, which takes 10 seconds at most.
+const AGAIN: std::time::Duration = std::time::Duration::from_millis(250);
+const TRIES: u32 = 60;
+
 /// `rotate`.
 pub async fn rotate(app: &App, args: &RotateArgs) -> Result<(), Failed> {
     let status = app.status()?;
@@ -188,6 +192,7 @@ fn blocked(app: &App, findings: Vec<Finding>) -> Result<(), Failed> {
 
 async fn run(app: &App, goal: Goal, wait: Milestone) -> Result<(), Failed> {
     let before = app.state()?.read()?.1.generation;
+    let mut patience = TRIES;
     loop {
         match drive(app, goal.clone(), Some(wait)).await {
             Ok(run) => return stopped(app, run, wait),
@@ -197,6 +202,16 @@ async fn run(app: &App, goal: Goal, wait: Milestone) -> Result<(), Failed> {
                     continue;
                 }
                 return Ok(());
+            }
+            // The agent gives way to a person.
+            Err(error) if error.exit == Exit::Decide && patience > 0 => {
+                let agent = Agent::at(app.paths.socket());
+                if !agent.order(app.key_profile()?, "yield", b"")? {
+                    return Err(error);
+                }
+                patience -= 1;
+                let soon = rotakey_core::time::later(app.clock.now().wall, AGAIN);
+                app.clock.sleep_until(soon).await;
             }
             Err(error) => return Err(error),
         }

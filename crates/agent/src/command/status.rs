@@ -39,13 +39,21 @@ pub fn run(app: &App, name: Option<String>, as_json: bool) -> Result<(), Failed>
         Ok(agent) => (agent, None),
         Err(failed) => (None, Some(failed.message)),
     };
-    let mut profiles = Vec::new();
+    let (mut profiles, mut unreadable) = (Vec::new(), Vec::new());
     for name in &names {
         let seen = agent.as_ref().map(|agent| agent["profiles"][name].clone());
-        profiles.push(View::of(&app.for_profile(name), seen)?);
+        match View::of(&app.for_profile(name), seen) {
+            Ok(view) => profiles.push(view),
+            // One that cannot be read must not hide the others.
+            Err(failed) if names.len() > 1 => unreadable.push((name.clone(), failed)),
+            Err(failed) => return Err(failed),
+        }
     }
     if as_json {
-        let profiles: Vec<_> = profiles.iter().map(View::json).collect();
+        let broken = unreadable.iter().map(|(name, failed)| {
+            json!({"profile": name, "last_error": failed.message, "warnings": [failed.message]})
+        });
+        let profiles: Vec<_> = profiles.iter().map(View::json).chain(broken).collect();
         let agent = match &agent {
             Some(agent) => json!({
                 "running": true,
@@ -75,6 +83,11 @@ pub fn run(app: &App, name: Option<String>, as_json: bool) -> Result<(), Failed>
         for line in view.text() {
             app.printer.data(&line);
         }
+    }
+    for (name, failed) in &unreadable {
+        app.printer.data(&format!("{name}  cannot be read"));
+        app.printer.data(&format!("  error     {}", failed.message));
+        app.printer.data(&format!("  hint      {}", failed.hint.as_deref().unwrap_or_default()));
     }
     Ok(())
 }

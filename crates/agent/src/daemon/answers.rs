@@ -28,6 +28,9 @@ const DONE_TIMEOUT: Duration = Duration::from_secs(15);
 /// No order is longer.
 const ORDER_BYTES_MAX: usize = 4096;
 
+/// What hands credentials out begins so.
+const IMDS_CREDENTIALS: &str = "/latest/meta-data/iam/security-credentials/";
+
 /// What both sockets answer from.
 #[derive(Debug)]
 pub struct Desk {
@@ -63,6 +66,10 @@ impl server::Handler for Programs {
     async fn handle(&self, caller: &Caller, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let desk = &self.0;
         let (head, _) = request.into_parts();
+        let path = head.uri.path();
+        if path.starts_with("/credentials/") || path.starts_with(IMDS_CREDENTIALS) {
+            desk.holders.identify(caller).await;
+        }
         let serving = desk.serving.load();
         if let Some(refusal) = desk.refuse_program(&serving, caller, head.uri.path()) {
             return refusal;
@@ -126,6 +133,10 @@ impl Control {
         match order {
             "wake" => {
                 let _ = engine.send(Order::Wake(profile));
+                no_content()
+            }
+            "yield" => {
+                let _ = engine.send(Order::Yield(profile));
                 no_content()
             }
             "take-up" => {

@@ -27,6 +27,8 @@ pub enum Order {
     TakeUp(String, oneshot::Sender<()>),
     /// A person did something about a profile's rotation.
     Wake(String),
+    /// A person's command wants the engine's lock of a profile.
+    Yield(String),
     /// A person gave an MFA code for a profile.
     Mfa(String, Zeroizing<String>, oneshot::Sender<Result<(), String>>),
     /// The configuration was changed; what is served is swapped already.
@@ -97,6 +99,7 @@ impl Engine {
 struct Worker {
     supply: mpsc::UnboundedSender<supply::Order>,
     rotations: mpsc::UnboundedSender<rotations::Order>,
+    yielding: Rc<Cell<bool>>,
 }
 
 /// Everything that the tasks need.
@@ -153,6 +156,11 @@ async fn run(
                 workshop.supply(&profile, supply::Order::TakeUp(done));
             }
             Order::Wake(profile) => workshop.wake(&profile),
+            Order::Yield(profile) => {
+                if let Some(worker) = workshop.worker(&profile) {
+                    worker.yielding.set(true);
+                }
+            }
             Order::Mfa(profile, code, done) => {
                 workshop.supply(&profile.clone(), supply::Order::Mfa(profile.clone(), code, done));
                 workshop.wake(&profile);
@@ -189,9 +197,16 @@ impl Workshop {
             };
             self.tasks.spawn_local(task.run(supply_inbox, done));
             let ending = Rc::clone(&self.ending);
-            let rotation = Rotations { holder: holder.clone(), app, ending, failures: 0 };
+            let yielding = Rc::new(Cell::new(false));
+            let rotation = Rotations {
+                holder: holder.clone(),
+                app,
+                ending,
+                yielding: Rc::clone(&yielding),
+                failures: 0,
+            };
             self.waiting.push((rotation, rotations_inbox));
-            self.workers.insert(holder.clone(), Worker { supply, rotations });
+            self.workers.insert(holder.clone(), Worker { supply, rotations, yielding });
             started.push(first);
         }
         if self.may_rotate {

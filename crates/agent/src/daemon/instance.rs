@@ -5,6 +5,8 @@ use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use listenfd::ListenFd;
+use rotakey_endpoint::server;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::failure::{Exit, Failed};
 use crate::config::Paths;
@@ -14,6 +16,21 @@ use crate::store::durable::{Disk, Lock};
 
 /// Another one may be on its way out.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Both sockets may be full of connections, and the agent needs files of its own. Most systems give a process 1024.
+const FILES: u64 = 4096;
+
+/// Makes room for files, as far as the system allows it.
+pub(super) fn make_room_for_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.map_or(FILES, |most| most.min(FILES));
+    if current.is_some_and(|current| current < wanted) {
+        let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
+        if let Err(error) = raised {
+            tracing::warn!(%error, "the agent may run out of files");
+        }
+    }
+}
 
 /// The lock that only one agent has. It goes when the process goes.
 pub(super) fn lock(paths: &Paths) -> Result<Lock, Failed> {
@@ -62,7 +79,7 @@ impl Sockets {
         sockets
     }
 
-    /// Opens what was not inherited.
+    /// Opens what was not inherited. Needs a runtime.
     pub(super) fn open(
         mut self,
         paths: &Paths,
@@ -79,8 +96,8 @@ impl Sockets {
         }
         match (listen, &self.http) {
             (Some(at), None) => {
-                let tcp = TcpListener::bind(at).map_err(|error| taken(at, &error))?;
-                self.http = Some(tcp);
+                let tcp = server::listen_tcp(at).and_then(tokio::net::TcpListener::into_std);
+                self.http = Some(tcp.map_err(|error| taken(at, &error))?);
             }
             (None, _) => self.http = None,
             (Some(_), Some(inherited)) => {

@@ -121,6 +121,7 @@ impl Service {
 /// Runs until it is told to end.
 pub async fn run(mut app: App) -> Result<(), Failed> {
     let _instance = instance::lock(&app.paths)?;
+    instance::make_room_for_files();
     let agent = app.config.agent.clone();
     let mut events = events()?;
     let sources = agent.sources;
@@ -209,10 +210,11 @@ fn reload(app: &mut App, service: &Service) {
         notify(&[began]);
     }
     match configured(app, service) {
-        Ok(()) => app.printer.say("the configuration was read again"),
+        // Into the log, which waits for nobody. Standard error may be a pipe that is full.
+        Ok(()) => tracing::info!("the configuration was read again"),
         Err(failed) => {
-            tracing::error!(error = failed.message, "the configuration stays as it was");
-            app.printer.error(&failed);
+            let hint = failed.hint.as_deref();
+            tracing::error!(error = failed.message, hint, "the configuration stays as it was");
         }
     }
     notify(&[sd_notify::NotifyState::Ready]);

@@ -50,6 +50,8 @@ pub(super) struct Rotations {
     pub(super) app: Rc<App>,
     /// Set when the agent is to end.
     pub(super) ending: Rc<Cell<bool>>,
+    /// Set when a person's command wants the engine's lock.
+    pub(super) yielding: Rc<Cell<bool>>,
     /// Failures in a row.
     pub(super) failures: u32,
 }
@@ -78,7 +80,7 @@ impl Rotations {
         if self.ending.get() {
             return later(now, LONG);
         }
-        if state.engine().is_some() {
+        if self.yielding.take() || state.engine().is_some() {
             return later(now, BUSY);
         }
         let status = match state.read() {
@@ -110,6 +112,7 @@ impl Rotations {
             holder: &self.holder,
             clock: self.app.clock.clone(),
             ending: &self.ending,
+            yielding: &self.yielding,
             until: None,
         };
         let run = engine::run(&self.app, goal, None, &mut watcher).await;
@@ -119,7 +122,7 @@ impl Rotations {
             Err(failed) => self.failed(&failed.message),
             Ok(Run { stop: Stop::Reached | Stop::Waiting(_), .. }) => {
                 self.failures = 0;
-                until.unwrap_or(now)
+                if self.yielding.take() { later(now, BUSY) } else { until.unwrap_or(now) }
             }
             Ok(Run { stop: Stop::Ending(ending), .. }) => self.ended(&ending),
         }
@@ -170,6 +173,7 @@ struct Watcher<'a> {
     holder: &'a str,
     clock: SystemClock,
     ending: &'a Cell<bool>,
+    yielding: &'a Cell<bool>,
     until: Option<Timestamp>,
 }
 
@@ -199,7 +203,7 @@ impl Observer for Watcher<'_> {
     }
 
     fn is_over(&self) -> bool {
-        self.ending.get()
+        self.ending.get() || self.yielding.get()
     }
 }
 

@@ -129,3 +129,6 @@ pub(super) fn is_probe(command: &Command, status: &Status) -> bool {
     let is_incoming = open.incoming.as_ref().is_some_and(|key| key.id == *signer);
     is_incoming && open.survivor().id != *signer
 }
+
+#[cfg(all(test, feature = "demo"))]
+mod tests;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rotakey_core::credential::Generation;
 use rotakey_core::time::later;
-use rotakey_endpoint::table::{Accounts, Caller, Handed, Profile, Refused};
+use rotakey_endpoint::table::{Accounts, Caller, Handed, Profile, Refused, Source};
 
 use super::Serving;
 use super::holders::Holders;
@@ -79,20 +79,17 @@ impl Accounts for Books {
         );
     }
 
+    fn failed(&self, profile: &Profile, _: Source) {
+        if let Some(key) = self.serving.load().key_of.get(&profile.name) {
+            key.failed(&self.clock.now());
+        }
+    }
+
     fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str) {
         tracing::warn!(?why, ?caller, what, "refused");
-        let serving = self.serving.load();
-        match why {
-            // Programs of this user got nothing: an outage, to them.
-            Refused::Unavailable => {
-                if let Some(key) = serving.key_of.get(what) {
-                    key.failed(&self.clock.now());
-                }
-            }
-            Refused::Crowded => {
-                serving.keys.values().for_each(|key| key.failed(&self.clock.now()));
-            }
-            _ => {}
+        if why == Refused::Crowded {
+            let now = self.clock.now();
+            self.serving.load().keys.values().for_each(|key| key.failed(&now));
         }
     }
 }

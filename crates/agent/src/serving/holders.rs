@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use rotakey_core::credential::AccessKeyId;
 use rotakey_endpoint::table::{Caller, Handed, Source};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use super::ServedKey;
 use crate::clock::{Clock, SystemClock};
@@ -20,6 +21,11 @@ use crate::store::profile::ProfileState;
 
 /// Answers that wait to be noted. When more come in faster, some go unnoted: programs come first.
 const QUEUE: usize = 1024;
+
+/// A program that connects anew is waited for until it is known, as it may be gone directly after the answer: so often in
+/// a second, and for so long. Those who come in faster are noted without a name.
+const WAITED_FOR: u32 = 20;
+const WAIT: Duration = Duration::from_millis(50);
 
 /// How many notes are remembered, not to be made again.
 const RECENT: usize = 8192;
@@ -58,9 +64,19 @@ type Note = (ProfileState, Holder, Option<u64>);
 /// Notes holders, in a thread of its own.
 #[derive(Clone, Debug)]
 pub struct Holders {
-    queue: SyncSender<Note>,
+    queue: SyncSender<Order>,
     lists: Arc<Mutex<HashMap<String, Vec<Holder>>>>,
     recent: Arc<Recent>,
+    clock: SystemClock,
+    /// A second since the boot, and how many were waited for in it.
+    waited: Arc<(AtomicU64, AtomicU32)>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Note(Note),
+    /// Find out whose socket it is, and say when that is done.
+    Identify(u64, oneshot::Sender<()>),
 }
 
 /// The notes that were made last, by their hashes: a program that asks a thousand times in a second holds the same for it.
@@ -69,15 +85,25 @@ pub struct Holders {
 struct Recent {
     hasher: RandomState,
     slots: Box<[AtomicU64]>,
+    /// Connections that were looked at, by their inodes.
+    sockets: Box<[AtomicU64]>,
 }
 
 impl Default for Recent {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), slots: (0..RECENT).map(|_| AtomicU64::new(0)).collect() }
+        let empty = || (0..RECENT).map(|_| AtomicU64::new(0)).collect();
+        Self { hasher: RandomState::new(), slots: empty(), sockets: empty() }
     }
 }
 
 impl Recent {
+    /// Whether a connection is seen for the first time.
+    fn is_new(&self, inode: u64) -> bool {
+        let place = usize::try_from(inode % RECENT as u64).unwrap_or(0);
+        let slot = &self.sockets[place];
+        slot.load(Ordering::Relaxed) != inode && slot.swap(inode, Ordering::Relaxed) != inode
+    }
+
     /// The slot of a note, and what stands in it once the note was made. `until` is in whole seconds.
     fn slot(&self, handed: &Handed) -> (&AtomicU64, u64) {
         let Handed { profile, source, key, until, caller, .. } = handed;
@@ -97,10 +123,31 @@ impl Holders {
         let (queue, inbox) = sync_channel(QUEUE);
         let lists = Arc::default();
         let noted = Arc::clone(&lists);
-        std::thread::Builder::new()
-            .name("holders".to_owned())
-            .spawn(move || run(&inbox, &noted, &clock))?;
-        Ok(Self { queue, lists, recent: Arc::default() })
+        std::thread::Builder::new().name("holders".to_owned()).spawn({
+            let clock = clock.clone();
+            move || run(&inbox, &noted, &clock)
+        })?;
+        Ok(Self { queue, lists, clock, recent: Arc::default(), waited: Arc::default() })
+    }
+
+    /// Finds out who is at the other end, while it is there to be found.
+    pub async fn identify(&self, caller: &Caller) {
+        let Caller::Socket { inode, .. } = caller else { return };
+        if !self.recent.is_new(*inode) {
+            return;
+        }
+        let (second, count) = &*self.waited;
+        let now = self.clock.now().monotonic.since_boot.as_secs();
+        if second.swap(now, Ordering::Relaxed) != now {
+            count.store(0, Ordering::Relaxed);
+        }
+        if count.fetch_add(1, Ordering::Relaxed) >= WAITED_FOR {
+            return;
+        }
+        let (done, wait) = oneshot::channel();
+        if self.queue.try_send(Order::Identify(*inode, done)).is_ok() {
+            let _ = tokio::time::timeout(WAIT, wait).await;
+        }
     }
 
     /// Notes an answer, unless the same was noted just now.
@@ -116,7 +163,7 @@ impl Holders {
         };
         let holder = holder(handed.key.clone(), handed.source, uid, program, handed.until);
         // A full queue is not worth a program's time.
-        if self.queue.try_send((key.state.clone(), holder, inode)).is_ok() {
+        if self.queue.try_send(Order::Note((key.state.clone(), holder, inode))).is_ok() {
             slot.store(hash, Ordering::Relaxed);
         }
     }
@@ -206,40 +253,41 @@ fn write(state: &ProfileState, list: &[Holder]) -> std::io::Result<()> {
     disk::replace(&state.dir().join("holders"), text.as_bytes())
 }
 
-fn run(inbox: &Receiver<Note>, lists: &Mutex<HashMap<String, Vec<Holder>>>, clock: &SystemClock) {
-    // Whose a socket is takes a look at every process: that is for when nobody waits for an answer. On Linux this is about
-    // the calling thread alone (nice(2)); without it, notes cost more, and nothing else.
+fn run(inbox: &Receiver<Order>, lists: &Mutex<HashMap<String, Vec<Holder>>>, clock: &SystemClock) {
+    // A look at every process is for when nobody else needs the processor much. On Linux this is about the calling thread
+    // alone (nice(2)); without it, notes cost more, and nothing else.
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(19);
+    let _ = rustix::process::nice(5);
     let uptime = || clock.now().monotonic.since_boot;
     let mut changed: HashMap<String, ProfileState> = HashMap::new();
-    let mut sockets: HashMap<u64, Option<Program>> = HashMap::new();
+    let mut sockets = HashMap::new();
     let mut write_at = Duration::ZERO;
     loop {
-        let noted = match changed.is_empty() {
+        let first = match changed.is_empty() {
             true => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
             false => inbox.recv_timeout(write_at.saturating_sub(uptime())),
         };
         let now = clock.now().wall;
-        match noted {
+        let first = match first {
+            Ok(first) => first,
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
                 for (name, state) in changed.drain() {
-                    let list = lock(lists).get(&name).map(|list| alive(list, now));
-                    let list = list.unwrap_or_default();
-                    if let Err(error) = write(&state, &list) {
-                        tracing::warn!(profile = name, %error, "the holders are not noted");
-                    }
-                    lock(lists).insert(name, list);
+                    write_list(lists, &name, &state, now);
                 }
+                continue;
             }
-            Ok(first) => {
-                if changed.is_empty() {
-                    write_at = uptime() + WRITE_EVERY;
-                }
-                let notes: Vec<Note> = std::iter::once(first).chain(inbox.try_iter()).collect();
-                look_up(&notes, &mut sockets);
-                for (state, mut holder, inode) in notes {
+        };
+        let orders: Vec<Order> = std::iter::once(first).chain(inbox.try_iter()).collect();
+        look_up(&orders, &mut sockets);
+        for order in orders {
+            match order {
+                // He may not wait any more.
+                Order::Identify(_, done) => drop(done.send(())),
+                Order::Note((state, mut holder, inode)) => {
+                    if changed.is_empty() {
+                        write_at = uptime() + WRITE_EVERY;
+                    }
                     let program = inode.and_then(|inode| sockets.get(&inode)?.clone());
                     if let Some(Program { pid, started, exe }) = program {
                         (holder.pid, holder.started, holder.exe) = (Some(pid), Some(started), exe);
@@ -254,12 +302,28 @@ fn run(inbox: &Receiver<Note>, lists: &Mutex<HashMap<String, Vec<Holder>>>, cloc
     }
 }
 
+fn write_list(
+    lists: &Mutex<HashMap<String, Vec<Holder>>>,
+    name: &str,
+    state: &ProfileState,
+    now: Timestamp,
+) {
+    let list = lock(lists).get(name).map(|list| alive(list, now)).unwrap_or_default();
+    if let Err(error) = write(state, &list) {
+        tracing::warn!(profile = name, %error, "the holders are not noted");
+    }
+    lock(lists).insert(name.to_owned(), list);
+}
+
 /// Finds out whose the sockets are that are not known yet: all at once, as each look is one at every process.
-fn look_up(notes: &[Note], sockets: &mut HashMap<u64, Option<Program>>) {
+fn look_up(orders: &[Order], sockets: &mut HashMap<u64, Option<Program>>) {
     if sockets.len() >= QUEUE {
         sockets.clear();
     }
-    let inodes = notes.iter().filter_map(|note| note.2);
+    let inodes = orders.iter().filter_map(|order| match order {
+        Order::Identify(inode, _) => Some(*inode),
+        Order::Note((_, _, inode)) => *inode,
+    });
     let unknown: HashSet<u64> = inodes.filter(|inode| !sockets.contains_key(inode)).collect();
     if !unknown.is_empty() {
         let mut owners = proc::owners_of(&unknown);

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use rotakey_core::health::Health;
 use rotakey_core::time::Now;
@@ -113,6 +113,7 @@ impl Serving {
                 },
                 temporary: temporary.subscribe(),
                 token: ArcSwap::from_pointee(token::load_or_make(&app.paths.state, name)?),
+                ready: ArcSwapOption::empty(),
                 executables: settings.executables.iter().map(PathBuf::from).collect(),
             });
             if sources.imds && settings.imds {

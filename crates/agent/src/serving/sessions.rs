@@ -111,10 +111,11 @@ impl Kept {
         credentials: &Credentials,
     ) {
         let profile = &served.profile.name;
-        let settings = match app.config.settings(profile, &app.env) {
+        // Its sharers use the endpoints of the profile that holds the key.
+        let settings = match app.settings() {
             Ok(settings) => settings,
             Err(error) => {
-                tracing::error!(profile, %error, "no session");
+                tracing::error!(profile, error = error.message, "no session");
                 return;
             }
         };
@@ -132,7 +133,7 @@ impl Kept {
         match minted {
             Ok(minted) => {
                 if self.keeper.minted(minted.clone(), now.wall) {
-                    publish(served, minted);
+                    publish(key, served, minted);
                     served.trouble.store(Arc::new(None));
                     if let Ok(Some(raised)) = leases::raise(key, &now) {
                         leases::note(key, &raised);
@@ -149,16 +150,23 @@ impl Kept {
     }
 }
 
-fn publish(served: &ServedProfile, minted: Minted) {
+/// A session is accounted to its key: what is covered of the one is of the other, also if the key was superseded while
+/// the session was minted.
+fn publish(key: &ServedKey, served: &ServedProfile, minted: Minted) {
     let profile = &served.profile.name;
     let until = minted.expires;
+    let of_key = key.key.subscribe();
+    let of_key = of_key.latest();
+    let of_key = of_key.as_ref().filter(|seen| seen.generation == minted.generation);
     let published = served.temporary.publish(Snapshot {
         generation: minted.generation,
         key: minted.key,
         credentials: minted.credentials,
         valid_until: Some(minted.expires),
-        covered_until: None,
+        covered_until: of_key.and_then(|seen| seen.covered_until),
     });
+    // The last answer would keep the session before this one in memory.
+    served.profile.ready.store(None);
     match published {
         Ok(()) => tracing::info!(profile, %until, "serves a new session"),
         Err(stale) => tracing::warn!(profile, %stale, "a session comes too late"),

@@ -14,7 +14,7 @@ pub mod mfa;
 mod mint;
 mod plan;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use keeper::{Keeper, Next};
 pub use mfa::{MfaSessions, NoCode, Signing};

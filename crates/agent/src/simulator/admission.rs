@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::account::{Acceptance, Decision};
-use super::message::{ApiError, Request, Signature, UseRow};
+use super::answer::UseRow;
+use super::message::{ApiError, Request, Signature};
 use super::refused::Refused;
 use super::state::{Simulator, whole_seconds};
 

@@ -8,8 +8,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::account::{Key, State, User};
+use super::answer::UserRow;
 use super::behaviour::Fault;
-use super::message::{ApiError, UserRow};
+use super::message::ApiError;
 use super::mfa::Device;
 use super::roles::Trust;
 use super::state::{Simulator, whole_seconds};
@@ -146,9 +147,9 @@ pub enum Command {
     },
     /// The sessions not yet at their end.
     Sessions {},
-    /// The events since number `from`.
+    /// The events since number `from`, as far back as the log goes; `next` is where to go on from.
     Log {
-        /// How many to leave out.
+        /// How many to leave out, of all that there ever were.
         #[serde(default)]
         from: usize,
     },
@@ -269,8 +270,9 @@ impl Simulator {
             }
             Command::Sessions {} => Ok(json!({ "sessions": self.living_sessions(now) })),
             Command::Log { from } => {
-                let events: Vec<_> = self.log.iter().skip(from).collect();
-                Ok(json!({ "events": events }))
+                let (start, next) = (self.log_start, self.log_start + self.log.len());
+                let events: Vec<_> = self.log.iter().skip(from.saturating_sub(start)).collect();
+                Ok(json!({ "events": events, "next": next }))
             }
             Command::ClockOffset { milliseconds } => {
                 self.behaviour.server_offset = milliseconds;

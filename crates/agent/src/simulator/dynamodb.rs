@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::admission::Caller;
-use super::message::{Answer, ApiError, Document, Request};
+use super::answer::{Answer, Document};
+use super::message::{ApiError, Request};
 use super::state::Simulator;
 
 /// What the action's name stands behind in `X-Amz-Target`.
@@ -48,7 +49,8 @@ impl Simulator {
         let name = order["TableName"].as_str().unwrap_or_default().to_owned();
         let (partition, account) = (&self.behaviour.partition, &self.behaviour.account_id);
         let arn = format!("arn:{partition}:dynamodb:{}:{account}:table/{name}", request.region());
-        self.authorize_data(caller, &format!("dynamodb:{action}"), &arn)?;
+        self.authorize_data(caller, &format!("dynamodb:{action}"), &arn)
+            .map_err(|denied| ApiError::new(400, "AccessDeniedException", denied.message))?;
         let tables = &mut Arc::make_mut(&mut self.dynamodb).0;
         let answer = match action {
             "ListTables" => json!({ "TableNames": tables.keys().collect::<Vec<_>>() }),

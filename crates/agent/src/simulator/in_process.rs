@@ -11,8 +11,9 @@ use rotakey_core::iam::{
 };
 use subtle::ConstantTimeEq;
 
+use super::answer::{Answer, KeyRow};
 use super::http::{Clock, Shared, lock};
-use super::message::{Answer, ApiError, Call, Delivery, KeyRow, Request, Signature};
+use super::message::{ApiError, Call, Delivery, Request, Signature};
 use crate::iam::{AssumeRole, KeyService, Mfa, Temporary};
 
 /// A client of a simulator in the same process. A reply that hangs is an immediate doubt.

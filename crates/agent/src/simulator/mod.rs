@@ -8,12 +8,15 @@
 
 mod account;
 mod admission;
+mod answer;
 mod behaviour;
 mod control;
 mod dynamodb;
 mod front;
 mod http;
+mod iam;
 mod in_process;
+mod lot;
 mod message;
 mod mfa;
 mod refused;
@@ -40,14 +43,12 @@ use std::sync::{Arc, Mutex};
 
 use crate::clock::{Clock as _, SystemClock};
 
+pub use self::answer::{Answer, AssumedRow, Document, KeyRow, SessionRow, UseRow, UserRow};
 pub use self::behaviour::{Behaviour, Fault};
 pub use self::control::Command;
 pub use self::http::{CONTROL_PATH, Clock, Server, Shared};
 pub use self::in_process::InProcess;
-pub use self::message::{
-    Answer, ApiError, AssumedRow, Call, Delivery, Document, Event, KeyRow, Protocol, Reply,
-    Request, SessionRow, Signature, UseRow, UserRow,
-};
+pub use self::message::{ApiError, Call, Delivery, Event, Protocol, Reply, Request, Signature};
 pub use self::state::Simulator;
 
 /// Serves until SIGTERM or SIGINT. First writes one line of JSON, with `endpoint_url` and `control_url`.

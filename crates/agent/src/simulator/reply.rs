@@ -9,7 +9,8 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use hyper::body::{Body, Frame, SizeHint};
 use serde_json::json;
 
-use super::message::{Answer, ApiError, Call, Document, Protocol, Reply, Request};
+use super::answer::{Answer, Document};
+use super::message::{ApiError, Call, Protocol, Reply, Request};
 use super::xml;
 
 /// The response to a request, with a body made by `send`.

@@ -8,7 +8,8 @@ use subtle::ConstantTimeEq;
 
 use super::account::State;
 use super::admission::{Caller, Via};
-use super::message::{Answer, ApiError, AssumedRow, Request, SessionRow, Signature};
+use super::answer::{Answer, AssumedRow, SessionRow};
+use super::message::{ApiError, Request, Signature};
 use super::refused::Refused;
 use super::roles;
 use super::state::{Simulator, need, whole_seconds};

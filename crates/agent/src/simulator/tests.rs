@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use rotakey_core::credential::{Credentials, KeyStatus, SecretAccessKey};
+use rotakey_core::credential::{Credentials, KeyStatus, SecretAccessKey, SessionToken};
 use rotakey_core::iam::{Outcome, RefusalClass};
 use serde_json::{Value, json};
 
 use super::http::lock;
-use super::{Command, InProcess, Shared, Simulator};
+use super::{Answer, Call, Command, InProcess, Request, Shared, Signature, Simulator};
 use crate::iam::KeyService;
 
 struct Scene {
@@ -114,6 +114,63 @@ async fn who_signs_is_known_by_key_and_secret() {
         s.control(json!({"op": "clock-offset", "milliseconds": offset}));
         assert_eq!(s.sts(&s.key, "eu-west-1").await, Some(RefusalClass::Clock));
     }
+}
+
+#[tokio::test]
+async fn credentials_with_a_token_are_a_session() {
+    let s = Scene::new(json!({}));
+    let (now, key) = (time(&s.clock), &s.key);
+    let signature = Signature {
+        signer: key.access_key_id.to_string(),
+        token: None,
+        token_signed: false,
+        region: "us-east-1".to_owned(),
+        is_right: true,
+        signed_at: Some(now),
+        expires_seconds: None,
+    };
+    let request = Request {
+        action: "GetSessionToken".to_owned(),
+        params: Default::default(),
+        signature: Some(signature),
+        service: "sts".to_owned(),
+        user_agent: String::new(),
+        call: Call::Query,
+        admitted: None,
+    };
+    let answer = lock(&s.simulator).handle(now, &request).result;
+    let Ok(Answer::Session(made, None)) = answer else { panic!("{answer:?}") };
+    let session = |token: Option<&str>| Credentials {
+        access_key_id: made.id.parse().unwrap(),
+        secret_access_key: SecretAccessKey::new(made.secret.clone()),
+        session_token: token.map(|token| SessionToken::new(token.to_owned())),
+    };
+    let own = session(Some(&made.token));
+    let identity = done(s.aws.caller_identity(&own, "eu-west-1").await);
+    assert_eq!(identity.arn, "arn:aws:iam::123456789012:user/team/app");
+    for token in [None, Some("other")] {
+        let refused = s.sts(&session(token), "eu-west-1").await;
+        assert_eq!(refused, Some(RefusalClass::KeyUnknown), "{token:?}");
+    }
+    let foreign = Credentials { session_token: own.session_token.clone(), ..s.key.clone() };
+    assert_eq!(s.sts(&foreign, "eu-west-1").await, Some(RefusalClass::KeyUnknown));
+    s.pass(43_200_000);
+    assert_eq!(s.sts(&own, "eu-west-1").await, Some(RefusalClass::Expired));
+}
+
+#[tokio::test]
+async fn the_log_is_numbered_from_the_beginning() {
+    let s = Scene::new(json!({}));
+    for _ in 0..10_003 {
+        s.sts(&s.key, "us-east-1").await;
+    }
+    s.sts(&s.key, "eu-west-1").await;
+    let log = s.control(json!({"op": "log", "from": 10_003}));
+    assert_eq!(log["next"], 10_004);
+    assert_eq!(log["events"].as_array().unwrap().len(), 1);
+    assert_eq!(log["events"][0]["vantage"], "sts/eu-west-1");
+    let whole = s.control(json!({"op": "log"}));
+    assert_eq!(whole["events"].as_array().unwrap().len(), 10_000);
 }
 
 #[tokio::test]

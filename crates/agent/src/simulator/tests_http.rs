@@ -160,6 +160,35 @@ async fn the_sdk_gets_sessions_and_signs_with_them() {
 }
 
 #[tokio::test]
+async fn who_is_refused_is_not_asked_for_a_body() {
+    let simulator = Arc::new(Mutex::new(Simulator::default()));
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let server = Server::start(simulator, Timestamp::now, listen).await.unwrap();
+    for (authorization, expected) in [
+        ("", "<Code>AccessDenied</Code>"),
+        ("Authorization: AWS AKIA:x\r\n", "Please use AWS4-HMAC-SHA256"),
+        (
+            "Authorization: AWS4-HMAC-SHA256 Credential=A/20261125/r/s3/aws4_request, \
+             SignedHeaders=host;x-amz-date, Signature=0\r\nx-amz-date: 20261125T000000Z\r\n",
+            "<Code>InvalidAccessKeyId</Code>",
+        ),
+    ] {
+        let mut stream = TcpStream::connect(server.addr()).await.unwrap();
+        let head = format!(
+            "PUT /bucket/key HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\
+             {authorization}Expect: 100-continue\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        // Its end is the server's: no body was sent, so the connection is of no use any more.
+        let _ = stream.read_to_string(&mut answer).await;
+        assert!(answer.starts_with("HTTP/1.1 40"), "{answer}");
+        assert!(answer.contains(expected), "{answer}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_truncated_answer_begins_and_breaks_off() {
     let simulator = Arc::new(Mutex::new(Simulator::default()));
     let listen = "127.0.0.1:0".parse().unwrap();

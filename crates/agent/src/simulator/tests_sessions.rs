@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use rotakey_core::credential::SessionToken;
 use serde_json::{Value, json};
 
-use super::message::{Answer, ApiError, Call, Request, SessionRow, Signature};
+use super::answer::{Answer, SessionRow};
+use super::message::{ApiError, Call, Request, Signature};
 use super::state::Simulator;
 
 const SEED: &str = "GEZDGNBVGY3TQOJQ";

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use super::message::{Answer, Reply, Request, UserRow};
+use super::answer::{Answer, UserRow};
+use super::message::{Reply, Request};
 
 /// The body of a reply, whole.
 pub(super) fn body(request: &Request, reply: &Reply) -> String {

@@ -55,6 +55,9 @@ async fn a_chain_ends_with_its_last_role_and_its_links_are_kept_while_they_last(
     let minted = world.mint_with(&plan, &newer, 2).await.expect("minted");
     assert_eq!((minted.key, minted.generation), (newer.access_key_id, Generation(2)));
     assert_eq!(world.calls("AssumeRole"), 9);
+    // And what the old one had made is forgotten.
+    world.mint(&plan).await.expect("minted");
+    assert_eq!(world.calls("AssumeRole"), 12);
 }
 
 #[tokio::test]

@@ -6,4 +6,4 @@ mod minting;
 #[cfg(feature = "demo")]
 mod serving;
 #[cfg(feature = "demo")]
-mod world;
+pub(crate) mod world;

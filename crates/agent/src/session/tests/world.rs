@@ -17,14 +17,14 @@ use crate::iam::KeyService;
 use crate::simulator::{Behaviour, InProcess, Simulator};
 use crate::store::keystore::{Keystore, KeystoreError};
 
-pub(super) const SEED: &str = "GEZDGNBVGY3TQOJQ";
+pub(crate) const SEED: &str = "GEZDGNBVGY3TQOJQ";
 
 /// A clock that stands still, unless somebody sleeps.
 #[derive(Clone)]
-pub(super) struct Stopped(pub(super) Arc<Mutex<Timestamp>>);
+pub(crate) struct Stopped(pub(crate) Arc<Mutex<Timestamp>>);
 
 impl Stopped {
-    pub(super) fn pass(&self, seconds: u64) {
+    pub(crate) fn pass(&self, seconds: u64) {
         let mut now = self.0.lock().expect("one thread");
         *now = later(*now, Duration::from_secs(seconds));
     }
@@ -32,8 +32,9 @@ impl Stopped {
 
 impl Clock for Stopped {
     fn now(&self) -> Now {
-        let monotonic = Monotonic { boot: String::new(), since_boot: Duration::ZERO };
-        Now { wall: *self.0.lock().expect("one thread"), monotonic }
+        let wall = *self.0.lock().expect("one thread");
+        let since_boot = Duration::from_secs(wall.as_second().unsigned_abs());
+        Now { wall, monotonic: Monotonic { boot: "b".to_owned(), since_boot } }
     }
 
     async fn sleep_until(&self, until: Timestamp) {
@@ -43,7 +44,7 @@ impl Clock for Stopped {
 }
 
 #[derive(Default)]
-pub(super) struct Kept(Mutex<BTreeMap<AccessKeyId, SecretAccessKey>>);
+pub(crate) struct Kept(Mutex<BTreeMap<AccessKeyId, SecretAccessKey>>);
 
 impl Keystore for Kept {
     fn describe(&self) -> String {
@@ -65,19 +66,19 @@ impl Keystore for Kept {
     }
 }
 
-pub(super) struct World {
-    pub(super) simulator: Arc<Mutex<Simulator>>,
-    pub(super) service: InProcess,
-    pub(super) clock: Stopped,
-    pub(super) keystore: Kept,
-    pub(super) mfa: MfaSessions,
-    pub(super) cache: RoleCache,
-    pub(super) key: Credentials,
-    pub(super) patience: Duration,
+pub(crate) struct World {
+    pub(crate) simulator: Arc<Mutex<Simulator>>,
+    pub(crate) service: InProcess,
+    pub(crate) clock: Stopped,
+    pub(crate) keystore: Kept,
+    pub(crate) mfa: MfaSessions,
+    pub(crate) cache: RoleCache,
+    pub(crate) key: Credentials,
+    pub(crate) patience: Duration,
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock =
             Stopped(Arc::new(Mutex::new(Timestamp::from_second(1_764_000_000).expect("a time"))));
         let simulator = Arc::new(Mutex::new(Simulator::new(Behaviour::default())));
@@ -95,20 +96,20 @@ impl World {
         world
     }
 
-    pub(super) fn control(&self, order: Value) -> Value {
+    pub(crate) fn control(&self, order: Value) -> Value {
         let order = serde_json::from_value(order).expect("an order");
         let mut simulator = self.simulator.lock().expect("one thread");
         simulator.control(self.clock.now().wall, order).expect("obeyed")
     }
 
-    pub(super) fn new_key(&self) -> Credentials {
+    pub(crate) fn new_key(&self) -> Credentials {
         let made = self.control(json!({"op": "create-key", "user": "app"}));
         let text = |name: &str| made[name].as_str().expect("a text").to_owned();
         let id = text("access_key_id").parse().expect("an id");
         Credentials::long_term(id, SecretAccessKey::new(text("secret_access_key")))
     }
 
-    pub(super) fn role(&self, name: &str, trusts: &str, more: Value) {
+    pub(crate) fn role(&self, name: &str, trusts: &str, more: Value) {
         let mut order = json!({"op": "create-role", "role": name,
             "trust": [format!("arn:aws:iam::123456789012:{trusts}")]});
         let order_map = order.as_object_mut().expect("an object");
@@ -116,16 +117,16 @@ impl World {
         self.control(order);
     }
 
-    pub(super) fn device(&self) -> String {
+    pub(crate) fn device(&self) -> String {
         let made = self.control(json!({"op": "mfa-device", "user": "app", "seed": SEED}));
         made["serial"].as_str().expect("a text").to_owned()
     }
 
-    pub(super) async fn mint(&self, plan: &Plan) -> Result<Minted, NotMinted> {
+    pub(crate) async fn mint(&self, plan: &Plan) -> Result<Minted, NotMinted> {
         self.mint_with(plan, &self.key, 1).await
     }
 
-    pub(super) async fn mint_with(
+    pub(crate) async fn mint_with(
         &self,
         plan: &Plan,
         key: &Credentials,
@@ -141,7 +142,7 @@ impl World {
         minter.mint(plan, key, Generation(generation), &self.cache).await
     }
 
-    pub(super) async fn arn(&self, minted: &Minted) -> String {
+    pub(crate) async fn arn(&self, minted: &Minted) -> String {
         match self.service.caller_identity(&minted.credentials, "eu-west-1").await {
             Outcome::Done(identity) => identity.arn,
             other => panic!("{other:?}"),
@@ -149,18 +150,18 @@ impl World {
     }
 
     /// How often an action was called.
-    pub(super) fn calls(&self, action: &str) -> usize {
+    pub(crate) fn calls(&self, action: &str) -> usize {
         let log = self.control(json!({"op": "log"}));
         let events = log["events"].as_array().expect("events");
         events.iter().filter(|event| event["action"] == action).count()
     }
 }
 
-pub(super) fn plan(config: &str, profile: &str) -> Plan {
+pub(crate) fn plan(config: &str, profile: &str) -> Plan {
     Plan::of(&Config::parse(config).expect(config), &Env::default(), profile).expect(config)
 }
 
-pub(super) fn role_table(name: &str, source: &str, more: &str) -> String {
+pub(crate) fn role_table(name: &str, source: &str, more: &str) -> String {
     format!(
         "[profile.{name}]\nserve = \"role\"\nsource_profile = \"{source}\"\n\
          role_arn = \"arn:aws:iam::123456789012:role/{name}\"\n{more}"

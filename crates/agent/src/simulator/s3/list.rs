@@ -2,7 +2,8 @@
 
 use std::ops::Bound;
 
-use super::super::message::{ApiError, Document};
+use super::super::answer::Document;
+use super::super::message::ApiError;
 use super::super::sigv4::encode;
 use super::objects::quoted;
 use super::store::{Bucket, Object};

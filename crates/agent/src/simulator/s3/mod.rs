@@ -13,7 +13,8 @@ use jiff::Timestamp;
 
 pub(super) use self::store::Store;
 use super::admission::Caller;
-use super::message::{Answer, ApiError, Document, Request};
+use super::answer::{Answer, Document};
+use super::message::{ApiError, Request};
 use super::sigv4::{decode, pairs};
 use super::state::Simulator;
 

@@ -6,7 +6,8 @@ use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use md5::{Digest, Md5};
 
-use super::super::message::{ApiError, Document};
+use super::super::answer::Document;
+use super::super::message::ApiError;
 use super::objects::{check_md5, kept_headers, quoted};
 use super::store::{Bucket, Object, Store, Upload};
 use super::{Call, xml};

@@ -7,7 +7,8 @@ use data_encoding::BASE64;
 use jiff::Timestamp;
 use md5::{Digest, Md5};
 
-use super::super::message::{ApiError, Document};
+use super::super::answer::Document;
+use super::super::message::ApiError;
 use super::super::sigv4::decode;
 use super::store::{Bucket, Object, Store};
 use super::{Call, xml};

@@ -63,8 +63,9 @@ fn check_trailers(
 ) -> Result<(), Broken> {
     const OWN: &str = "x-amz-trailer-signature";
     let given = trailers.iter().find(|(name, _)| name == OWN).map_or("", |(_, value)| value);
-    let signed = trailers.iter().filter(|(name, _)| name != OWN);
-    let text: String = signed.map(|(name, value)| format!("{name}:{value}\n")).collect();
+    let mut signed: Vec<_> = trailers.iter().filter(|(name, _)| name != OWN).collect();
+    signed.sort();
+    let text: String = signed.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
     let hash = hex::encode(Sha256::digest(text));
     agreed(key.sign("AWS4-HMAC-SHA256-TRAILER", &format!("{last}\n{hash}")), given).map(drop)
 }
@@ -95,6 +96,12 @@ fn line(rest: &mut Bytes) -> Option<String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use aws_credential_types::Credentials;
+    use aws_sigv4::sign::v4;
+    use aws_smithy_runtime_api::http::Headers;
+
     use super::super::Claim;
     use super::*;
 
@@ -139,24 +146,43 @@ mod tests {
     }
 
     #[test]
-    fn a_trailer_needs_no_signature_where_nothing_is_signed_and_a_right_one_elsewhere() {
+    fn a_trailer_needs_no_signature_where_nothing_is_signed() {
         let plain = Bytes::from("3\r\nabc\r\n0\r\nx-amz-checksum-crc32:NSRBwg==\r\n\r\n");
         let (data, trailers) = decode(&plain, None).unwrap();
         assert_eq!(&data[..], b"abc");
         assert_eq!(trailers, [("x-amz-checksum-crc32".to_owned(), "NSRBwg==".to_owned())]);
+    }
 
-        let key = example();
-        let empty = hex::encode(Sha256::digest(b""));
-        let end = key.sign("AWS4-HMAC-SHA256-PAYLOAD", &format!("{SEED}\n{empty}\n{empty}"));
-        let hash = hex::encode(Sha256::digest("x-amz-checksum-crc32:AAAAAA==\n"));
-        let trailer = key.sign("AWS4-HMAC-SHA256-TRAILER", &format!("{end}\n{hash}"));
+    /// What the SDK for Rust makes is right.
+    #[test]
+    fn a_signed_trailer_is_checked() {
+        let identity =
+            Credentials::new("A", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", None, None, "");
+        let identity = identity.into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region("us-east-1")
+            .name("s3")
+            .time(UNIX_EPOCH + Duration::from_secs(1_369_353_600))
+            .settings(())
+            .build()
+            .unwrap();
+        let data = Bytes::from_static(b"abc");
+        let first = v4::sign_chunk(&data, SEED, &params).unwrap().into_parts().1;
+        let end = v4::sign_chunk(&Bytes::new(), &first, &params).unwrap().into_parts().1;
+        let mut headers = Headers::new();
+        headers.insert("x-amz-checksum-crc32", "NSRBwg==");
+        headers.insert("x-amz-a", "1");
+        let trailer = v4::sign_trailer(&headers, &end, &params).unwrap().into_parts().1;
         let body = |value: &str| {
             Bytes::from(format!(
-                "0;chunk-signature={end}\r\nx-amz-checksum-crc32:{value}\r\n\
+                "3;chunk-signature={first}\r\nabc\r\n0;chunk-signature={end}\r\n\
+                 x-amz-checksum-crc32:{value}\r\nx-amz-a:1\r\n\
                  x-amz-trailer-signature:{trailer}\r\n\r\n"
             ))
         };
-        assert_eq!(decode(&body("AAAAAA=="), Some((&key, SEED))).unwrap().1.len(), 2);
-        assert_eq!(decode(&body("BAAAAA=="), Some((&key, SEED))), Err(Broken::Forged));
+        let key = example();
+        assert_eq!(decode(&body("NSRBwg=="), Some((&key, SEED))).unwrap().0, data);
+        assert_eq!(decode(&body("AAAAAA=="), Some((&key, SEED))), Err(Broken::Forged));
     }
 }
