@@ -4,6 +4,9 @@
 //! let more through. Nothing may panic or hang; every answer is one of ours, whole; and credentials come out only for the
 //! caller's token, once each time that it is shown.
 
+#[path = "answers.rs"]
+mod answers;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +25,8 @@ use rotakey_endpoint::table::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
+
+use self::answers::{contains, read_answers};
 
 /// What a caller has to show. A real one is 64 hexadecimal digits.
 const TOKEN: &str = "0123456789abcdef0123456789abcdefTOKEN";
@@ -70,9 +75,10 @@ fn over_a_connection(bytes: &[u8]) {
         assert!(ended.is_ok(), "it hangs");
         output
     });
-    let answers = read_answers(&output, contains(bytes, b"HEAD "));
+    let answers = read_answers(&output, &HEADERS, contains(bytes, b"HEAD "));
     let (mut given, mut handed) = (0, 0);
     for (status, body) in &answers {
+        // 100 would say that somebody reads a body.
         assert!(STATUSES.contains(status), "{status}");
         let is_secret = contains(body, b"SECRET");
         assert!(!is_secret || *status == 200, "{status} with a secret");
@@ -145,43 +151,6 @@ fn read_head(bytes: &[u8]) -> Option<http::request::Parts> {
         request = request.header(&line[..colon], line[colon + 1..].trim_ascii());
     }
     Some(request.body(()).ok()?.into_parts().0)
-}
-
-/// The answers of a connection: whole, one after the other, with nothing between or after them.
-fn read_answers(mut output: &[u8], has_head: bool) -> Vec<(u16, Vec<u8>)> {
-    let mut answers = Vec::new();
-    while !output.is_empty() {
-        let end = output.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head");
-        let head = std::str::from_utf8(&output[..end]).expect("a head is text");
-        output = &output[end + 4..];
-        let mut lines = head.split("\r\n");
-        let first = lines.next().expect("a first line");
-        assert!(first.starts_with("HTTP/1."), "{first}");
-        let status = first[9..12].parse().expect("a status");
-        if status == 100 {
-            panic!("nobody reads a body");
-        }
-        let mut length = 0;
-        for line in lines {
-            let (name, value) = line.split_once(": ").expect("a header");
-            assert!(HEADERS.contains(&name), "{line}");
-            if name == "content-length" {
-                length = value.parse().expect("a length");
-            }
-        }
-        // The answer to HEAD has a length, and no body.
-        if has_head && status != 200 && !output.starts_with(b"{\"code\":") {
-            length = 0;
-        }
-        assert!(output.len() >= length, "a body is cut off");
-        answers.push((status, output[..length].to_vec()));
-        output = &output[length..];
-    }
-    answers
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
 }
 
 /// A body that is in memory is there at once.

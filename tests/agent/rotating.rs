@@ -110,3 +110,20 @@ fn an_agent_at_work_gives_way_to_a_person() {
     assert_eq!(world.served_id(), world.id);
     eventually("the new key is gone", || world.keys().len() == 1 || world.step().is_some());
 }
+
+/// As when systemd holds the sockets and the agent behind them does not start: nothing is begun that would be taken back.
+#[test]
+fn an_agent_that_does_not_answer_stops_a_rotation_before_it_begins() {
+    let world = world("");
+    let agent = world.agent();
+    agent.signal("STOP");
+    let run = world.expect(5, &["rotate"]);
+    assert!(
+        run.stderr.contains("agent does not answer") && run.stderr.contains("hint:"),
+        "{run:?}"
+    );
+    assert_eq!(world.keys().len(), 1);
+    assert_eq!(world.served_id(), world.id, "programs are served without it");
+    agent.signal("CONT");
+    world.expect(0, &["rotate"]);
+}

@@ -191,6 +191,10 @@ fn blocked(app: &App, findings: Vec<Finding>) -> Result<(), Failed> {
 }
 
 async fn run(app: &App, goal: Goal, wait: Milestone) -> Result<(), Failed> {
+    if goal != Goal::Abort {
+        // One that is there and does not answer could not show what it serves, and the rotation would be taken back.
+        Agent::at(app.paths.socket()).status()?;
+    }
     let before = app.state()?.read()?.1.generation;
     let mut patience = TRIES;
     loop {

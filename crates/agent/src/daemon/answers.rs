@@ -148,9 +148,13 @@ impl Control {
                 }
             }
             "mfa" => {
-                let code = String::from_utf8_lossy(&body.to_bytes()).trim().to_owned();
+                let body = body.to_bytes();
+                let Ok(code) = std::str::from_utf8(&body) else {
+                    return say(StatusCode::BAD_REQUEST, "Malformed", "the code is not text");
+                };
+                let code = Zeroizing::new(code.trim().to_owned());
                 let (done, wait) = oneshot::channel();
-                let _ = engine.send(Order::Mfa(profile, Zeroizing::new(code), done));
+                let _ = engine.send(Order::Mfa(profile, code, done));
                 match tokio::time::timeout(DONE_TIMEOUT, wait).await {
                     Ok(Ok(Ok(()))) => no_content(),
                     Ok(Ok(Err(why))) => say(StatusCode::CONFLICT, "Mfa", &why),

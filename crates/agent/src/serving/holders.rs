@@ -24,11 +24,14 @@ const QUEUE: usize = 1024;
 
 /// A program that connects anew is waited for until it is known, as it may be gone directly after the answer: so often in
 /// a second, and for so long. Those who come in faster are noted without a name.
-const WAITED_FOR: u32 = 20;
+const WAITED_FOR: u32 = 10;
 const WAIT: Duration = Duration::from_millis(50);
 
 /// How many notes are remembered, not to be made again.
 const RECENT: usize = 8192;
+
+/// Looks at all processes in a second: each takes milliseconds of the processor. Who comes in faster is noted without a name.
+const LOOKS: u32 = 10;
 
 /// How many holders a profile's list keeps.
 const HOLDERS_MAX: usize = 1000;
@@ -261,6 +264,7 @@ fn run(inbox: &Receiver<Order>, lists: &Mutex<HashMap<String, Vec<Holder>>>, clo
     let uptime = || clock.now().monotonic.since_boot;
     let mut changed: HashMap<String, ProfileState> = HashMap::new();
     let mut sockets = HashMap::new();
+    let (mut second, mut looks) = (0, 0);
     let mut write_at = Duration::ZERO;
     loop {
         let first = match changed.is_empty() {
@@ -279,7 +283,12 @@ fn run(inbox: &Receiver<Order>, lists: &Mutex<HashMap<String, Vec<Holder>>>, clo
             }
         };
         let orders: Vec<Order> = std::iter::once(first).chain(inbox.try_iter()).collect();
-        look_up(&orders, &mut sockets);
+        if second != uptime().as_secs() {
+            (second, looks) = (uptime().as_secs(), 0);
+        }
+        if looks < LOOKS && look_up(&orders, &mut sockets) {
+            looks += 1;
+        }
         for order in orders {
             match order {
                 // He may not wait any more.
@@ -315,8 +324,9 @@ fn write_list(
     lock(lists).insert(name.to_owned(), list);
 }
 
-/// Finds out whose the sockets are that are not known yet: all at once, as each look is one at every process.
-fn look_up(orders: &[Order], sockets: &mut HashMap<u64, Option<Program>>) {
+/// Finds out whose the sockets are that are not known yet: all at once, as each look is one at every process. False if
+/// there was nothing to be found out.
+fn look_up(orders: &[Order], sockets: &mut HashMap<u64, Option<Program>>) -> bool {
     if sockets.len() >= QUEUE {
         sockets.clear();
     }
@@ -325,10 +335,12 @@ fn look_up(orders: &[Order], sockets: &mut HashMap<u64, Option<Program>>) {
         Order::Note((_, _, inode)) => *inode,
     });
     let unknown: HashSet<u64> = inodes.filter(|inode| !sockets.contains_key(inode)).collect();
-    if !unknown.is_empty() {
-        let mut owners = proc::owners_of(&unknown);
-        sockets.extend(unknown.into_iter().map(|inode| (inode, owners.remove(&inode))));
+    if unknown.is_empty() {
+        return false;
     }
+    let mut owners = proc::owners_of(&unknown);
+    sockets.extend(unknown.into_iter().map(|inode| (inode, owners.remove(&inode))));
+    true
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -164,6 +164,22 @@ fn account_id(app: &App, holder: &str, plan: Option<&Plan>) -> Option<String> {
 }
 
 impl ServedKey {
+    /// One that no profile uses yet.
+    #[cfg(test)]
+    pub(crate) fn for_test(state: ProfileState, lease: Duration) -> Self {
+        use crate::clock::Clock;
+        Self {
+            name: state.profile().to_owned(),
+            state,
+            lease,
+            key: Arc::default(),
+            profiles: Vec::new(),
+            covered_until: AtomicI64::new(i64::MIN),
+            raising: AtomicBool::new(false),
+            health: Mutex::new(Health::new(crate::clock::SystemClock::new().now())),
+        }
+    }
+
     /// U, as of now.
     pub fn healthy_since(&self, now: &Now) -> Timestamp {
         self.health().look(now)
