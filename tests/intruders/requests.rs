@@ -4,6 +4,8 @@ use std::io::Write;
 use std::net::Shutdown;
 
 use super::siege::{Siege, connect, eventually, read_to_end, refused, request, statuses};
+use super::support::World;
+use super::support::agent::ANYWHERE;
 
 /// Bytes that are sent, the answers to them, and how each refusal is logged.
 struct Attack {
@@ -284,4 +286,22 @@ fn a_request_whose_sender_shows_another_profiles_token_may_use_it_there() {
     assert_eq!([ask("app", app), ask("other", other)], [[200], [200]]);
     assert_eq!([ask("app", other), ask("other", app)], [[401], [401]]);
     siege.end();
+}
+
+/// Which program asks is looked up last: a stranger neither makes the agent go through `/proc`, nor learns what is served.
+#[test]
+fn a_list_of_programs_is_nothing_to_a_stranger() {
+    let world = World::added();
+    world.configure_agent(ANYWHERE, "imds = true\nexecutables = [\"/usr/bin/false\"]\n");
+    let agent = world.agent();
+    let code = |headers: &str| {
+        let answer = agent.http("GET", "/credentials/app", headers);
+        (answer.status, answer.json()["code"].as_str().unwrap().to_owned())
+    };
+    let token = std::fs::read_to_string(world.state().join("token")).unwrap();
+    let token = format!("Authorization: {token}\r\n");
+    assert_eq!(code(""), (401, "Unauthorized".to_owned()));
+    assert_eq!(code(&format!("{token}Origin: null\r\n")), (403, "Browser".to_owned()));
+    assert_eq!(code(&token), (403, "ForeignProgram".to_owned()));
+    assert_eq!(agent.imds("app").status, 403);
 }

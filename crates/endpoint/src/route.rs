@@ -166,6 +166,7 @@ impl<A: Accounts> Asked<'_, A> {
         source: Source,
         subscriber: &Subscriber,
     ) -> Result<Answer, Refusal> {
+        self.check_program(profile)?;
         let latest = subscriber.latest();
         let Some(snapshot) = latest.as_ref() else {
             return Err(self.unavailable(
@@ -207,6 +208,7 @@ impl<A: Accounts> Asked<'_, A> {
                 "the agent has no such profile; hint: `rotakey status` lists those it has";
             return Err(Refusal::new(Refused::NotFound, message, "process: an unknown profile"));
         };
+        self.check_program(profile)?;
         let latest = profile.process.latest();
         let Some(snapshot) = latest.as_ref() else {
             return Err(self.unavailable(profile, Source::Process, "there are no credentials yet"));
@@ -216,6 +218,14 @@ impl<A: Accounts> Asked<'_, A> {
         // Moved, not copied.
         let json = Zeroizing::new(std::mem::take(&mut *json).into_bytes());
         Ok(secret_json(Bytes::from_owner(json)))
+    }
+
+    fn check_program(&self, profile: &Profile) -> Result<(), Refusal> {
+        if self.accounts.may_ask(profile, self.caller) {
+            return Ok(());
+        }
+        let message = "this program is not among the profile's executables";
+        Err(Refusal::new(Refused::Executable, message, profile.name.clone()))
     }
 
     /// A program of this user gets nothing: that counts as an outage.

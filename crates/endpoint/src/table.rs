@@ -193,6 +193,11 @@ pub trait Accounts: Send + Sync + 'static {
     /// Whether a generation is still the one that the ledger has. Asked only if the horizon could not be written.
     fn is_current(&self, profile: &Profile, generation: Generation) -> bool;
 
+    /// Whether this program is one of those that may ask for the profile. Asked last, as it may take a while to find out.
+    fn may_ask(&self, _profile: &Profile, _caller: &Caller) -> bool {
+        true
+    }
+
     /// An answer goes out.
     fn handed(&self, handed: Handed);
 

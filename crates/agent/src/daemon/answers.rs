@@ -71,9 +71,6 @@ impl server::Handler for Programs {
             desk.holders.identify(caller).await;
         }
         let serving = desk.serving.load();
-        if let Some(refusal) = desk.refuse_program(&serving, caller, head.uri.path()) {
-            return refusal;
-        }
         let now = desk.clock.wall();
         route::answer(&serving.table, &desk.books, &desk.imds_tokens, now, caller, &head)
     }
@@ -112,9 +109,8 @@ impl Control {
     fn process(&self, caller: &Caller, profile: &str) -> Response<Full<Bytes>> {
         let (desk, profile) = (&self.0, decoded(profile));
         let serving = desk.serving.load();
-        let Some(found) = serving.table.profiles.get(&profile) else { return unknown(&profile) };
-        if !Books::may_ask(found, caller) {
-            return desk.refuse_executable(caller, &profile);
+        if !serving.table.profiles.contains_key(&profile) {
+            return unknown(&profile);
         }
         let now = desk.clock.wall();
         route::process(&serving.table, &desk.books, now, caller, &profile)
@@ -176,28 +172,6 @@ impl Control {
 }
 
 impl Desk {
-    /// Turns a program away that is not on its profile's list.
-    fn refuse_program(
-        &self,
-        serving: &Serving,
-        caller: &Caller,
-        path: &str,
-    ) -> Option<Response<Full<Bytes>>> {
-        let container = path.strip_prefix("/credentials/").map(decoded);
-        let profile = match container {
-            Some(name) => serving.table.profiles.get(&name),
-            None => serving.table.imds.as_ref().map(|imds| &imds.profile),
-        };
-        let profile = profile.filter(|profile| !Books::may_ask(profile, caller))?;
-        Some(self.refuse_executable(caller, &profile.name))
-    }
-
-    fn refuse_executable(&self, caller: &Caller, profile: &str) -> Response<Full<Bytes>> {
-        self.books.refused(Refused::Executable, Some(caller), profile);
-        let why = "this program is not among the profile's executables";
-        say(StatusCode::FORBIDDEN, "Executable", why)
-    }
-
     fn status(&self) -> Value {
         let serving = self.serving.load();
         let profiles: Map<String, Value> = serving

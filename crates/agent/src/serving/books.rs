@@ -34,9 +34,18 @@ impl Books {
     ) -> Self {
         Self { serving, leases, holders, clock }
     }
+}
 
-    /// Whether the program that asks is one that may. For `credential_process` that is the one that ran it, past a shell.
-    pub fn may_ask(profile: &Profile, caller: &Caller) -> bool {
+impl Accounts for Books {
+    fn is_current(&self, profile: &Profile, generation: Generation) -> bool {
+        let serving = self.serving.load();
+        let Some(key) = serving.key_of.get(&profile.name) else { return false };
+        self.leases.raise(key);
+        matches!(key.state.ledger(), Ok(Some(ledger)) if ledger.generation == generation)
+    }
+
+    /// For `credential_process` the program is the one that ran it, past a shell.
+    fn may_ask(&self, profile: &Profile, caller: &Caller) -> bool {
         if profile.executables.is_empty() {
             return true;
         }
@@ -48,15 +57,6 @@ impl Books {
         exe.is_some_and(|exe| {
             profile.executables.iter().any(|allowed| *allowed == *Path::new(&exe))
         })
-    }
-}
-
-impl Accounts for Books {
-    fn is_current(&self, profile: &Profile, generation: Generation) -> bool {
-        let serving = self.serving.load();
-        let Some(key) = serving.key_of.get(&profile.name) else { return false };
-        self.leases.raise(key);
-        matches!(key.state.ledger(), Ok(Some(ledger)) if ledger.generation == generation)
     }
 
     fn handed(&self, handed: Handed) {
