@@ -42,7 +42,7 @@ kill: deps ## the real binary under SIGKILL, clients at work; KILLS=n SEED=s
 
 TARGET ?= http
 FUZZ_SECONDS ?= 60
-fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
+fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http or control, FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
 	@bash .ci/fuzz $(TARGET) $(FUZZ_SECONDS)
 
 mutants: ## every small change to core must fail its tests, or stand in docs/mutants.md (installs cargo-mutants)
