@@ -97,13 +97,10 @@ fn an_agent_that_starts_or_fails_a_program_makes_the_old_key_wait() {
 /// The new key is accepted nowhere for a while: the agent is at work, with the engine's lock.
 #[test]
 fn an_agent_at_work_gives_way_to_a_person() {
-    let world = world("max_age = \"1s\"\n");
-    world.control(serde_json::json!({"op": "behaviour", "set": {"visible_after": 60_000}}));
-    let table = world.quick_profile("max_age = \"1s\"\nimds = true\n");
-    world.configure(&format!(
-        "{ANYWHERE}{}",
-        table.replace("deadline = \"8s\"", "deadline = \"50s\"")
-    ));
+    let world =
+        World::with(serde_json::json!({"visible_after": 5000, "last_used_granularity": 1000}));
+    world.add();
+    world.configure_agent(ANYWHERE, "max_age = \"1s\"\nimds = true\n");
     let _agent = world.agent();
     eventually("it verifies", || world.step().as_deref() == Some("verify"));
     world.expect(0, &["abort"]);

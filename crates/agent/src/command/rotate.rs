@@ -254,6 +254,10 @@ async fn drive(app: &App, goal: Goal, wait: Option<Milestone>) -> Result<Run, Fa
     let mut watcher = Watcher { profile, printer: &app.printer, step: None, clock: &app.clock };
     let run = engine::run(app, goal, wait, &mut watcher).await;
     app.printer.progress_done();
+    if matches!(&run, Err(failed) if failed.exit == Exit::Decide) {
+        // Somebody else is at work, and needs no waking.
+        return run;
+    }
     let agent = Agent::at(app.paths.socket());
     let profile = profile.to_owned();
     let woken = tokio::task::spawn_blocking(move || agent.order(&profile, "wake", b"")).await;
