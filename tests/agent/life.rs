@@ -67,6 +67,40 @@ fn a_wrong_configuration_changes_nothing_and_a_right_one_is_taken_up() {
 }
 
 #[test]
+fn an_agent_serves_what_is_added_and_forgets_what_is_removed() {
+    let world = World::new();
+    world.configure(ANYWHERE);
+    let agent = world.agent();
+    let args = [
+        "add",
+        "app",
+        "--access-key-id",
+        &world.id,
+        "--secret-stdin",
+        "--endpoint-url",
+        &world.url,
+    ];
+    let run = world.rotakey_with_stdin(&args, &world.secret);
+    assert_eq!(run.code, 0, "{run:?}");
+    eventually("the new profile is served", || {
+        agent.control("GET", "/v1/profiles/app", b"").status == 200
+            && agent.container("app").status == 200
+    });
+    // We hold what the container endpoint gave us.
+    let run = world.expect(3, &["remove", "app", "--yes"]);
+    assert!(run.stderr.contains("may hold the key"), "{run:?}");
+    drop(agent);
+    let agent = world.agent();
+    std::fs::write(world.state().join("holders"), "").unwrap();
+    drop(agent);
+    let agent = world.agent();
+    world.expect(0, &["remove", "app", "--yes"]);
+    eventually("it is not served any more", || {
+        agent.control("GET", "/v1/profiles/app", b"").status == 404
+    });
+}
+
+#[test]
 fn systemd_is_told_and_answers_under_way_are_finished() {
     let world = world("");
     let path = world.home.path().join("notify");

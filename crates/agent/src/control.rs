@@ -45,6 +45,17 @@ impl Agent {
         self.json("/v1/status")
     }
 
+    /// Has it read its configuration again, after that was changed. No agent is none that has to.
+    pub fn reload(&self) {
+        let pid = self.status().ok().flatten().and_then(|status| status["pid"].as_i64());
+        let pid =
+            pid.and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = pid {
+            // It may have ended just now.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::HUP);
+        }
+    }
+
     /// What it says of one profile; `None` if none listens, or it does not serve that profile.
     pub fn profile(&self, profile: &str) -> Result<Option<Value>, Failed> {
         self.json(&format!("/v1/profiles/{}", escape(profile)))

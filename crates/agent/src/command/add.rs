@@ -13,6 +13,7 @@ use crate::cli::args::AddArgs;
 use crate::cli::failure::{Exit, Failed};
 use crate::clock::Clock;
 use crate::config::{self, edit};
+use crate::control::Agent;
 use crate::iam::KeyService;
 use crate::store::keystore;
 use crate::store::profile::ProfileState;
@@ -57,6 +58,7 @@ pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
     }
     if let Some(other) = holder(app, id)? {
         edit::add_profile(&app.paths.config, name, &[("source_profile", &other)])?;
+        Agent::at(app.paths.socket()).reload();
         app.printer.say(&format!("{name} uses the key of {other}, {id}"));
         return Ok(());
     }
@@ -106,6 +108,7 @@ pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
     values.push(("user", &user));
     values.extend(args.endpoint_url.as_ref().map(|url| ("endpoint_url", url.as_str())));
     edit::add_profile(&app.paths.config, name, &values)?;
+    Agent::at(app.paths.socket()).reload();
     // Now any other installation can see that this user's keys are ours to rotate. It may be denied:
     // `rotate --dry-run` says so.
     let _ = service.tag_user(&credentials, &user, &tag, rotation::INSTALL_TAG_VALUE).await;

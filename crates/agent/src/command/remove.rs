@@ -4,6 +4,8 @@ use super::App;
 use crate::cli::failure::{Exit, Failed};
 use crate::clock::Clock;
 use crate::config::edit;
+use crate::control::Agent;
+use crate::serving::holders::Holder;
 use crate::session::mfa::seed_id;
 use crate::store::disk;
 
@@ -17,6 +19,7 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
             app.keystore()?.delete(&seed_id(name))?;
         }
         edit::remove_profile(&app.paths.config, name)?;
+        Agent::at(app.paths.socket()).reload();
         app.printer.say(&format!("{name} is removed; the key it shared stays"));
         return Ok(());
     }
@@ -35,7 +38,12 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
         )));
     }
     let now = app.clock.now().wall;
-    let lease = state.ledger()?.and_then(|l| l.horizons.get(&l.access_key_id)?.served_until);
+    let agent = Agent::at(app.paths.socket());
+    let lease = match agent.profile(name)? {
+        // It writes horizons ahead, also when nobody asks: what counts is who was given something.
+        Some(seen) => held_until(&seen),
+        None => state.ledger()?.and_then(|l| l.horizons.get(&l.access_key_id)?.served_until),
+    };
     if let Some(until) = lease.filter(|until| *until > now) {
         let until = super::status::seconds(until);
         let message = format!("a program may hold the key of {name} until {until}");
@@ -68,6 +76,13 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
             )
         })?;
     edit::remove_profile(&app.paths.config, name)?;
+    Agent::at(app.paths.socket()).reload();
     app.printer.say(&format!("{name} is removed; IAM was not touched"));
     Ok(())
+}
+
+/// Until when somebody holds a key of the profile, as the agent says.
+fn held_until(seen: &serde_json::Value) -> Option<jiff::Timestamp> {
+    let holders: Vec<Holder> = serde_json::from_value(seen["holders"].clone()).unwrap_or_default();
+    holders.into_iter().map(|holder| holder.until).max()
 }
