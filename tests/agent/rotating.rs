@@ -121,6 +121,20 @@ fn an_agent_that_does_not_answer_stops_a_rotation_before_it_begins() {
     );
     assert_eq!(world.keys().len(), 1);
     assert_eq!(world.served_id(), world.id, "programs are served without it");
+    // Also when as many wait for it as the kernel lets wait.
+    let socket = world.home.path().join("run/agent.sock");
+    let connect = || {
+        let flags = rustix::net::SocketFlags::NONBLOCK;
+        let kind = rustix::net::SocketType::STREAM;
+        let fd =
+            rustix::net::socket_with(rustix::net::AddressFamily::UNIX, kind, flags, None).unwrap();
+        let address = rustix::net::SocketAddrUnix::new(&socket).unwrap();
+        rustix::net::connect(&fd, &address).is_ok().then_some(fd)
+    };
+    let waiting: Vec<_> = std::iter::from_fn(connect).take(10_000).collect();
+    assert!(waiting.len() < 10_000);
+    assert_eq!(world.served_id(), world.id);
+    drop(waiting);
     agent.signal("CONT");
     world.expect(0, &["rotate"]);
 }

@@ -77,7 +77,7 @@ impl Agent {
         let log = world.home.path().join("agent.log");
         let child = world
             .command()
-            .arg("agent")
+            .args(["-v", "agent"])
             .stdin(Stdio::null())
             .stderr(std::fs::File::create(&log).expect("writable"))
             .spawn()

@@ -94,7 +94,7 @@ pub fn ask(
     body: &[u8],
     patience: Duration,
 ) -> io::Result<Option<Answer>> {
-    let stream = match UnixStream::connect(socket) {
+    let stream = match connect(socket) {
         Ok(stream) => stream,
         // No socket, or one that a killed agent left behind.
         Err(error)
@@ -110,6 +110,24 @@ pub fn ask(
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;
     local_http::ask(stream, method, target, "", body).map(Some)
+}
+
+/// An agent that stands still, with as many waiting for it as the kernel lets wait, must not hold us: that is
+/// `WouldBlock`, at once.
+#[cfg(target_os = "linux")]
+fn connect(socket: &Path) -> io::Result<UnixStream> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&fd, &SocketAddrUnix::new(socket)?)?;
+    let stream = UnixStream::from(fd);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn connect(socket: &Path) -> io::Result<UnixStream> {
+    UnixStream::connect(socket)
 }
 
 /// What a refusal says for itself: `{"code": ..., "message": ...}`.

@@ -2,6 +2,8 @@
 //!
 //! Append, sync, act, feed back. Every secret is read from the keystore anew for every call.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials};
 use rotakey_core::error::Failure;
@@ -11,6 +13,7 @@ use rotakey_core::lease::Ledger;
 use rotakey_core::policy::Policy;
 use rotakey_core::rotation::preflight::ACTIONS;
 use rotakey_core::rotation::{self, Command, Ending, Event, Fetched, Rotation, Served, WaitingFor};
+use rotakey_core::time::later;
 
 use crate::clock::Clock;
 use crate::iam::KeyService;
@@ -21,6 +24,9 @@ use crate::store::profile::{Journal, ProfileState, StateError};
 mod mfa;
 
 use mfa::Ready;
+
+/// How long a wait goes on before it is looked whether it is still wanted.
+const SLICE: Duration = Duration::from_secs(1);
 
 /// Fetches credentials the way programs do.
 pub trait Endpoint {
@@ -121,7 +127,17 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                     if !observer.waits(until, &waiting_for) {
                         return Stop::Waiting(waiting_for);
                     }
-                    self.clock.sleep_until(until).await;
+                    // In slices, so that nobody who wants us to stop waits for long.
+                    loop {
+                        let soon = later(self.clock.now().wall, SLICE);
+                        self.clock.sleep_until(until.min(soon)).await;
+                        if observer.is_over() {
+                            return Stop::Reached;
+                        }
+                        if until <= soon {
+                            break;
+                        }
+                    }
                     Event::Woke
                 }
                 order => match self.ready(&order, rotation.status()).await {

@@ -14,6 +14,7 @@ use rotakey_core::credential::{
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::clock::Clock;
 use crate::command::App;
 use crate::control::{Agent, PATIENCE};
 use crate::driver::{Endpoint, Offered};
@@ -177,8 +178,11 @@ impl Endpoint for Sources<'_> {
 
     async fn healthy_since(&self) -> Option<Timestamp> {
         let profile = self.holder.to_owned();
-        let seen = self.asking(move |agent| agent.profile(&profile)).await?.ok()??;
-        seen["healthy_since"].as_str()?.parse().ok()
+        match self.asking(move |agent| agent.profile(&profile)).await {
+            Some(Ok(seen)) => seen?["healthy_since"].as_str()?.parse().ok(),
+            // It is there and does not answer: programs get nothing just now.
+            Some(Err(_)) | None => Some(self.app.clock.now().wall),
+        }
     }
 }
 

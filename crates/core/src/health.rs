@@ -10,6 +10,10 @@ use crate::time::Now;
 /// NTP does when it slews.
 const GAIN: Duration = Duration::from_secs(1);
 
+/// Nobody looked for as long: the process stood still, and whoever asked it meanwhile got nothing. (SIGSTOP, a freezer,
+/// a machine out of memory: both clocks go on.)
+const STANDSTILL: Duration = Duration::from_secs(120);
+
 /// Keeps U, for the rule of leases ([`safety`](crate::lease::safety)): the latest of the start of the process that serves,
 /// the end of the last outage, and the last time that the wall clock gained on the monotonic one. It never falls.
 #[derive(Clone, Debug)]
@@ -24,12 +28,14 @@ impl Health {
         Self { since: now.wall, seen: now }
     }
 
-    /// U as of now. Somebody has to look every minute or so: a gain counts from the look that noticed it.
+    /// U as of now. Somebody has to look every half minute or so: a gain counts from the look that noticed it.
     pub fn look(&mut self, now: &Now) -> Timestamp {
         let wall = now.wall.duration_since(self.seen.wall);
         let monotonic = now.monotonic.since_boot.saturating_sub(self.seen.monotonic.since_boot);
         let expected = jiff::SignedDuration::try_from(monotonic + GAIN);
-        if now.monotonic.boot != self.seen.monotonic.boot || expected.is_ok_and(|most| wall > most)
+        if now.monotonic.boot != self.seen.monotonic.boot
+            || monotonic > STANDSTILL
+            || expected.is_ok_and(|most| wall > most)
         {
             self.since = self.since.max(now.wall);
         }
@@ -76,6 +82,13 @@ mod tests {
         let mut rebooted = now(3700, 160_000);
         rebooted.monotonic.boot = "b".to_owned();
         assert_eq!(health.look(&rebooted), at(3700));
+    }
+
+    #[test]
+    fn a_process_that_stood_still_begins_anew() {
+        let mut health = Health::new(now(0, 0));
+        assert_eq!(health.look(&now(120, 120_000)), at(0));
+        assert_eq!(health.look(&now(241, 240_001)), at(241));
     }
 
     #[test]

@@ -108,7 +108,10 @@ fn agent(app: App) -> Result<(), Failed> {
         .enable_all()
         .build()
         .map_err(|error| Failed::new(failure::Exit::Failed, format!("cannot start: {error}")))?;
-    runtime.block_on(crate::daemon::run(app))
+    let done = runtime.block_on(crate::daemon::run(app));
+    // A thread that is held up must not hold up the end.
+    runtime.shutdown_background();
+    done
 }
 
 /// No core dump, and no other process of this user, may read our memory.

@@ -88,7 +88,13 @@ pub fn run(app: &App) -> Result<(), Failed> {
     let Handed { snapshot, expiration } = match handed {
         Ok(handed) => handed,
         Err(NotHanded::NotHeld(id)) => {
-            return super::credentials(keystore.as_ref(), id).map(drop);
+            // It says why, or has the secret by now.
+            super::credentials(keystore.as_ref(), id)?;
+            return Err(Failed::new(
+                Exit::Failed,
+                "the served key kept changing while it was read",
+            )
+            .hint("try again"));
         }
         Err(error) => return Err(not_handed(app, error)),
     };

@@ -171,7 +171,7 @@ pub fn variables(
     let kind = if container.is_some() { "container" } else { "process" };
     let path = app.paths.run.join(format!("{profile}.{kind}.aws-config"));
     let written = disk::create_private_dir(&app.paths.run)
-        .and_then(|()| disk::replace(&path, config.as_bytes()));
+        .and_then(|()| disk::replace_unlocked(&path, config.as_bytes()));
     written.map_err(|error| {
         Failed::new(Exit::Failed, format!("cannot write {}: {error}", path.display()))
             .hint("make the folder writable for you, or set ROTAKEY_HOME")

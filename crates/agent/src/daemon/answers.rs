@@ -198,6 +198,9 @@ impl Desk {
     fn view(&self, serving: &Serving, key: &ServedKey, served: &ServedProfile) -> Value {
         let now = self.clock.now();
         let temporary = served.profile.temporary.latest();
+        let is_there = temporary
+            .as_ref()
+            .is_some_and(|seen| seen.valid_until.is_none_or(|end| end > now.wall));
         let temporary = temporary.as_ref().map(|seen| {
             json!({
                 "access_key_id": seen.credentials.access_key_id,
@@ -214,11 +217,15 @@ impl Desk {
             .imds
             .as_ref()
             .is_some_and(|imds| imds.profile.name == served.profile.name);
-        // A source that never had anything to serve did not work before a rotation either: it is reported, not required.
+        // A source that has nothing to serve did not work before a rotation either: it is reported, not required.
         let source = |is_on: bool, has: bool| match (is_on, has) {
             (false, _) => json!({"on": false, "required": false}),
             (true, true) => json!({"on": true, "required": true, "trouble": **trouble}),
             (true, false) => json!({"on": true, "required": false, "trouble": **trouble}),
+        };
+        let process = match served.serves_key {
+            true => json!({"on": true, "required": true, "trouble": null}),
+            false => source(true, is_there),
         };
         let holders: Vec<_> = self.holders.of(&key.state, now.wall);
         json!({
@@ -232,9 +239,9 @@ impl Desk {
             "covered_until": seconds(key.covered_until()),
             "listen": self.listen,
             "sources": {
-                "process": {"on": true, "required": true, "trouble": null},
-                "container": source(serving.table.container, temporary.is_some()),
-                "imds": source(is_imds, temporary.is_some()),
+                "process": process,
+                "container": source(serving.table.container, is_there),
+                "imds": source(is_imds, is_there),
             },
             "holders": holders,
         })

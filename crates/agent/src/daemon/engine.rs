@@ -88,8 +88,12 @@ impl Engine {
     /// Ends it, after the calls to AWS that are under way, or at the deadline.
     pub async fn end(self, deadline: Duration) {
         let _ = self.orders.send(Order::End);
-        let joined = tokio::task::spawn_blocking(move || self.thread.join());
-        if tokio::time::timeout(deadline, joined).await.is_err() {
+        let ended = async {
+            while !self.thread.is_finished() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(deadline, ended).await.is_err() {
             tracing::warn!("the engine did not end in time; the journal has where it was");
         }
     }
@@ -150,7 +154,19 @@ async fn run(
         }
         let _ = started.send(Ok(()));
     });
-    while let Some(order) = inbox.recv().await {
+    loop {
+        let order = tokio::select! {
+            order = inbox.recv() => match order {
+                Some(order) => order,
+                None => break,
+            },
+            Some(ended) = workshop.tasks.join_next(), if !workshop.tasks.is_empty() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a task ended: start the agent again, and report this");
+                }
+                continue;
+            }
+        };
         match order {
             Order::TakeUp(profile, done) => {
                 workshop.supply(&profile, supply::Order::TakeUp(done));
@@ -223,10 +239,6 @@ impl Workshop {
     }
 
     fn configure(&mut self, app: App) {
-        match app.keystore() {
-            Ok(keystore) => self.keystore = keystore.into(),
-            Err(failed) => tracing::error!(error = failed.message, "the keystore stays as it was"),
-        }
         self.app = Rc::new(app);
         drop(self.open());
         for (holder, worker) in &self.workers {

@@ -133,6 +133,9 @@ pub async fn run(mut app: App) -> Result<(), Failed> {
 
     let (drainer, drain) = Drain::new();
     let mut tasks = open(sockets, &service.desk, &drain)?;
+    // Only now is anybody answered.
+    let now = app.clock.now();
+    service.serving.load().keys.values().for_each(|key| key.failed(&now));
     let where_to = at.map_or_else(|| "the Unix socket".to_owned(), |at| format!("http://{at}"));
     app.printer.say(&format!("serving {} profiles at {where_to}", names.len()));
     notify(&[sd_notify::NotifyState::Ready]);
@@ -225,6 +228,10 @@ fn configured(app: &mut App, service: &Service) -> Result<(), Failed> {
     if config.agent != app.config.agent {
         return Err(Failed::new(Exit::Usage, "[agent] was changed, which takes a restart")
             .hint("start the agent again, or change [agent] back"));
+    }
+    if config.store != app.config.store {
+        return Err(Failed::new(Exit::Usage, "[store] was changed, which takes a restart")
+            .hint("start the agent again, or change [store] back"));
     }
     let mut next = app.clone();
     next.config = Arc::new(config);

@@ -124,6 +124,14 @@ impl Rotations {
                 self.failures = 0;
                 if self.yielding.take() { later(now, BUSY) } else { until.unwrap_or(now) }
             }
+            Ok(Run { stop: Stop::Ending(Ending::Finished), status })
+                if status.last_failure.is_some() =>
+            {
+                // It was taken back: the same would come of it again at once.
+                let why = status.last_failure.unwrap_or_default();
+                tracing::error!(profile = self.holder, why, "the rotation was undone");
+                later(now, LONG)
+            }
             Ok(Run { stop: Stop::Ending(ending), .. }) => self.ended(&ending),
         }
     }

@@ -79,9 +79,15 @@ impl Accounts for Books {
         );
     }
 
-    fn failed(&self, profile: &Profile, _: Source) {
-        if let Some(key) = self.serving.load().key_of.get(&profile.name) {
-            key.failed(&self.clock.now());
+    fn failed(&self, profile: &Profile, source: Source) {
+        let serving = self.serving.load();
+        let Some(key) = serving.key_of.get(&profile.name) else { return };
+        let now = self.clock.now();
+        // Whom a source never gave anything, it cannot leave with an old key.
+        let gave =
+            || self.holders.of(&key.state, now.wall).iter().any(|h| h.source == source.name());
+        if profile.temporary.latest().is_some() || source == Source::Process || gave() {
+            key.failed(&now);
         }
     }
 

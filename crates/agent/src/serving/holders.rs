@@ -253,7 +253,7 @@ fn write(state: &ProfileState, list: &[Holder]) -> std::io::Result<()> {
         text += &serde_json::to_string(holder).map_err(std::io::Error::other)?;
         text.push('\n');
     }
-    disk::replace(&state.dir().join("holders"), text.as_bytes())
+    disk::replace_unlocked(&state.dir().join("holders"), text.as_bytes())
 }
 
 fn run(inbox: &Receiver<Order>, lists: &Mutex<HashMap<String, Vec<Holder>>>, clock: &SystemClock) {

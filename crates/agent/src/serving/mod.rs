@@ -45,7 +45,7 @@ pub struct ServedKey {
     covered_until: AtomicI64,
     /// Its horizon is to be raised: somebody asked for that already.
     pub raising: AtomicBool,
-    health: Mutex<Health>,
+    health: Arc<Mutex<Health>>,
 }
 
 /// A profile, as it is served.
@@ -53,6 +53,8 @@ pub struct ServedKey {
 pub struct ServedProfile {
     /// What the endpoint knows of it.
     pub profile: Arc<Profile>,
+    /// `process` gives the key itself.
+    pub serves_key: bool,
     /// How its temporary credentials are made, if the sources that need them are on.
     pub plan: Option<Plan>,
     /// Serves them.
@@ -120,7 +122,8 @@ impl Serving {
                 imds = Some(Imds { profile: Arc::clone(&profile), v1: settings.imds_v1 });
             }
             let trouble = ArcSwap::from_pointee(None);
-            let served = ServedProfile { profile, plan, temporary, trouble };
+            let serves_key = settings.serve == Serve::Key;
+            let served = ServedProfile { profile, serves_key, plan, temporary, trouble };
             profiles.entry(holder).or_default().push(served);
         }
         let mut serving = Self::default();
@@ -135,8 +138,10 @@ impl Serving {
                     old.map_or(i64::MIN, |old| old.covered_until.load(Ordering::Relaxed)),
                 ),
                 raising: AtomicBool::new(false),
-                health: Mutex::new(
-                    old.map_or_else(|| Health::new(now.clone()), |old| old.health().clone()),
+                // The same one: what fails while the configuration is read counts.
+                health: old.map_or_else(
+                    || Arc::new(Mutex::new(Health::new(now.clone()))),
+                    |old| Arc::clone(&old.health),
                 ),
                 name: holder.clone(),
                 profiles,
@@ -176,7 +181,7 @@ impl ServedKey {
             profiles: Vec::new(),
             covered_until: AtomicI64::new(i64::MIN),
             raising: AtomicBool::new(false),
-            health: Mutex::new(Health::new(crate::clock::SystemClock::new().now())),
+            health: Arc::new(Mutex::new(Health::new(crate::clock::SystemClock::new().now()))),
         }
     }
 

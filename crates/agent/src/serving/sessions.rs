@@ -51,14 +51,20 @@ impl Sessions {
 
     /// A person gave a code of the MFA device of a profile.
     pub fn give_code(&mut self, app: &App, profile: &str, code: &str) -> Result<(), String> {
-        let kept = self.profiles.get_mut(profile);
-        let kept = kept.ok_or_else(|| format!("no session is kept for {profile}"))?;
-        let device = kept.plan.mfa.as_ref();
-        let device = device.ok_or_else(|| format!("{profile} has no mfa_serial"))?;
+        let settings = app.config.settings(profile, &app.env).map_err(|error| error.message)?;
+        let device = settings.session.mfa.ok_or_else(|| format!("{profile} has no mfa_serial"))?;
         let code = MfaCode::new(code).map_err(|error| error.to_string())?;
         app.mfa.give(&device.serial, code, app.clock.now().wall);
-        kept.keeper.at_once();
+        // A rotation may wait for it as well, also when no session is kept.
+        if let Some(kept) = self.profiles.get_mut(profile) {
+            kept.keeper.at_once();
+        }
         Ok(())
+    }
+
+    /// Forgets all: what was minted is of a key that is not this profile's any more.
+    pub fn forget(&mut self) {
+        self.profiles.clear();
     }
 
     /// Mints what is due with the key that is served. Answers when something is due again.
@@ -90,6 +96,7 @@ impl Sessions {
                 let _turn = self.turns.0.acquire().await;
                 kept.mint(app, keystore, key, served, generation, credentials).await;
             }
+            kept.restore(key, served, generation, app.clock.now().wall);
             match kept.keeper.next(app.clock.now().wall) {
                 Next::Mint(_) => next = app.clock.now().wall,
                 Next::At(at) => next = next.min(at),
@@ -101,6 +108,21 @@ impl Sessions {
 }
 
 impl Kept {
+    /// Serves a session that is good still and is not served: the configuration was changed to and fro, say.
+    fn restore(
+        &self,
+        key: &ServedKey,
+        served: &ServedProfile,
+        generation: Generation,
+        now: Timestamp,
+    ) {
+        let is_served = served.profile.temporary.latest().as_ref().map(|seen| seen.generation);
+        let good = self.keeper.good(now).filter(|minted| minted.generation == generation);
+        if let Some(minted) = good.filter(|_| is_served != Some(generation)) {
+            publish(key, served, minted.clone());
+        }
+    }
+
     async fn mint(
         &mut self,
         app: &App,

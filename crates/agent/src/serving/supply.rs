@@ -109,7 +109,7 @@ impl Supply {
     }
 
     fn take_up_key(
-        &self,
+        &mut self,
         key: &ServedKey,
         clock: &SystemClock,
     ) -> Result<Option<(Generation, Credentials)>, NotHanded> {
@@ -121,10 +121,16 @@ impl Supply {
             return Ok(None);
         };
         let served = key.key.subscribe();
-        if let Some(served) = served.latest().as_ref()
-            && served.generation == ledger.generation
-        {
-            return Ok(Some((ledger.generation, served.credentials.clone())));
+        if let Some(served) = served.latest().as_ref() {
+            if served.generation == ledger.generation && served.key == ledger.access_key_id {
+                return Ok(Some((ledger.generation, served.credentials.clone())));
+            }
+            if served.generation >= ledger.generation {
+                // The profile was removed, and added again with another key.
+                key.key.withdraw();
+                key.profiles.iter().for_each(|served| served.temporary.withdraw());
+                self.sessions.forget();
+            }
         }
         let id = ledger.access_key_id;
         let secret = self.keystore.get(&id)?.ok_or_else(|| NotHanded::NotHeld(id.clone()))?;

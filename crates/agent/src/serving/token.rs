@@ -38,7 +38,7 @@ pub fn make(state: &Path, profile: &str) -> Result<CallerToken, Failed> {
         .map_err(|error| Failed::new(Exit::Failed, format!("no randomness: {error}")))?;
     let text = Zeroizing::new(hex::encode(random.as_ref()));
     let written = disk::create_private_dir(&state.join(profile))
-        .and_then(|()| disk::replace(&path, text.as_bytes()));
+        .and_then(|()| disk::replace_unlocked(&path, text.as_bytes()));
     written.map_err(|error| unusable(&path, &error))?;
     Ok(CallerToken::new(text.as_str().to_owned()))
 }
@@ -54,7 +54,8 @@ pub fn imds_key(state: &Path) -> Result<Zeroizing<[u8; 32]>, Failed> {
     let mut key = Zeroizing::new([0u8; 32]);
     getrandom::fill(key.as_mut())
         .map_err(|error| Failed::new(Exit::Failed, format!("no randomness: {error}")))?;
-    let written = disk::create_private_dir(state).and_then(|()| disk::replace(&path, key.as_ref()));
+    let written =
+        disk::create_private_dir(state).and_then(|()| disk::replace_unlocked(&path, key.as_ref()));
     written.map_err(|error| unusable(&path, &error))?;
     Ok(key)
 }

@@ -65,6 +65,26 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     durable::replace(&System, path, bytes)
 }
 
+/// The same where no lock is held: whoever does it at the same moment does not get in our way. The last one counts.
+pub fn replace_unlocked(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|before| before == bytes) {
+        return check_private(path);
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let write = || {
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().inspect_err(|_| {
+        let _ = fs::remove_file(&temporary);
+    })
+}
+
 /// Moves a folder away, in one step.
 pub fn rename_dir(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
