@@ -83,8 +83,25 @@ fn a_source_that_never_worked_is_reported_and_does_not_stop_a_rotation() {
     assert_eq!(world.served_id(), world.id);
     let sources = world.status()["sources"].clone();
     assert!(sources["container"].as_str().unwrap().contains("GetSessionToken"), "{sources}");
+    // Nor does a program that asks it again and again keep the old key waiting.
+    let since = || agent.control("GET", "/v1/profiles/app", b"").json()["healthy_since"].clone();
+    let before = since();
+    assert_eq!(agent.container("app").status, 503);
+    assert_eq!(since(), before);
     world.expect(0, &["rotate", "--wait", "deleted"]);
     world.assert_rotated();
+}
+
+#[test]
+fn a_source_that_broke_before_a_rotation_does_not_stop_it_either() {
+    let world = world("session_duration = \"3s\"\n");
+    world.control(json!({"op": "behaviour", "set": {"session_seconds_min": 1}}));
+    let agent = world.agent();
+    eventually("it works", || agent.container("app").status == 200);
+    world.control(json!({"op": "deny", "user": "app", "actions": ["sts:GetSessionToken"]}));
+    eventually("its last session is over", || agent.container("app").status == 503);
+    world.expect(0, &["rotate", "--wait", "published"]);
+    assert_ne!(world.served_id(), world.id);
 }
 
 #[test]
