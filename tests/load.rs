@@ -126,7 +126,12 @@ impl Load {
 /// Rotates under load, the agent killed meanwhile or not; the figures of it.
 fn rotate_under_load(rotations: u64, is_killed: bool) -> Load {
     let world = agent::world();
-    let agent = if is_killed { Agent::start_activated(&world) } else { Agent::start(&world) };
+    let mut agent = if is_killed { Agent::start_activated(&world) } else { Agent::start(&world) };
+    if is_killed {
+        // A SIGKILL breaks answers off that are on their way. All clients try again by themselves but botocore, which has to
+        // be told so for IMDS.
+        agent.place.imds_attempts = 3;
+    }
     matrix::furnish(&agent.place);
     let load = Load::default();
     let under_way = Barrier::new(CLIENTS.len() + 1);

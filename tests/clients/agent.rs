@@ -215,5 +215,6 @@ fn place(world: &World) -> Place {
         token_file,
         config: home.join("aws-config"),
         home: home.to_owned(),
+        imds_attempts: 1,
     }
 }

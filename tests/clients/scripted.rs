@@ -48,6 +48,7 @@ impl Scripted {
             token_file: folder.join("token"),
             config: folder.join("aws-config"),
             home: folder.to_owned(),
+            imds_attempts: 1,
         };
         std::fs::create_dir(folder.join("a source")).expect("writable");
         std::fs::write(&program, include_str!("serve.sh")).expect("writable");

@@ -38,6 +38,8 @@ pub(crate) struct Place {
     pub(crate) config: PathBuf,
     /// A folder that is a program's home.
     pub(crate) home: PathBuf,
+    /// How often botocore tries an answer of IMDS that broke off; once, if it is not told.
+    pub(crate) imds_attempts: u8,
 }
 
 impl Place {
@@ -51,6 +53,7 @@ impl Place {
             token_file: nothing.clone(),
             config: nothing.clone(),
             home: nothing,
+            imds_attempts: 1,
         }
     }
 
@@ -85,7 +88,8 @@ impl Place {
                 command
                     .env("AWS_CONFIG_FILE", "/dev/null")
                     // Debian's AWS CLI v2 forgets the slash; all others are content with either.
-                    .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", format!("{}/", self.http));
+                    .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", format!("{}/", self.http))
+                    .env("AWS_METADATA_SERVICE_NUM_ATTEMPTS", self.imds_attempts.to_string());
             }
         }
     }
