@@ -1,5 +1,6 @@
 //! The agent of rotakey: the only crate that touches the world.
 
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod command;
@@ -10,6 +11,7 @@ pub mod driver;
 pub mod engine;
 pub mod iam;
 pub mod local_http;
+pub mod news;
 pub mod proc;
 pub mod serve;
 pub mod serving;

@@ -22,12 +22,14 @@ use rotakey_core::credential::{AccessKeyId, Credentials};
 use rotakey_core::iam::Outcome;
 use rotakey_core::journal::Status;
 
+use crate::audit::Audit;
 use crate::cli::args::Arguments;
 use crate::cli::failure::{Exit, Failed, refused};
 use crate::cli::printer::Printer;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Env, Paths, ProfileSettings, StoreKind};
 use crate::iam::aws::{AwsKeyService, CALL_TIMEOUT};
+use crate::news::Announcer;
 use crate::session::MfaSessions;
 use crate::store::disk;
 use crate::store::keystore::Keystore;
@@ -52,6 +54,8 @@ pub struct App {
     pub clock: SystemClock,
     /// Sessions made with MFA, in memory.
     pub mfa: Arc<MfaSessions>,
+    /// Tells a person what he should hear of.
+    pub announcer: Announcer,
 }
 
 impl App {
@@ -60,8 +64,8 @@ impl App {
         let paths = Paths::from_env(&env)?;
         let config = Arc::new(Config::load(&paths.config)?);
         let clock = SystemClock::new();
-        let mfa = Arc::default();
-        Ok(Self { env, paths, config, profile, printer: printer.clone(), clock, mfa })
+        let (mfa, announcer) = (Arc::default(), Announcer::default());
+        Ok(Self { env, paths, config, profile, printer: printer.clone(), clock, mfa, announcer })
     }
 
     /// The same for another profile.
@@ -132,6 +136,11 @@ impl App {
     pub fn service(&self, settings: &ProfileSettings) -> AwsKeyService {
         let now = || SystemClock::default().now().wall;
         AwsKeyService::new(settings.endpoints.clone(), settings.region.clone(), CALL_TIMEOUT, now)
+    }
+
+    /// The audit trail of this installation.
+    pub fn audit(&self) -> Audit {
+        Audit::new(self.paths.state.join("audit.jsonl"))
     }
 
     /// The journal's status of the profile, which must have a key.
