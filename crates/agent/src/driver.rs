@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials};
 use rotakey_core::error::Failure;
 use rotakey_core::iam::{Doubt, Outcome};
-use rotakey_core::journal::{Enrolment, Status};
+use rotakey_core::journal::{Enrolment, Record, Status};
 use rotakey_core::lease::Ledger;
 use rotakey_core::policy::Policy;
 use rotakey_core::rotation::preflight::ACTIONS;
@@ -67,6 +67,17 @@ pub trait Observer {
     /// A wait begins. False ends the drive.
     fn waits(&mut self, until: Timestamp, waiting_for: &WaitingFor) -> bool;
 
+    /// Until when a record may not be written, if it may not be now: the drive then ends before it.
+    fn holds_back(&mut self, status: &Status, record: &Record) -> Option<Timestamp> {
+        let _ = (status, record);
+        None
+    }
+
+    /// Whether a person asked for this, and sees it.
+    fn is_a_person(&self) -> bool {
+        false
+    }
+
     /// Whether the process is to end: the drive then stops before the next order, as if it had crashed there.
     fn is_over(&self) -> bool {
         false
@@ -74,7 +85,7 @@ pub trait Observer {
 }
 
 /// Why the driver came back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Stop {
     /// The engine has no more orders.
     Ending(Ending),
@@ -121,6 +132,12 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                 return Stop::Reached;
             }
             let appended = matches!(command, Command::Append(_));
+            if let Command::Append(entry) = &command
+                && let Some(until) = observer.holds_back(rotation.status(), &entry.record)
+            {
+                observer.waits(until, &WaitingFor::QuietHours);
+                return Stop::Waiting(WaitingFor::QuietHours);
+            }
             let event = match command {
                 Command::End(ending) => return Stop::Ending(ending),
                 Command::Wait { until, waiting_for } => {

@@ -188,6 +188,15 @@ impl Open {
             && !self.intends("delete")
     }
 
+    /// Whether the previous key may be made Active again without a person: it soaks, and nothing was turned round yet.
+    pub fn may_reactivate(&self) -> bool {
+        self.step == Step::Soak
+            && self.deactivated.is_some()
+            && self.undone.is_none()
+            && self.stuck.is_none()
+            && self.can_undo()
+    }
+
     fn intends(&self, name: &str) -> bool {
         self.intent.as_ref().is_some_and(|(act, _)| act.name() == name)
     }

@@ -1,6 +1,6 @@
 //! Before anything is done: what does IAM say, and does it fit the journal?
 
-use super::{Command, Context, Ending, Event, State, Turn, resume};
+use super::{BY_A_PERSON, Command, Context, Ending, Event, Goal, REACTIVATED, State, Turn, resume};
 use crate::credential::AccessKeyId;
 use crate::error::Failure;
 use crate::journal::Record;
@@ -34,7 +34,11 @@ impl Look {
                     let gone = format!("the previous key {} is gone", cx.open().outgoing.id);
                     return Turn::end(Ending::Failed(Failure::Operator(gone)));
                 }
-                cx.then_door(Record::UndoBegun { why: "a person asked for it".to_owned() })
+                let why = match &cx.task.goal {
+                    Goal::Reactivate(sign) => format!("{REACTIVATED}{sign}"),
+                    _ => BY_A_PERSON.to_owned(),
+                };
+                cx.then_door(Record::UndoBegun { why })
             }
             Event::Listed(list) => resume(cx, &list),
             Event::Refused(refusal)
