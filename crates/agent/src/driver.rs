@@ -144,14 +144,20 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                     if !observer.waits(until, &waiting_for) {
                         return Stop::Waiting(waiting_for);
                     }
-                    // In slices, so that nobody who wants us to stop waits for long.
+                    // In slices, so that nobody who wants us to stop waits for long. A wall clock that is set back
+                    // makes it no longer: whoever waits looks again at what for.
+                    let began = self.clock.now();
+                    let left = Duration::try_from(until.duration_since(began.wall));
+                    let left = left.unwrap_or_default();
                     loop {
                         let soon = later(self.clock.now().wall, SLICE);
                         self.clock.sleep_until(until.min(soon)).await;
                         if observer.is_over() {
                             return Stop::Reached;
                         }
-                        if until <= soon {
+                        let counted = self.clock.now().monotonic.since_boot;
+                        let counted = counted.saturating_sub(began.monotonic.since_boot);
+                        if until <= soon || counted >= left {
                             break;
                         }
                     }

@@ -70,6 +70,9 @@ impl Rotations {
         let clock = self.app.clock.clone();
         loop {
             let next = self.step().await;
+            // A wall clock that is set back must not make it sleep for longer.
+            let left = Duration::try_from(next.duration_since(clock.now().wall));
+            let left = left.unwrap_or_default();
             self.board.show(&self.holder, self.scheduler.view());
             tokio::select! {
                 order = orders.recv() => match order {
@@ -85,6 +88,7 @@ impl Rotations {
                     }
                 },
                 () = clock.sleep_until(next) => {}
+                () = tokio::time::sleep(left) => {}
             }
         }
         self.board.forget(&self.holder);

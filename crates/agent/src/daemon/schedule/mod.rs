@@ -187,6 +187,17 @@ impl Scheduler {
         if let Some(hold) = self.hold.clone() {
             return self.holds(now, rules, status, hold);
         }
+        // What was refused a while ago may be taken by now.
+        if self.refusals > 0 && self.sign.is_none() {
+            let health = self.health_next.filter(|at| *at <= later(now, HEALTH * 2));
+            match health.filter(|at| now < *at) {
+                None => return Next::Health,
+                Some(at) => {
+                    let detail = "what is served was refused".to_owned();
+                    return self.waits(now, at, Some(Why::Backoff), Some(detail));
+                }
+            }
+        }
         let goal = match (open, &status.current) {
             (_, None) => return self.waits(now, later(now, LONG), None, None),
             (Some(open), _) => match self.wanted_of(open, rules, now) {
@@ -261,6 +272,7 @@ impl Scheduler {
         let mut pause = self.around(every);
         match health {
             Health::Good => self.refusals = 0,
+            Health::Unknown if self.refusals > 0 => pause = every.min(HEALTH_AGAIN * 3),
             Health::Unknown => {}
             Health::Refused(why) => {
                 self.refusals += 1;
@@ -285,6 +297,10 @@ impl Scheduler {
     /// What a run came to, and what the journal says after it.
     pub fn came_to(&mut self, now: Timestamp, came: &Came, status: &Status) {
         let failures = self.failures;
+        if self.sign.take().is_some() {
+            // If it did not help, what is served is tried before anything else is: it may work again, if not at once.
+            (self.refusals, self.health_next) = (1, None);
+        }
         if !matches!(came, Came::Offline(_) | Came::Clock(_)) {
             self.offline = 0;
         }

@@ -314,7 +314,20 @@ fn what_is_served_is_tried_during_the_soak_and_refusals_in_a_row_are_a_sign() {
     desk.came_to(&Came::Failed("AWS refused iam:ListAccessKeys".to_owned()));
     assert_eq!(desk.waits_for(), Some(Why::Backoff));
     desk.pass(seconds(20));
+    assert_eq!(desk.look(), Next::Health, "it may work by now");
+    desk.scheduler.health(desk.now.wall, &desk.rules, Health::Unknown);
+    assert_eq!((desk.pause(), desk.waits_for()), (60, Some(Why::Backoff)));
+    desk.pass(seconds(60));
+    for _ in 0..2 {
+        assert_eq!(desk.look(), Next::Health);
+        desk.scheduler.health(desk.now.wall, &desk.rules, refused());
+        desk.pass(seconds(20));
+    }
     assert_eq!(desk.look(), Next::Run(sign));
+    desk.came_to(&Came::Failed("AWS refused iam:ListAccessKeys".to_owned()));
+    desk.pass(seconds(60));
+    desk.scheduler.health(desk.now.wall, &desk.rules, Health::Good);
+    assert_eq!(desk.look(), RESUME, "it works again");
     desk.write(Record::UndoBegun { why: "so".to_owned() });
     assert_eq!(desk.look(), RESUME);
 }
