@@ -202,6 +202,9 @@ impl Scheduler {
             (_, None) => return self.waits(now, later(now, LONG), None, None),
             (Some(open), _) => match self.wanted_of(open, rules, now) {
                 Ok(goal) => goal,
+                Err((until, why, detail)) if open.may_reactivate() => {
+                    return self.holds(now, rules, status, Hold { since: now, until, why, detail });
+                }
                 Err((until, why, detail)) => return self.waits(now, until, Some(why), detail),
             },
             (None, Some(_)) => match self.view.due {
@@ -251,7 +254,7 @@ impl Scheduler {
     fn holds(&mut self, now: Timestamp, rules: &Rules, status: &Status, hold: Hold) -> Next {
         let mut next = hold.until;
         let soaks = status.rotation.as_ref().is_some_and(Open::may_reactivate);
-        if soaks && hold.why == Why::Soak {
+        if soaks && matches!(hold.why, Why::Soak | Why::QuietHours) {
             let every = (rules.soak / 8).clamp(Duration::from_secs(1), HEALTH);
             let health = self.health_next.filter(|at| *at <= later(now, HEALTH * 2));
             let health = health.unwrap_or_else(|| later(now, self.around(every)));

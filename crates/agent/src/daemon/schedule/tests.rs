@@ -87,6 +87,9 @@ impl Desk {
     }
 
     fn waits_for(&mut self) -> Option<Why> {
+        while self.look() == Next::Health {
+            self.scheduler.health(self.now.wall, &self.rules, Health::Good);
+        }
         assert!(matches!(self.look(), Next::At(_)), "{:?}", self.scheduler.view());
         self.scheduler.view().waits_for
     }
@@ -327,7 +330,8 @@ fn what_is_served_is_tried_during_the_soak_and_refusals_in_a_row_are_a_sign() {
     desk.came_to(&Came::Failed("AWS refused iam:ListAccessKeys".to_owned()));
     desk.pass(seconds(60));
     desk.scheduler.health(desk.now.wall, &desk.rules, Health::Good);
-    assert_eq!(desk.look(), RESUME, "it works again");
+    assert_eq!(desk.waits_for(), Some(Why::QuietHours), "it works again");
+    assert!(desk.pause() <= 4500, "and is tried on");
     desk.write(Record::UndoBegun { why: "so".to_owned() });
     assert_eq!(desk.look(), RESUME);
 }
