@@ -38,6 +38,8 @@ pub struct One {
     pub is_tagged: bool,
     /// A holder reported.
     pub had_a_sign: bool,
+    /// When AWS last refused what is served, the agent trying it.
+    refused_at: Option<Timestamp>,
     /// Since when nothing keeps it, by the true time; and how late a rotation began.
     pub calm_since: Timestamp,
     pub latest: u64,
@@ -70,6 +72,7 @@ impl One {
             meddling: 0,
             is_tagged: false,
             had_a_sign: false,
+            refused_at: None,
             calm_since,
             latest: 0,
             told: Told::default(),
@@ -126,6 +129,9 @@ impl One {
                     true => schedule::Health::Unknown,
                     false => self.world.health(0),
                 };
+                if matches!(health, schedule::Health::Refused(_)) {
+                    self.refused_at = Some(now.wall);
+                }
                 let said = format!("tries what is served: {health:?}");
                 self.scheduler.health(now.wall, &self.rules, health);
                 self.look_at(now.wall);
@@ -244,7 +250,8 @@ impl One {
             Record::Finished => self.rotations += 1,
             Record::UndoBegun { why } => {
                 self.turned_round += 1;
-                let is_refused = matches!(self.world.health(0), schedule::Health::Refused(_));
+                let minute_ago = self.world.now.wall.saturating_sub(seconds(60)).expect("in range");
+                let is_refused = self.refused_at.is_some_and(|at| at > minute_ago);
                 if why.starts_with(REACTIVATED) && !self.had_a_sign && !is_refused {
                     self.violation(
                         "local-sign: a key was made active again without one".to_owned(),
