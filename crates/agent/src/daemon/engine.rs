@@ -240,6 +240,7 @@ impl Workshop {
                 scheduler: Scheduler::new(holder),
                 turns: Rc::clone(&self.rotating),
                 board: Arc::clone(&self.board),
+                said: None,
             };
             self.waiting.push((rotation, rotations_inbox));
             self.workers.insert(holder.clone(), Worker { supply, rotations, yielding });

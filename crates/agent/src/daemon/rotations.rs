@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rotakey_core::credential::Credentials;
 use rotakey_core::journal::{Record, Status};
+use rotakey_core::rotation::preflight::describe;
 use rotakey_core::rotation::{Goal, WaitingFor};
 use rotakey_core::time::later;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -62,6 +63,8 @@ pub(super) struct Rotations {
     pub(super) turns: Rc<RefCell<Turns>>,
     /// Where people see what it is doing.
     pub(super) board: Arc<Board>,
+    /// The trouble that the log has told last.
+    pub(super) said: Option<String>,
 }
 
 impl Rotations {
@@ -121,7 +124,9 @@ impl Rotations {
             Next::At(next) => next,
             Next::Health => {
                 let health = self.try_served(&status).await;
-                if let Health::Refused(why) = &health {
+                if let Health::Refused(why) = &health
+                    && self.said.replace(why.clone()).as_ref() != Some(why)
+                {
                     tracing::warn!(profile = self.holder, why, "what is served does not work");
                 }
                 self.scheduler.health(self.app.clock.now().wall, &rules, health);
@@ -134,6 +139,8 @@ impl Rotations {
                     self.scheduler.hold(now.wall, next, Why::Turn, None);
                     return now.wall;
                 }
+                // It may be at work for minutes.
+                self.board.show(&self.holder, self.scheduler.view());
                 let next = self.rotate(goal, &rules, &status).await;
                 self.turns.borrow_mut().done(&self.holder);
                 next
@@ -180,32 +187,46 @@ impl Rotations {
     fn came_to(&mut self, came: Came, before: &Status, after: Option<&Status>) -> Timestamp {
         let (now, profile) = (self.app.clock.now().wall, self.holder.clone());
         let after = after.unwrap_or(before);
-        let was = self.scheduler.view().clone();
         self.scheduler.came_to(now, &came, after);
         let failures = self.scheduler.failures();
         telling::tell(
             &self.app,
             &Seen { profile: &profile, now, before, after, came: &came, failures },
         );
-        match &came {
-            Came::Finished => tracing::info!(profile, "the rotation is closed"),
-            Came::Stuck(why) => tracing::error!(profile, why, "stuck: a person has to decide"),
-            // What goes on all the while is said once.
-            Came::Offline(why) if was.waits_for != Some(Why::Offline) => {
-                tracing::warn!(profile, why, "AWS cannot be reached: nothing is begun");
-            }
-            Came::Clock(why) if was.waits_for != Some(Why::Clock) => {
-                tracing::warn!(profile, why, "the clock is off: nothing is begun");
-            }
-            Came::Failed(why) | Came::Abandoned(why) | Came::Quarantined(why)
-                if was.detail.as_ref() != Some(why) =>
-            {
-                tracing::warn!(profile, why, failures, "not done yet");
-            }
-            Came::Blocked(_) => tracing::warn!(profile, "the rotation is held up"),
-            _ => {}
-        }
+        self.log(&came);
         later(now, Duration::from_millis(1))
+    }
+
+    /// What goes on all the while is said once.
+    fn log(&mut self, came: &Came) {
+        let (profile, failures) = (&self.holder, self.scheduler.failures());
+        let (kind, why) = match came {
+            Came::Offline(why) => ("AWS cannot be reached: nothing is begun", why.clone()),
+            Came::Clock(why) => ("the clock is off: nothing is begun", why.clone()),
+            Came::Stuck(why) => ("stuck: a person has to decide", why.clone()),
+            Came::Failed(why) | Came::Abandoned(why) | Came::Quarantined(why) => {
+                ("not done yet", why.clone())
+            }
+            Came::Blocked(findings) => {
+                let why: Vec<_> = findings.iter().map(describe).collect();
+                ("the rotation is held up", why.join("; "))
+            }
+            Came::Waits(..) | Came::GaveWay | Came::Busy => return,
+            Came::Finished => {
+                tracing::info!(profile, "the rotation is closed");
+                self.said = None;
+                return;
+            }
+        };
+        // The words of the first two differ each time.
+        let what = match came {
+            Came::Offline(_) | Came::Clock(_) => kind.to_owned(),
+            _ => format!("{kind}: {why}"),
+        };
+        if self.said.as_ref() != Some(&what) {
+            tracing::warn!(profile, why, failures, "{kind}");
+            self.said = Some(what);
+        }
     }
 
     /// Whether AWS is there, by the key that is served.

@@ -15,7 +15,7 @@ pub fn of_age(max_age: Duration, profile: &str) -> Duration {
     max_age.mul_f64(0.9 + share(profile, 0) / 5.0)
 }
 
-/// Up to a quarter more or less; `count` says for the how manieth time it is asked.
+/// Up to a quarter more or less; another `count` gives another pause.
 pub(super) fn around(pause: Duration, profile: &str, count: u32) -> Duration {
     pause.mul_f64(0.75 + share(profile, count) / 2.0)
 }

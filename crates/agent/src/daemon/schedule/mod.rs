@@ -176,8 +176,13 @@ impl Scheduler {
     pub fn look(&mut self, now: &Now, rules: &Rules, status: &Status) -> Next {
         self.notice_sleep(now);
         let now = now.wall;
-        self.view =
-            View { due: self.due(rules, status), failures: self.failures, ..View::default() };
+        // Right now, if nothing below says otherwise.
+        self.view = View {
+            due: self.due(rules, status),
+            next_look: Some(now),
+            failures: self.failures,
+            ..View::default()
+        };
         let open = status.rotation.as_ref();
         if !open.is_some_and(Open::may_reactivate) {
             (self.sign, self.refusals, self.health_next) = (None, 0, None);
@@ -300,14 +305,16 @@ impl Scheduler {
     /// What a run came to, and what the journal says after it.
     pub fn came_to(&mut self, now: Timestamp, came: &Came, status: &Status) {
         let failures = self.failures;
-        if self.sign.take().is_some() {
+        let was_tried =
+            !matches!(came, Came::Offline(_) | Came::Clock(_) | Came::GaveWay | Came::Busy);
+        if was_tried && self.sign.take().is_some() {
             // If it did not help, what is served is tried before anything else is: it may work again, if not at once.
             (self.refusals, self.health_next) = (1, None);
         }
         if !matches!(came, Came::Offline(_) | Came::Clock(_)) {
             self.offline = 0;
         }
-        if !matches!(came, Came::Offline(_) | Came::Clock(_) | Came::GaveWay | Came::Busy) {
+        if was_tried {
             self.failures = 0;
         }
         let (pause, why, detail) = match came {
