@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::support::{World, agent::ANYWHERE, venv};
+use super::support::{World, venv};
 use super::{Moto, aws, keys, world};
 
-const ROTATIONS: usize = 5;
+const ROTATIONS: usize = 4;
 
 /// A boto3 that lives for as long as the test.
 struct Boto3 {
@@ -73,7 +73,10 @@ fn finished(world: &World) -> usize {
 fn an_agent_left_alone_rotates_through_sleeps_and_an_outage() {
     let moto = Moto::start(&["--visible-after", "1", "--lingers", "1"]);
     let world = world(&moto);
-    world.configure_agent(ANYWHERE, "max_age = \"4s\"\n");
+    // botocore refuses what ends before it has looked at it: a second may be over by then.
+    let profile = world.quick_profile("max_age = \"4s\"\n").replace("\"1s\"", "\"3s\"");
+    // moto's sessions are worth nothing: only the key itself can be served.
+    world.configure(&format!("[agent]\nsources = [\"process\"]\n{profile}"));
     // Writes the AWS CLI's configuration, too.
     assert_eq!(aws(&world, &["sts", "get-caller-identity"]).code, 0);
     let agent = world.agent();
@@ -82,7 +85,10 @@ fn an_agent_left_alone_rotates_through_sleeps_and_an_outage() {
     let started = Instant::now();
     let mut done = 0;
     while done < ROTATIONS {
-        assert!(started.elapsed() < Duration::from_secs(240), "{done} rotations");
+        if started.elapsed() > Duration::from_secs(200) {
+            let view = agent.control("GET", "/v1/profiles/app", b"").json()["schedule"].clone();
+            panic!("{done} rotations; {view}; {}", agent.stop().1);
+        }
         signers.insert(client.call());
         calls += 1;
         if calls % 8 == 0 {
@@ -116,7 +122,14 @@ fn an_agent_left_alone_rotates_through_sleeps_and_an_outage() {
     assert_eq!(code, 0);
     assert!(signers.len() >= ROTATIONS, "{signers:?}");
     assert!(keys(&world).contains(&(world.served_id(), "Active".to_owned())));
-    is_readable(&log, done + 1);
+    is_readable(&without_colours(&log), done + 1);
+}
+
+/// Without what a terminal makes colours of.
+fn without_colours(log: &str) -> String {
+    let mut parts = log.split('\x1b');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once('m').map_or(part, |(_, rest)| rest))
 }
 
 /// A person who reads it in the evening finds each event, and finds it once.
@@ -130,13 +143,13 @@ fn is_readable(log: &str, rotations: usize) {
     let mut same: BTreeMap<String, usize> = BTreeMap::new();
     for line in &lines {
         assert!(line.len() < 400, "{line}");
-        // Without the time and what differs from one to the next.
+        // Without the time, ids and numbers. A rotation has seven steps.
         let words =
             line.split_whitespace().skip(1).filter(|w| !w.chars().any(|c| c.is_ascii_digit()));
         *same.entry(words.collect::<Vec<_>>().join(" ")).or_default() += 1;
     }
     let (line, most) = same.iter().max_by_key(|(_, count)| **count).expect("lines");
-    assert!(*most <= rotations * 4, "{most} times: {line}\n{log}");
+    assert!(*most <= rotations * 7, "{most} times: {line}\n{log}");
     for said in ["kind=Published", "kind=Rotated"] {
         let told = lines.iter().filter(|line| line.contains(said)).count();
         assert!((rotations - 2..=rotations + 1).contains(&told), "{told} {said}: {log}");
