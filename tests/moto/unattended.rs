@@ -136,7 +136,7 @@ fn without_colours(log: &str) -> String {
 fn is_readable(log: &str, rotations: usize) {
     let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
     assert!(
-        lines.len() <= rotations * 30,
+        lines.len() <= rotations * 20,
         "{} lines for {rotations} rotations: {log}",
         lines.len()
     );
