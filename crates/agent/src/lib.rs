@@ -16,6 +16,7 @@ pub mod proc;
 pub mod serve;
 pub mod serving;
 pub mod session;
+pub mod shared_files;
 #[cfg(feature = "demo")]
 pub mod simulator;
 pub mod sources;

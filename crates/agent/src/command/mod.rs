@@ -4,9 +4,12 @@ pub mod add;
 pub mod credential_process;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod enrol;
 pub mod env;
 pub mod exec;
+pub mod export;
 pub mod history;
+pub mod import;
 pub mod keys;
 pub mod mfa;
 pub mod remove;
