@@ -129,6 +129,16 @@ fn files_are_found_in_the_home_folder() {
     assert!(config.starts_with("[profile a]\ncredential_process = /"), "{config}");
 }
 
+#[test]
+fn what_is_removed_again_is_not_asked_for_any_more() {
+    let stage = Stage::new(TWO.as_bytes(), b"");
+    stage.expect(0, &["import", "--all"]);
+    let run = stage.expect(0, &["remove", "b"]);
+    assert!(run.stderr.contains("line 5 of ") && run.stderr.contains("take it out"), "{run:?}");
+    let run = stage.expect(0, &["remove", "a", "--yes"]);
+    assert!(run.stderr.contains("line 2 of "), "{run:?}");
+}
+
 /// Types this on a terminal.
 fn typed(stage: &Stage, answer: &str) -> Run {
     let mut script = Command::new("script");
