@@ -33,7 +33,7 @@ use crate::news::Announcer;
 use crate::session::MfaSessions;
 use crate::store::disk;
 use crate::store::keystore::Keystore;
-use crate::store::keystore::file::{FileKeystore, Passphrase};
+use crate::store::keystore::file::{Asker, FileKeystore, Passphrase};
 use crate::store::keystore::keyring::Keyring;
 use crate::store::profile::ProfileState;
 
@@ -107,6 +107,11 @@ impl App {
 
     /// The keystore that is configured; never another one.
     pub fn keystore(&self) -> Result<Box<dyn Keystore>, Failed> {
+        self.keystore_for(Asker::Person)
+    }
+
+    /// The same, for who waits for it.
+    pub fn keystore_for(&self, asker: Asker) -> Result<Box<dyn Keystore>, Failed> {
         let store = &self.config.store;
         Ok(match store.kind {
             StoreKind::Keyring => Box::new(Keyring::new()),
@@ -119,7 +124,7 @@ impl App {
                 let passphrase = if let Some(path) = &store.passphrase_file {
                     Passphrase::File(PathBuf::from(path))
                 } else if let Some(command) = &store.passphrase_command {
-                    Passphrase::Command(command.clone())
+                    Passphrase::Command(command.clone(), asker)
                 } else if let Some(name) = &store.passphrase_credential {
                     let directory = self.env.get("CREDENTIALS_DIRECTORY").map(PathBuf::from);
                     Passphrase::Credential { directory, name: name.clone() }
