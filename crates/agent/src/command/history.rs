@@ -61,6 +61,7 @@ fn as_text(step: &str, entry: &Entry) -> String {
 fn kind(record: &Record) -> &'static str {
     match record {
         Record::Enrolled { .. } => "enrolled",
+        Record::Exported { .. } => "exported",
         Record::Begun { .. } => "begun",
         Record::Intended { .. } => "intended",
         Record::Done { .. } => "done",
