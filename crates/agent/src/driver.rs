@@ -22,6 +22,7 @@ use crate::store::keystore::{self, Keystore};
 use crate::store::profile::{Journal, ProfileState, StateError};
 
 mod mfa;
+pub mod quarantine;
 
 use mfa::Ready;
 
@@ -211,7 +212,11 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
             Command::Fetch => Event::Fetched(self.fetch().await),
             Command::Wait { .. } | Command::End(_) => Event::Woke,
             call => match &status.enrolment {
-                Some(enrolment) => self.call(call, enrolment, status).await,
+                Some(enrolment) => {
+                    let changes = quarantine::signer_of_change(&call);
+                    let event = self.call(call, enrolment, status).await;
+                    self.told_quarantine(changes, &enrolment.user, event).await
+                }
                 None => Event::Fault(Failure::Bug("a call for a profile without a key".to_owned())),
             },
         }

@@ -77,6 +77,9 @@ fn kind(record: &Record) -> &'static str {
         Record::Resumed => "resumed",
         Record::Abandoned { .. } => "abandoned",
         Record::Finished => "finished",
+        Record::Compromised { .. } => "compromised",
+        Record::Withdrawn { .. } => "withdrawn",
+        Record::Disabled { .. } => "disabled",
     }
 }
 
@@ -88,10 +91,11 @@ fn detail(record: &Record) -> String {
         Record::Created { adopted: true, .. } => "found again by its secret".to_owned(),
         Record::NotCreated { why }
         | Record::CreateUnknown { why }
-        | Record::UndoBegun { why }
         | Record::AbortBegun { why }
         | Record::Stuck { why }
         | Record::Abandoned { why } => why.clone(),
+        Record::UndoBegun { why, forced: true } => format!("{why}, by force"),
+        Record::UndoBegun { why, forced: false } => why.clone(),
         _ => String::new(),
     }
 }
