@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials};
 use rotakey_core::error::Failure;
 use rotakey_core::iam::{Doubt, Outcome};
-use rotakey_core::journal::{Enrolment, Status};
+use rotakey_core::journal::{Enrolment, Open, Status};
 use rotakey_core::lease::Ledger;
 use rotakey_core::policy::Policy;
 use rotakey_core::rotation::preflight::ACTIONS;
@@ -195,8 +195,15 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
             Command::Publish { id, generation } => {
                 let now = self.clock.now();
                 let lease = self.policy.lease;
+                let leaked = status.rotation.as_ref().is_some_and(Open::is_cut_off);
                 let done = self.state.update_ledger(|slot| match slot {
-                    Some(ledger) => ledger.publish(id, generation, &now, lease),
+                    Some(ledger) => {
+                        ledger.publish(id, generation, &now, lease);
+                        // Whoever has the leaked key's sessions may not be us alone.
+                        if leaked {
+                            ledger.void_sessions(now.wall);
+                        }
+                    }
                     None => *slot = Some(Ledger::new(id, generation, now.wall)),
                 });
                 self.endpoint.published().await;

@@ -25,11 +25,13 @@ pub fn run(app: &App, json: bool) -> Result<(), Failed> {
     Ok(())
 }
 
-fn step(status: &Status) -> &'static str {
+/// The step that a journal is at; empty if no rotation is open.
+pub(crate) fn step(status: &Status) -> &'static str {
     status.rotation.as_ref().map_or("", |open| open.step.name())
 }
 
-fn as_json(profile: &str, step: &str, entry: &Entry) -> Value {
+/// A line, as `--json` prints it.
+pub(crate) fn as_json(profile: &str, step: &str, entry: &Entry) -> Value {
     let mut line = Map::new();
     line.insert("time".into(), seconds(entry.time).into());
     line.insert("profile".into(), profile.into());
