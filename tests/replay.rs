@@ -30,7 +30,7 @@ use rotakey_core::lease::Ledger;
 use scene::Ends;
 
 /// Every kind of record and, where it is about one, of act. `label` says which a record is.
-const LABELS: [&str; 26] = [
+const LABELS: [&str; 29] = [
     "enrolled",
     "begun",
     "intended-create",
@@ -57,6 +57,9 @@ const LABELS: [&str; 26] = [
     "resumed",
     "abandoned",
     "finished",
+    "compromised",
+    "withdrawn",
+    "disabled",
 ];
 
 /// A new kind of record does not compile before it has a name here, and then wants a case.
@@ -79,6 +82,9 @@ pub fn label(record: &Record) -> String {
         Record::Resumed => "resumed",
         Record::Abandoned { .. } => "abandoned",
         Record::Finished => "finished",
+        Record::Compromised { .. } => "compromised",
+        Record::Withdrawn { .. } => "withdrawn",
+        Record::Disabled { .. } => "disabled",
     };
     name.to_owned()
 }

@@ -5,8 +5,10 @@ use rotakey_core::rotation::{Goal, Rotation, Task};
 
 use crate::cli::args::Milestone;
 use crate::cli::failure::Failed;
+use crate::clock::Clock;
 use crate::command::{App, random_hex};
 use crate::driver::{Driver, Observer, Stop};
+use crate::incident::evidence;
 use crate::session::Signing;
 use crate::sources::Sources;
 
@@ -42,6 +44,7 @@ pub async fn run(
         tag: tag.clone(),
         goal: goal.clone(),
     };
+    let started = app.clock.now().wall;
     // A milestone that lies behind us is reached already.
     if let (Some(wait), Some(open), Goal::Rotate(_) | Goal::Resume) =
         (wait, &journal.status().rotation, &goal)
@@ -71,6 +74,8 @@ pub async fn run(
     let until =
         |status: &Status| status.rotation.as_ref().is_some_and(|open| reached(open, goes_to));
     let stop = driver.drive(&mut rotation, until, observer).await;
+    // While the lock is held: nobody else writes it.
+    evidence::keep(app, &state, started, service.calls().take());
     Ok(Run { stop, status: rotation.status().clone() })
 }
 

@@ -64,6 +64,10 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
             runtime()?.block_on(command::add::run(&app, &args))
         }
         Verb::Remove { name, yes } => command::remove::run(&app(name)?, yes),
+        Verb::Rotate(args) if args.admin.user.is_some() => {
+            let app = app(args.admin.signer.clone())?;
+            runtime()?.block_on(command::admin::run(&app, &args))
+        }
         Verb::Rotate(args) => {
             if args.all {
                 let names: Vec<String> = app(None)?.managed()?;
@@ -74,7 +78,9 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
             let app = app(args.name.clone())?;
             runtime()?.block_on(command::rotate::rotate(&app, &args))
         }
-        Verb::Undo { name } => runtime()?.block_on(command::rotate::undo(&app(name)?)),
+        Verb::Undo { name, force } => {
+            runtime()?.block_on(command::rotate::undo(&app(name)?, force))
+        }
         Verb::Resume { name, wait } => {
             runtime()?.block_on(command::rotate::resume(&app(name)?, wait))
         }

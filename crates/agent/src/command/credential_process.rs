@@ -170,6 +170,8 @@ fn not_handed(app: &App, error: NotHanded) -> Failed {
         NotHanded::NotMinted(error) => error.into(),
         NotHanded::NoKey => Failed::new(Exit::Usage, format!("profile {} has no key", app.profile))
             .hint(format!("`rotakey add {}` takes one over", app.profile)),
+        error @ NotHanded::Withdrawn(_) => Failed::new(Exit::Decide, error.to_string())
+            .hint(crate::command::incident::replace_by_hand(&app.profile)),
         error => Failed::new(Exit::Failed, error.to_string()).hint("try again"),
     }
 }

@@ -1,12 +1,14 @@
 //! The verbs, one file each, and what they share.
 
 pub mod add;
+pub mod admin;
 pub mod credential_process;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod env;
 pub mod exec;
 pub mod history;
+pub mod incident;
 pub mod keys;
 pub mod mfa;
 pub mod remove;
