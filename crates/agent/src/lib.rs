@@ -13,6 +13,7 @@ pub mod iam;
 pub mod local_http;
 pub mod news;
 pub mod proc;
+pub mod receipts;
 pub mod serve;
 pub mod serving;
 pub mod session;
