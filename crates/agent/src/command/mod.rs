@@ -31,7 +31,7 @@ use crate::cli::printer::Printer;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Env, Paths, ProfileSettings, StoreKind};
 use crate::iam::aws::{AwsKeyService, CALL_TIMEOUT};
-use crate::news::Announcer;
+use crate::news::{Announcer, Ways};
 use crate::session::MfaSessions;
 use crate::store::disk;
 use crate::store::keystore::Keystore;
@@ -66,7 +66,12 @@ impl App {
         let paths = Paths::from_env(&env)?;
         let config = Arc::new(Config::load(&paths.config)?);
         let clock = SystemClock::new();
-        let (mfa, announcer) = (Arc::default(), Announcer::default());
+        let mfa = Arc::default();
+        let announcer = Announcer::new(Ways {
+            on_event: config.agent.on_event.clone(),
+            desktop: config.agent.desktop,
+            file: Some(paths.state.join("news.jsonl")),
+        });
         Ok(Self { env, paths, config, profile, printer: printer.clone(), clock, mfa, announcer })
     }
 
@@ -148,6 +153,13 @@ impl App {
     /// The audit trail of this installation.
     pub fn audit(&self) -> Audit {
         Audit::new(self.paths.state.join("audit.jsonl"))
+    }
+
+    /// Writes an act of this command into the audit trail. For acts that must not fail because of it: a person is told.
+    pub fn audited(&self, act: &str, access_key_id: Option<&AccessKeyId>, detail: &str) {
+        if let Err(error) = self.audit().record(act, &self.profile, access_key_id, detail) {
+            self.printer.say(&format!("warning: {act} is not in the audit trail: {error}"));
+        }
     }
 
     /// The journal's status of the profile, which must have a key.
