@@ -82,6 +82,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
         Verb::Status { name, json } => command::status::run(&app(None)?, name.or(profile), json),
         Verb::History { name, json } => command::history::run(&app(name)?, json),
         Verb::Keys(args) => runtime()?.block_on(command::keys::run(&app(None)?, &args)),
+        Verb::Scan(args) => return command::scan::run(&app(None)?, profile.as_deref(), &args),
         Verb::CredentialProcess => command::credential_process::run(&app(None)?),
         Verb::Agent => agent(app(None)?),
         Verb::Exec(args) => {
