@@ -103,6 +103,9 @@ pub enum Verb {
     /// Access keys of IAM users, as IAM has them
     #[command(after_help = "Example: rotakey keys --all-users")]
     Keys(KeysArgs),
+    /// Find copies of the managed key ids in files and in this user's processes
+    #[command(after_help = crate::command::scan::places::help())]
+    Scan(crate::command::scan::ScanArgs),
     /// Print the credential for an AWS SDK (`credential_process` in ~/.aws/config)
     #[command(
         after_help = "Example, in ~/.aws/config:\n  [profile deploy]\n  credential_process = /usr/bin/rotakey credential-process --profile deploy"

@@ -111,6 +111,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
         }
         Verb::History(args) => command::history::run(&app(args.name.clone())?, &args),
         Verb::Keys(args) => runtime()?.block_on(command::keys::run(&app(None)?, &args)),
+        Verb::Scan(args) => return command::scan::run(&app(None)?, profile.as_deref(), &args),
         Verb::CredentialProcess => command::credential_process::run(&app(None)?),
         Verb::Agent => agent(app(None)?),
         Verb::Exec(args) => {

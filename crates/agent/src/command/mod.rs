@@ -14,6 +14,7 @@ pub mod mfa;
 pub mod remove;
 pub mod revoke;
 pub mod rotate;
+pub mod scan;
 pub mod status;
 
 use std::path::PathBuf;
