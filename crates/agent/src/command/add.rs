@@ -59,6 +59,11 @@ pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
     values.push(("user", user));
     values.extend(args.endpoint_url.as_ref().map(|url| ("endpoint_url", url.as_str())));
     edit::add_profile(&app.paths.config, name, &values)?;
+    app.audited(
+        "add",
+        Some(id),
+        &format!("of {}, into {}", checked.identity.arn, keystore.describe()),
+    );
     Agent::at(app.paths.socket()).reload();
     checked.tag(&tag).await;
     let arn = &checked.identity.arn;

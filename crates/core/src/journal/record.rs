@@ -105,10 +105,20 @@ pub enum Record {
         /// The key.
         access_key_id: AccessKeyId,
     },
+    /// A person said that the outgoing key leaked: it goes at once after publish, and never comes back by itself.
+    ///
+    /// A rotation that was begun for that says so in [`Begun`](Record::Begun); this is for one that was open already.
+    Compromised {
+        /// The key.
+        access_key_id: AccessKeyId,
+    },
     /// The previous key is to be served again.
     UndoBegun {
         /// Why.
         why: String,
+        /// A person insists, though the key leaked.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        forced: bool,
     },
     /// The rotation is given up before anything was published.
     AbortBegun {
@@ -134,6 +144,17 @@ pub enum Record {
     },
     /// The rotation is complete: one key, the published one.
     Finished,
+    /// A person takes the served key out of service, with nothing in its place: it leaked, and there is no room for
+    /// another. It is written before the key is set Inactive.
+    Withdrawn {
+        /// The key.
+        access_key_id: AccessKeyId,
+    },
+    /// The withdrawn key was set Inactive, and seen refused.
+    Disabled {
+        /// The key.
+        access_key_id: AccessKeyId,
+    },
 }
 
 /// What can be changed outside.
@@ -213,7 +234,10 @@ impl Record {
             | Self::OrphanFound { access_key_id, .. }
             | Self::Verified { access_key_id }
             | Self::Drained { access_key_id }
-            | Self::Vanished { access_key_id } => Some(access_key_id),
+            | Self::Compromised { access_key_id }
+            | Self::Vanished { access_key_id }
+            | Self::Withdrawn { access_key_id }
+            | Self::Disabled { access_key_id } => Some(access_key_id),
             _ => None,
         }
     }
@@ -227,6 +251,8 @@ pub enum Reason {
     Forced,
     /// The key came of age.
     Scheduled,
+    /// A person said that the key leaked.
+    Compromised,
 }
 
 #[cfg(test)]
@@ -274,6 +300,9 @@ mod tests {
             Record::Drained { access_key_id: id() },
             Record::Exported { access_key_id: id() },
             Record::Vanished { access_key_id: id() },
+            Record::Compromised { access_key_id: id() },
+            Record::Withdrawn { access_key_id: id() },
+            Record::Disabled { access_key_id: id() },
         ] {
             assert_eq!(record.access_key_id(), Some(&id()));
         }

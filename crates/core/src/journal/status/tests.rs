@@ -258,7 +258,7 @@ fn a_second_act_waits_until_the_first_is_known() {
 
 #[test]
 fn an_undo_is_legal_from_publish_until_the_deletion_is_intended() {
-    let undo = Record::UndoBegun { why: why() };
+    let undo = Record::UndoBegun { why: why(), forced: false };
     let (from, to) = (position(&done(publish())), position(&intended(delete(old()))));
     for place in 2..rotation().len() {
         if (from..=to).contains(&place) {
@@ -278,7 +278,7 @@ fn an_undo_is_legal_from_publish_until_the_deletion_is_intended() {
     refuses(&undone, Record::AbortBegun { why: why() });
     refuses(&undone, Record::Abandoned { why: why() });
     // A key that may be Inactive is not verified before it was activated.
-    let soaking = takes(&after(to), Record::UndoBegun { why: why() });
+    let soaking = takes(&after(to), Record::UndoBegun { why: why(), forced: false });
     refuses(&soaking, Record::Verified { access_key_id: old() });
     let activate = Act::Activate { access_key_id: old() };
     let active = takes(&takes(&soaking, intended(activate.clone())), done(activate));
@@ -310,7 +310,7 @@ fn a_stuck_rotation_takes_only_a_persons_decision() {
         refuses(&stuck, record);
     }
     takes(&takes(&stuck, Record::Resumed), done(publish()));
-    takes(&stuck, Record::UndoBegun { why: why() });
+    takes(&stuck, Record::UndoBegun { why: why(), forced: false });
     refuses(&after(6), Record::Resumed);
 }
 
@@ -333,7 +333,7 @@ fn only_a_key_that_may_be_inactive_is_activated() {
         refuses(&after(place), activate(new()));
     }
     let deactivated = after(position(&intended(delete(old()))));
-    let undone = takes(&deactivated, Record::UndoBegun { why: why() });
+    let undone = takes(&deactivated, Record::UndoBegun { why: why(), forced: false });
     refuses(&undone, activate(new()));
     takes(&undone, activate(old()));
 }
