@@ -8,11 +8,13 @@ pub mod env;
 pub mod exec;
 pub mod history;
 pub mod keys;
+pub mod man;
 pub mod mfa;
 pub mod remove;
 pub mod revoke;
 pub mod rotate;
 pub mod scan;
+pub mod service;
 pub mod status;
 
 use std::path::PathBuf;

@@ -1,9 +1,11 @@
 //! IAM and STS, as the engine's orders need them.
 
+mod account;
 pub mod aws;
 pub mod classify;
 #[cfg(test)]
 mod faults;
+pub mod patience;
 mod temporary;
 
 use std::time::Duration;
