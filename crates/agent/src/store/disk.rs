@@ -78,6 +78,40 @@ pub fn append_line(path: &Path, line: &str) -> io::Result<u64> {
     Ok(file.metadata()?.len())
 }
 
+/// The names in a folder, sorted; none if there is no such folder.
+pub fn names(path: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry?.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The last bytes of a file, as many as asked for or as there are, and how long it is; `None` if it does not exist.
+pub fn read_end(path: &Path, bytes: u64) -> io::Result<Option<(Vec<u8>, u64)>> {
+    use std::io::{Seek, SeekFrom};
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end)?;
+    Ok(Some((end, length)))
+}
+
+/// Moves a file to another name, and makes that durable.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_dir(to.parent().unwrap_or(Path::new(".")))
+}
+
 /// Listens at a socket that only its owner can reach, in a private folder. One that is there is replaced.
 pub fn bind_private(path: &Path) -> io::Result<UnixListener> {
     match fs::remove_file(path) {
