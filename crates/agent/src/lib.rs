@@ -11,6 +11,7 @@ pub mod driver;
 pub mod engine;
 pub mod iam;
 pub mod local_http;
+pub mod metrics;
 pub mod news;
 pub mod proc;
 pub mod receipts;
