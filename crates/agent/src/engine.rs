@@ -8,6 +8,7 @@ use crate::cli::failure::Failed;
 use crate::clock::Clock;
 use crate::command::{App, random_hex};
 use crate::driver::{Driver, Observer, Stop};
+use crate::incident::evidence;
 use crate::receipts::Receipts;
 use crate::receipts::witness::Witness;
 use crate::session::Signing;
@@ -46,6 +47,7 @@ pub async fn run(
         tag: tag.clone(),
         goal: goal.clone(),
     };
+    let started = app.clock.now().wall;
     // A milestone that lies behind us is reached already.
     if let (Some(wait), Some(open), Goal::Rotate(_) | Goal::Resume) =
         (wait, &journal.status().rotation, &goal)
@@ -77,6 +79,8 @@ pub async fn run(
     let mut witness =
         Witness { inner: observer, state: &state, policy: &settings.policy, step: None };
     let stop = driver.drive(&mut rotation, until, &mut witness).await;
+    // While the lock is held: nobody else writes these.
+    evidence::keep(app, &state, started, service.calls().take());
     if rotation.status().rotation.is_none() {
         give_receipt(app, &state, &tag);
     }

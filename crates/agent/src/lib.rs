@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod driver;
 pub mod engine;
 pub mod iam;
+pub mod incident;
 pub mod local_http;
 pub mod metrics;
 pub mod news;

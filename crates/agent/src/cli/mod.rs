@@ -83,6 +83,10 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
             runtime()?.block_on(command::add::run(&app, &args))
         }
         Verb::Remove { name, yes } => command::remove::run(&app(name)?, yes),
+        Verb::Rotate(args) if args.admin.user.is_some() => {
+            let app = app(args.admin.signer.clone())?;
+            runtime()?.block_on(command::admin::run(&app, &args))
+        }
         Verb::Rotate(args) => {
             if args.all {
                 let names: Vec<String> = app(None)?.managed()?;
@@ -93,7 +97,9 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
             let app = app(args.name.clone())?;
             runtime()?.block_on(command::rotate::rotate(&app, &args))
         }
-        Verb::Undo { name } => runtime()?.block_on(command::rotate::undo(&app(name)?)),
+        Verb::Undo { name, force } => {
+            runtime()?.block_on(command::rotate::undo(&app(name)?, force))
+        }
         Verb::Resume { name, wait } => {
             runtime()?.block_on(command::rotate::resume(&app(name)?, wait))
         }
@@ -105,6 +111,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
         }
         Verb::History(args) => command::history::run(&app(args.name.clone())?, &args),
         Verb::Keys(args) => runtime()?.block_on(command::keys::run(&app(None)?, &args)),
+        Verb::Scan(args) => return command::scan::run(&app(None)?, profile.as_deref(), &args),
         Verb::CredentialProcess => command::credential_process::run(&app(None)?),
         Verb::Agent => agent(app(None)?),
         Verb::Exec(args) => {

@@ -1,17 +1,20 @@
 //! The verbs, one file each, and what they share.
 
 pub mod add;
+pub mod admin;
 pub mod credential_process;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod env;
 pub mod exec;
 pub mod history;
+pub mod incident;
 pub mod keys;
 pub mod mfa;
 pub mod remove;
 pub mod revoke;
 pub mod rotate;
+pub mod scan;
 pub mod status;
 
 use std::path::PathBuf;
@@ -33,7 +36,7 @@ use crate::news::{Announcer, Ways};
 use crate::session::MfaSessions;
 use crate::store::disk;
 use crate::store::keystore::Keystore;
-use crate::store::keystore::file::{FileKeystore, Passphrase};
+use crate::store::keystore::file::{Asker, FileKeystore, Passphrase};
 use crate::store::keystore::keyring::Keyring;
 use crate::store::profile::ProfileState;
 
@@ -112,6 +115,11 @@ impl App {
 
     /// The keystore that is configured; never another one.
     pub fn keystore(&self) -> Result<Box<dyn Keystore>, Failed> {
+        self.keystore_for(Asker::Person)
+    }
+
+    /// The same, for who waits for it.
+    pub fn keystore_for(&self, asker: Asker) -> Result<Box<dyn Keystore>, Failed> {
         let store = &self.config.store;
         Ok(match store.kind {
             StoreKind::Keyring => Box::new(Keyring::new()),
@@ -124,7 +132,7 @@ impl App {
                 let passphrase = if let Some(path) = &store.passphrase_file {
                     Passphrase::File(PathBuf::from(path))
                 } else if let Some(command) = &store.passphrase_command {
-                    Passphrase::Command(command.clone())
+                    Passphrase::Command(command.clone(), asker)
                 } else if let Some(name) = &store.passphrase_credential {
                     let directory = self.env.get("CREDENTIALS_DIRECTORY").map(PathBuf::from);
                     Passphrase::Credential { directory, name: name.clone() }

@@ -5,8 +5,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use rustix::fs::OFlags;
+use zeroize::Zeroizing;
 
 use super::durable::{self, Disk, Lock, Open, OpenFile};
 
@@ -40,6 +43,32 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Opens a file of anybody's to look at; `None` if it is a folder, a pipe, a device or a socket. Never waits for one, and
+/// never makes a terminal ours.
+pub fn open_regular(path: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut options = OpenOptions::new();
+    let file = options.read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    Ok(file.metadata()?.is_file().then_some(file))
+}
+
+/// The same, read; no more than `most` bytes. Wiped when dropped, as there may be secrets in it.
+pub fn read_regular(path: &Path, most: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let Some(file) = open_regular(path)? else { return Ok(None) };
+    // Room for all of it, and for what is being added: a vector that grows leaves copies behind.
+    let room = usize::try_from(file.metadata()?.len().min(most)).unwrap_or_default() + 4096;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    file.take(most.min(room as u64)).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Where a path truly is, past all links, and whether a folder is there.
+pub fn target(path: &Path) -> io::Result<(PathBuf, bool)> {
+    let real = fs::canonicalize(path)?;
+    let is_folder = fs::metadata(&real)?.is_dir();
+    Ok((real, is_folder))
 }
 
 /// Adds a line to a private file, and says how long that is now. Not synced: for what may be lost.

@@ -94,11 +94,13 @@ fn receipts(app: &App, json: bool) -> Result<(), Failed> {
     Ok(())
 }
 
-fn step(status: &Status) -> &'static str {
+/// The step that a journal is at; empty if no rotation is open.
+pub(crate) fn step(status: &Status) -> &'static str {
     status.rotation.as_ref().map_or("", |open| open.step.name())
 }
 
-fn as_json(profile: &str, step: &str, entry: &Entry) -> Value {
+/// A line, as `--json` prints it.
+pub(crate) fn as_json(profile: &str, step: &str, entry: &Entry) -> Value {
     let mut line = Map::new();
     line.insert("time".into(), seconds(entry.time).into());
     line.insert("profile".into(), profile.into());
@@ -134,6 +136,7 @@ fn as_text(step: &str, entry: &Entry) -> Vec<String> {
 fn kind(record: &Record) -> &'static str {
     match record {
         Record::Enrolled { .. } => "enrolled",
+        Record::Exported { .. } => "exported",
         Record::Begun { .. } => "begun",
         Record::Intended { .. } => "intended",
         Record::Done { .. } => "done",
@@ -150,6 +153,9 @@ fn kind(record: &Record) -> &'static str {
         Record::Resumed => "resumed",
         Record::Abandoned { .. } => "abandoned",
         Record::Finished => "finished",
+        Record::Compromised { .. } => "compromised",
+        Record::Withdrawn { .. } => "withdrawn",
+        Record::Disabled { .. } => "disabled",
     }
 }
 
@@ -161,10 +167,11 @@ fn detail(record: &Record) -> String {
         Record::Created { adopted: true, .. } => "found again by its secret".to_owned(),
         Record::NotCreated { why }
         | Record::CreateUnknown { why }
-        | Record::UndoBegun { why }
         | Record::AbortBegun { why }
         | Record::Stuck { why }
         | Record::Abandoned { why } => why.clone(),
+        Record::UndoBegun { why, forced: true } => format!("{why}, by force"),
+        Record::UndoBegun { why, forced: false } => why.clone(),
         _ => String::new(),
     }
 }

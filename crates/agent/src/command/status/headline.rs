@@ -37,9 +37,8 @@ impl Headline {
     pub(super) fn of(view: &View) -> Self {
         let open = view.status.rotation.as_ref();
         let said = |kind: Kind| view.news_of_now(kind).is_some();
-        let is_compromised = open.is_some_and(|open| {
-            serde_json::to_value(open.reason).is_ok_and(|reason| reason == "compromised")
-        });
+        let is_compromised = open.is_some_and(|open| open.compromised.is_some());
+        let is_compromised = is_compromised || view.status.withdrawn.is_some();
         let stuck = open.and_then(|open| open.stuck.as_deref());
         let why = stuck.or(view.status.last_failure.as_deref()).unwrap_or_default();
         if is_compromised || said(Kind::Quarantine) || why.contains("uarantine") {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rotakey_core::journal::{Open, Origin, Step};
+use rotakey_core::journal::{Open, Step};
 use rotakey_core::lease::{Horizon, Safety, safety};
 use rotakey_core::policy::Policy;
 use rotakey_core::time::{Now, later};
@@ -57,6 +57,7 @@ pub(super) fn wait(open: &Open, known: &Known<'_>) -> Wait {
         };
     }
     match open.step {
+        Step::Drain if open.is_cut_off() => Wait::new("the old key, which leaked, to be refused"),
         Step::Create => Wait::new("the new key"),
         Step::Verify => Wait::new("the new key to be accepted everywhere"),
         Step::Publish => Wait::new("the sources to serve the new key"),
@@ -95,7 +96,7 @@ fn drain(open: &Open, known: &Known<'_>) -> Wait {
     let explained =
         served.map_or(published, |at| later(at, policy.signature_window).max(published));
     let observed = later(explained, policy.observe);
-    if open.outgoing.origin == Origin::HandedOver && now.wall < observed {
+    if open.outgoing.has_unknown_holders() && now.wall < observed {
         let when = format!(
             "programs that rotakey does not know of have had {} to show themselves",
             duration::format(policy.observe)

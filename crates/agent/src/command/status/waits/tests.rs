@@ -1,4 +1,4 @@
-use rotakey_core::journal::{Key, Reason, RotationId};
+use rotakey_core::journal::{Key, Origin, Reason, RotationId};
 use rotakey_core::policy::OnStraggler;
 use rotakey_core::time::Monotonic;
 
@@ -30,7 +30,7 @@ fn policy() -> Policy {
 }
 
 fn key(text: &str, origin: Origin) -> Key {
-    Key { id: text.parse().expect("an id"), created: None, origin }
+    Key { id: text.parse().expect("an id"), created: None, origin, exported: false }
 }
 
 fn open(step: Step) -> Open {
@@ -48,6 +48,7 @@ fn open(step: Step) -> Open {
         verified: true,
         published: Some(at(0)),
         deactivated: None,
+        compromised: None,
         reactivate: false,
         deleted: false,
         forgotten: false,
