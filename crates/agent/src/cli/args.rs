@@ -5,6 +5,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::command::export::ExportArgs;
 use crate::command::history::HistoryArgs;
 use crate::command::import::ImportArgs;
+use crate::command::status::StatusArgs;
 
 /// Rotates AWS IAM access keys, and hands the current one to the programs of this machine.
 #[derive(Debug, Parser)]
@@ -99,15 +100,11 @@ pub enum Verb {
         /// The profile
         name: Option<String>,
     },
-    /// Keys, ages, the rotation under way and what it waits for
-    #[command(after_help = "Example: rotakey status --json")]
-    Status {
-        /// The profile; all of them if none is named
-        name: Option<String>,
-        /// As one JSON object
-        #[arg(long)]
-        json: bool,
-    },
+    /// Keys, ages, the rotation under way and what it waits for, until when
+    #[command(
+        after_help = "Example: rotakey status --watch\n         rotakey status deploy --json"
+    )]
+    Status(StatusArgs),
     /// What was done, by which rotation, when; receipts; and whether that record is whole
     #[command(
         after_help = "Example: rotakey history deploy --json\n         rotakey history deploy --receipts\n         rotakey history --verify"

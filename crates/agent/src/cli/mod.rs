@@ -108,7 +108,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
             runtime()?.block_on(command::rotate::resume(&app(name)?, wait))
         }
         Verb::Abort { name } => runtime()?.block_on(command::rotate::abort(&app(name)?)),
-        Verb::Status { name, json } => command::status::run(&app(None)?, name.or(profile), json),
+        Verb::Status(args) => command::status::run(&app(None)?, profile.clone(), &args),
         Verb::History(args) if args.verify => {
             let name = args.name.or(profile.clone());
             command::history::verify::run(&app(None)?, name, args.json)
