@@ -248,7 +248,7 @@ impl One {
         let Command::Append(entry) = command else { return };
         match &entry.record {
             Record::Finished => self.rotations += 1,
-            Record::UndoBegun { why } => {
+            Record::UndoBegun { why, .. } => {
                 self.turned_round += 1;
                 let minute_ago = self.world.now.wall.saturating_sub(seconds(60)).expect("in range");
                 let is_refused = self.refused_at.is_some_and(|at| at > minute_ago);

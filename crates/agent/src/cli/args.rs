@@ -2,6 +2,11 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::command::export::ExportArgs;
+use crate::command::history::HistoryArgs;
+use crate::command::import::ImportArgs;
+use crate::command::status::StatusArgs;
+
 /// Rotates AWS IAM access keys, and hands the current one to the programs of this machine.
 #[derive(Debug, Parser)]
 #[command(
@@ -29,6 +34,14 @@ pub enum Verb {
         after_help = "Example: rotakey add deploy --access-key-id AKIA... --region eu-west-1"
     )]
     Add(AddArgs),
+    /// Take keys out of ~/.aws/credentials and ~/.aws/config; programs go on getting them
+    #[command(
+        after_help = "Example: rotakey import --all --dry-run\n         rotakey import --all"
+    )]
+    Import(ImportArgs),
+    /// Print the key of a profile: from then on, others may hold it
+    #[command(after_help = "Example: rotakey export deploy")]
+    Export(ExportArgs),
     /// Give a profile up; its key stays as it is in IAM
     #[command(after_help = "Example: rotakey remove deploy --yes")]
     Remove {
@@ -39,13 +52,18 @@ pub enum Verb {
         yes: bool,
     },
     /// Rotate the key now
-    #[command(after_help = "Example: rotakey rotate deploy --wait deleted")]
+    #[command(
+        after_help = "Example: rotakey rotate deploy --wait deleted\nIt leaked: rotakey rotate deploy --compromised\nAnother user's: rotakey rotate --user alice --as admin --output env"
+    )]
     Rotate(RotateArgs),
     /// Serve the previous key again: from publish to the end of the soak
     #[command(after_help = "Example: rotakey undo deploy")]
     Undo {
         /// The profile
         name: Option<String>,
+        /// Also if the previous key leaked
+        #[arg(long)]
+        force: bool,
     },
     /// Go on with a rotation that was left behind, or is stuck
     #[command(after_help = "Example: rotakey resume deploy --wait deleted")]
@@ -67,6 +85,9 @@ pub enum Verb {
         after_help = "Example: rotakey agent\nSIGHUP reads the configuration again, SIGTERM ends it in order."
     )]
     Agent,
+    /// Have the agent run whenever its user does
+    #[command(after_help = "Example: rotakey service install", subcommand)]
+    Service(crate::command::service::ServiceVerb),
     /// Run a program whose SDK gets its credentials from rotakey, and from nowhere else
     #[command(after_help = "Example: rotakey exec deploy -- aws s3 ls")]
     Exec(ExecArgs),
@@ -79,27 +100,22 @@ pub enum Verb {
         /// The profile
         name: Option<String>,
     },
-    /// Keys, ages, the rotation under way and what it waits for
-    #[command(after_help = "Example: rotakey status --json")]
-    Status {
-        /// The profile; all of them if none is named
-        name: Option<String>,
-        /// As one JSON object
-        #[arg(long)]
-        json: bool,
-    },
-    /// What was done, by which rotation, when
-    #[command(after_help = "Example: rotakey history deploy --json")]
-    History {
-        /// The profile
-        name: Option<String>,
-        /// As JSON, one object a line
-        #[arg(long)]
-        json: bool,
-    },
+    /// Keys, ages, the rotation under way and what it waits for, until when
+    #[command(
+        after_help = "Example: rotakey status --watch\n         rotakey status deploy --json"
+    )]
+    Status(StatusArgs),
+    /// What was done, by which rotation, when; receipts; and whether that record is whole
+    #[command(
+        after_help = "Example: rotakey history deploy --json\n         rotakey history deploy --receipts\n         rotakey history --verify"
+    )]
+    History(HistoryArgs),
     /// Access keys of IAM users, as IAM has them
     #[command(after_help = "Example: rotakey keys --all-users")]
     Keys(KeysArgs),
+    /// Find copies of the managed key ids in files and in this user's processes
+    #[command(after_help = crate::command::scan::places::help())]
+    Scan(crate::command::scan::ScanArgs),
     /// Print the credential for an AWS SDK (`credential_process` in ~/.aws/config)
     #[command(
         after_help = "Example, in ~/.aws/config:\n  [profile deploy]\n  credential_process = /usr/bin/rotakey credential-process --profile deploy"
@@ -118,6 +134,11 @@ pub enum Verb {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Print a manual page, or write them all
+    #[command(
+        after_help = "Example: rotakey man | man -l -\n         rotakey man --dir ~/.local/share/man/man1"
+    )]
+    Man(crate::command::man::ManArgs),
     /// Show a whole rotation on the embedded simulator: no AWS account, about half a minute
     #[cfg(feature = "demo")]
     #[command(after_help = "Example: rotakey demo")]
@@ -179,6 +200,12 @@ pub struct RotateArgs {
     /// Only check, and print the plan
     #[arg(long)]
     pub dry_run: bool,
+    /// A key that leaked.
+    #[command(flatten)]
+    pub incident: crate::command::incident::Args,
+    /// Somebody else's key.
+    #[command(flatten)]
+    pub admin: crate::command::admin::Args,
 }
 
 /// A source that a program can be pointed to.

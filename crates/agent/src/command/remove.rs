@@ -7,6 +7,7 @@ use crate::config::edit;
 use crate::control::Agent;
 use crate::serving::holders::Holder;
 use crate::session::mfa::seed_id;
+use crate::shared_files::rotakey_line;
 use crate::store::disk;
 
 /// Runs it.
@@ -21,6 +22,7 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
         edit::remove_profile(&app.paths.config, name)?;
         Agent::at(app.paths.socket()).reload();
         app.printer.say(&format!("{name} is removed; the key it shared stays"));
+        say_line(app);
         return Ok(());
     }
     let sharers: Vec<_> = app.config.sharers(name).collect();
@@ -44,7 +46,8 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
         Some(seen) => held_until(&seen),
         None => state.ledger()?.and_then(|l| l.horizons.get(&l.access_key_id)?.served_until),
     };
-    if let Some(until) = lease.filter(|until| *until > now) {
+    // A key that was taken out of service is of no use to whoever holds it.
+    if let Some(until) = lease.filter(|until| *until > now && status.withdrawn.is_none()) {
         let until = super::status::seconds(until);
         let message = format!("a program may hold the key of {name} until {until}");
         return Err(Failed::new(Exit::Decide, message).hint("wait until then"));
@@ -75,10 +78,23 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
                 format!("cannot move {} away: {error}", state.dir().display()),
             )
         })?;
+    app.audited("remove", None, "the profile, and the secret of its key from the keystore");
     edit::remove_profile(&app.paths.config, name)?;
     Agent::at(app.paths.socket()).reload();
     app.printer.say(&format!("{name} is removed; IAM was not touched"));
+    say_line(app);
     Ok(())
+}
+
+/// Programs of the profile would go on asking us.
+fn say_line(app: &App) {
+    let name = &app.profile;
+    if let Some((path, line)) = rotakey_line(&app.env, name) {
+        app.printer.say(&format!(
+            "line {line} of {} still gets {name}'s credentials from rotakey: take it out",
+            path.display()
+        ));
+    }
 }
 
 /// Until when somebody holds a key of the profile, as the agent says.

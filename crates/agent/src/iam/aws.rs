@@ -21,7 +21,9 @@ use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials, KeyStatus, SecretAccessKey};
 use rotakey_core::iam::{CallerIdentity, Doubt, KeyList, LastUsed, ListedKey, NewKey, Outcome};
 
+use super::calls::{CallLog, Keeper};
 use super::classify::{ErrorAnswer, unknown};
+use super::patience::patiently;
 use super::{AssumeRole, KeyService, Mfa, Temporary};
 
 /// How long one call may take. The engine counts a CreateAccessKey as lost after this.
@@ -56,6 +58,7 @@ pub struct AwsKeyService {
     call_timeout: Duration,
     now: fn() -> Timestamp,
     http: SharedHttpClient,
+    log: CallLog,
 }
 
 impl AwsKeyService {
@@ -66,7 +69,18 @@ impl AwsKeyService {
         call_timeout: Duration,
         now: fn() -> Timestamp,
     ) -> Self {
-        Self { endpoints, region, call_timeout, now, http: HTTP.clone() }
+        let (http, log) = (HTTP.clone(), CallLog::default());
+        Self { endpoints, region, call_timeout, now, http, log }
+    }
+
+    /// The calls made by this service and its copies.
+    pub fn calls(&self) -> &CallLog {
+        &self.log
+    }
+
+    fn keeper(&self, signer: &Credentials, region: &str) -> Keeper {
+        let (log, signer) = (self.log.clone(), signer.access_key_id.clone());
+        Keeper { log, signer, region: region.to_owned(), now: self.now }
     }
 
     fn timeouts(&self) -> TimeoutConfig {
@@ -88,7 +102,8 @@ impl AwsKeyService {
             .timeout_config(self.timeouts())
             .stalled_stream_protection(config::StalledStreamProtectionConfig::disabled())
             .http_client(self.http.clone())
-            .interceptor(date.clone());
+            .interceptor(date.clone())
+            .interceptor(self.keeper(signer, iam_region(&self.region)));
         // A name that does not fit into a user agent is left out; the call matters more.
         config.set_app_name(AppName::new(app.to_owned()).ok());
         config.set_endpoint_url(self.endpoints.iam.clone());
@@ -105,13 +120,14 @@ impl AwsKeyService {
             .retry_config(RetryConfig::disabled())
             .timeout_config(self.timeouts())
             .stalled_stream_protection(config::StalledStreamProtectionConfig::disabled())
-            .http_client(self.http.clone());
+            .http_client(self.http.clone())
+            .interceptor(self.keeper(signer, region));
         config.set_app_name(AppName::new("rotakey").ok());
         config.set_endpoint_url(self.endpoints.sts.clone());
         aws_sdk_sts::Client::from_conf(config.build())
     }
 
-    fn plain(&self, signer: &Credentials) -> aws_sdk_iam::Client {
+    pub(super) fn plain(&self, signer: &Credentials) -> aws_sdk_iam::Client {
         self.iam(signer, &ServerDate::default(), "rotakey")
     }
 }
@@ -193,7 +209,7 @@ fn timestamp(date: &aws_smithy_types::DateTime) -> Option<Timestamp> {
 }
 
 /// What an error of the SDK means.
-fn failed<T, E>(error: SdkError<E, HttpResponse>) -> Outcome<T>
+pub(super) fn failed<T, E>(error: SdkError<E, HttpResponse>) -> Outcome<T>
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
@@ -410,10 +426,48 @@ impl KeyService for AwsKeyService {
         done(self.plain(signer).untag_user().user_name(user).tag_keys(key).send().await)
     }
 
-    async fn list_users(&self, signer: &Credentials) -> Outcome<Vec<String>> {
+    async fn attached_policies(&self, signer: &Credentials, user: &str) -> Outcome<Vec<String>> {
         let client = self.plain(signer);
-        let all = pages!(client.list_users(), users);
-        Outcome::Done(all.iter().map(|user| user.user_name().to_owned()).collect())
+        let all = pages!(client.list_attached_user_policies().user_name(user), attached_policies);
+        let names = all.iter().filter_map(|policy| policy.policy_name());
+        Outcome::Done(names.map(str::to_owned).collect())
+    }
+
+    async fn put_user_policy(
+        &self,
+        signer: &Credentials,
+        user: &str,
+        name: &str,
+        document: &str,
+    ) -> Outcome<()> {
+        let request = self.plain(signer).put_user_policy().user_name(user).policy_name(name);
+        done(request.policy_document(document).send().await)
+    }
+
+    async fn list_users(&self, signer: &Credentials) -> Outcome<Vec<String>> {
+        // Ten pages for a thousand users: one that is throttled must not cost the others.
+        let client = self.plain(signer);
+        let (mut names, mut marker) = (Vec::new(), None);
+        for _ in 0..MAX_PAGES {
+            let request = || client.list_users().set_marker(marker.clone());
+            let page = patiently(async || match request().send().await {
+                Ok(page) => Outcome::Done(page),
+                Err(error) => failed(error),
+            });
+            let page = match page.await {
+                Outcome::Done(page) => page,
+                Outcome::Refused(refusal) => return Outcome::Refused(refusal),
+                Outcome::Unknown(doubt) => return Outcome::Unknown(doubt),
+            };
+            names.extend(page.users().iter().map(|user| user.user_name().to_owned()));
+            marker = page.marker().map(str::to_owned);
+            match (page.is_truncated(), &marker) {
+                (false, _) => return Outcome::Done(names),
+                (true, None) => return unknown("a list was cut without saying where it goes on"),
+                (true, Some(_)) => {}
+            }
+        }
+        unknown("a list without end")
     }
 
     async fn get_session_token(

@@ -102,7 +102,7 @@ impl InProcess {
     fn keys(&self, signer: &Credentials, user: &str) -> Outcome<KeyList> {
         let answer = self.iam(signer, "ListAccessKeys", &[("UserName", user)]);
         expect(answer, |answer, server_time| match answer {
-            Answer::Keys { keys, .. } => {
+            Answer::Keys { keys, marker: None, .. } => {
                 let keys = keys.iter().map(listed).collect::<Option<_>>()?;
                 Some(KeyList { keys, server_time })
             }
@@ -296,9 +296,32 @@ impl KeyService for InProcess {
         self.iam(signer, "UntagUser", &params).map(drop)
     }
 
+    async fn attached_policies(&self, signer: &Credentials, user: &str) -> Outcome<Vec<String>> {
+        let answer = self.iam(signer, "ListAttachedUserPolicies", &[("UserName", user)]);
+        expect(answer, |answer, _| match answer {
+            Answer::Policies(policies) => {
+                Some(policies.into_iter().map(|(name, _)| name).collect())
+            }
+            _ => None,
+        })
+    }
+
+    async fn put_user_policy(
+        &self,
+        signer: &Credentials,
+        user: &str,
+        name: &str,
+        document: &str,
+    ) -> Outcome<()> {
+        let params = [("UserName", user), ("PolicyName", name), ("PolicyDocument", document)];
+        self.iam(signer, "PutUserPolicy", &params).map(drop)
+    }
+
     async fn list_users(&self, signer: &Credentials) -> Outcome<Vec<String>> {
-        expect(self.iam(signer, "ListUsers", &[]), |answer, _| match answer {
-            Answer::Users(users) => Some(users.into_iter().map(|user| user.name).collect()),
+        // As many as AWS gives at a time: no account of these tests has more.
+        let all = [("MaxItems", "1000")];
+        expect(self.iam(signer, "ListUsers", &all), |answer, _| match answer {
+            Answer::Users(users, None) => Some(users.into_iter().map(|user| user.name).collect()),
             _ => None,
         })
     }

@@ -38,7 +38,8 @@ impl Look {
                     Goal::Reactivate(sign) => format!("{REACTIVATED}{sign}"),
                     _ => BY_A_PERSON.to_owned(),
                 };
-                cx.then_door(Record::UndoBegun { why })
+                let forced = cx.task.goal == Goal::ForceUndo;
+                cx.then_door(Record::UndoBegun { why, forced })
             }
             Event::Listed(list) => resume(cx, &list),
             Event::Refused(refusal)

@@ -204,6 +204,9 @@ impl Scheduler {
             }
         }
         let goal = match (open, &status.current) {
+            _ if status.withdrawn.is_some() => {
+                return self.waits(now, later(now, LONG), None, None);
+            }
             (_, None) => return self.waits(now, later(now, LONG), None, None),
             (Some(open), _) => match self.wanted_of(open, rules, now) {
                 Ok(goal) => goal,
@@ -245,6 +248,7 @@ impl Scheduler {
             return Ok(Goal::Reactivate(sign.clone()));
         }
         let retires = match open.step {
+            _ if is_urgent(open) => false,
             Step::Drain | Step::Soak => true,
             Step::Deactivate => open.intent.is_none(),
             _ => false,
@@ -432,12 +436,20 @@ pub fn held_back(
             if matches!(act, Act::Create { .. } | Act::Deactivate { .. } | Act::Delete { .. }) =>
         {
             let open = open.filter(|open| open.intent.as_ref().map(|(act, _)| act) != Some(act))?;
+            if is_urgent(open) {
+                return None;
+            }
             // It was begun a moment ago, when it was not quiet.
             let is_begun = matches!(act, Act::Create { .. }) && now < later(open.begun, KEPT);
             quiet_end(rules, ready(open, rules), now).filter(|_| !is_begun)
         }
         _ => None,
     }
+}
+
+/// Whether a key leaked: that asks for no hour.
+fn is_urgent(open: &Open) -> bool {
+    open.reason == Reason::Compromised || open.compromised.is_some()
 }
 
 /// Until when no rotation begins.

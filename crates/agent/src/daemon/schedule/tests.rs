@@ -332,7 +332,7 @@ fn what_is_served_is_tried_during_the_soak_and_refusals_in_a_row_are_a_sign() {
     desk.scheduler.health(desk.now.wall, &desk.rules, Health::Good);
     assert_eq!(desk.waits_for(), Some(Why::QuietHours), "it works again");
     assert!(desk.pause() <= 4500, "and is tried on");
-    desk.write(Record::UndoBegun { why: "so".to_owned() });
+    desk.write(Record::UndoBegun { why: "so".to_owned(), forced: false });
     assert_eq!(desk.look(), RESUME);
 }
 

@@ -94,7 +94,7 @@ fn a_second_installation_is_told_as_news_and_not_every_hour() {
 fn what_was_turned_round_says_who_wanted_it() {
     let verify = |why: &str| {
         let mut records = published();
-        records.push(Record::UndoBegun { why: why.to_owned() });
+        records.push(Record::UndoBegun { why: why.to_owned(), forced: false });
         records.push(Record::Verified { access_key_id: "AKIAOLD".parse().expect("an id") });
         let act = rotakey_core::journal::Act::Publish {
             access_key_id: "AKIAOLD".parse().expect("an id"),

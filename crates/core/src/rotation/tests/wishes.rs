@@ -68,7 +68,7 @@ fn a_soaking_key_is_made_active_again_on_a_sign_and_the_journal_says_which() {
     let mut world = soaking();
     let sign = "AWS refuses what is served".to_owned();
     assert_eq!(world.drive(Goal::Reactivate(sign.clone()), None).1, Some(Ending::Finished));
-    let why = |record: &Record| matches!(record, Record::UndoBegun { why } if *why == format!("{REACTIVATED}{sign}"));
+    let why = |record: &Record| matches!(record, Record::UndoBegun { why, .. } if *why == format!("{REACTIVATED}{sign}"));
     assert_eq!(world.recorded(why), 1);
     assert_eq!(world.ledger.access_key_id, old());
     world.settled();
