@@ -9,7 +9,7 @@ use rotakey_agent::store::keystore::PROBE_PREFIX;
 use rotakey_agent::store::profile::Journal;
 use rotakey_core::credential::{AccessKeyId, KeyStatus};
 use rotakey_core::journal::{Entry, Record, Step};
-use rotakey_core::rotation::{Command, Goal};
+use rotakey_core::rotation::Command;
 use rotakey_core::time::{Monotonic, Now, later};
 
 use super::World;
@@ -60,8 +60,6 @@ pub struct Watch {
     pub changed: BTreeMap<AccessKeyId, Timestamp>,
     /// Keys that leaked, and whose replacement is published.
     pub leaked: BTreeSet<AccessKeyId>,
-    /// Keys that a person wants back all the same.
-    pub forced: BTreeSet<AccessKeyId>,
     /// Keys whose soak a person cuts short, to make room for the replacement of one that leaked.
     pub hurried: BTreeSet<AccessKeyId>,
     /// Keys of other people that a lost creation may be mistaken for.
@@ -308,23 +306,22 @@ impl World {
 
     /// Which keys leaked, as the journal has it.
     pub fn note_leaked(&mut self, which: usize) {
-        if let Some(open) = self.status(which).rotation
-            && open.is_cut_off()
-            && open.published.is_some()
-            && !self.watch.forced.contains(&open.outgoing.id)
-        {
+        let Some(open) = self.status(which).rotation else { return };
+        if open.is_cut_off() && open.published.is_some() {
             self.watch.leaked.insert(open.outgoing.id);
+        } else if let Some(id) = open.compromised.filter(|_| open.undone.is_some()) {
+            let is_forced = |entry: &Entry| matches!(&entry.record, Record::UndoBegun { forced, .. } if *forced);
+            if self.entries(which).iter().any(is_forced) {
+                self.watch.leaked.remove(&id);
+            }
         }
     }
 
-    /// What a person wants changes what is right.
-    pub fn note_wish(&mut self, which: usize, goal: &Goal) {
-        let open = self.status(which).rotation;
-        let Some(open) = open else { return };
-        if *goal == Goal::ForceUndo {
-            self.watch.leaked.remove(&open.outgoing.id);
-            self.watch.forced.insert(open.outgoing.id);
-        } else if *goal == Goal::COMPROMISED && open.step >= Step::Soak {
+    /// A leaked key is to be replaced: the soak of the one before is cut short.
+    pub fn note_hurry(&mut self, which: usize) {
+        if let Some(open) = self.status(which).rotation
+            && open.step >= Step::Soak
+        {
             self.watch.hurried.insert(open.outgoing.id);
         }
     }
