@@ -9,8 +9,11 @@ use crate::clock::Clock;
 use crate::command::{App, random_hex};
 use crate::driver::{Driver, Observer, Stop};
 use crate::incident::evidence;
+use crate::receipts::Receipts;
+use crate::receipts::witness::Witness;
 use crate::session::Signing;
 use crate::sources::Sources;
+use crate::store::profile::ProfileState;
 
 /// What a run came to.
 #[derive(Debug)]
@@ -80,10 +83,24 @@ pub async fn run(
         let open = status.rotation.as_ref().filter(|open| first.as_ref() != Some(&open.id));
         open.is_some_and(|open| reached(open, goes_to))
     };
-    let stop = driver.drive(&mut rotation, until, observer).await;
-    // While the lock is held: nobody else writes it.
+    let mut witness =
+        Witness { inner: observer, state: &state, policy: &settings.policy, step: None };
+    let stop = driver.drive(&mut rotation, until, &mut witness).await;
+    // While the lock is held: nobody else writes these.
     evidence::keep(app, &state, started, service.calls().take());
+    if rotation.status().rotation.is_none() {
+        give_receipt(app, &state, &tag);
+    }
     Ok(Run { stop, status: rotation.status().clone() })
+}
+
+/// Writes the receipt of a rotation that has ended, and of those that a crash left without. The lock is held.
+fn give_receipt(app: &App, state: &ProfileState, tag: &str) {
+    let now = app.clock.now().wall;
+    if let Err(error) = Receipts::of(state).write_missing(&app.audit(), tag, now) {
+        let profile = state.profile();
+        tracing::error!(profile, %error, "the receipt cannot be written; the next rotation does it");
+    }
 }
 
 /// Whether a rotation has come as far as that.

@@ -14,6 +14,7 @@ pub mod incident;
 pub mod local_http;
 pub mod news;
 pub mod proc;
+pub mod receipts;
 pub mod serve;
 pub mod serving;
 pub mod session;

@@ -76,6 +76,7 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
                 format!("cannot move {} away: {error}", state.dir().display()),
             )
         })?;
+    app.audited("remove", None, "the profile, and the secret of its key from the keystore");
     edit::remove_profile(&app.paths.config, name)?;
     Agent::at(app.paths.socket()).reload();
     app.printer.say(&format!("{name} is removed; IAM was not touched"));

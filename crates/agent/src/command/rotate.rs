@@ -218,7 +218,15 @@ pub(super) async fn attempt(app: &App, goal: Goal, wait: Milestone) -> Result<Op
         // One that is there and does not answer could not show what it serves, and the rotation would be taken back.
         Agent::at(app.paths.socket()).status()?;
     }
-    let before = app.state()?.read()?.1.generation;
+    let status = app.state()?.read()?.1;
+    let before = status.generation;
+    let asked = match &goal {
+        Goal::Undo => "undo",
+        Goal::Abort => "abort",
+        Goal::Resume => "resume",
+        _ => "rotate",
+    };
+    app.audited(asked, status.current.as_ref().map(|key| &key.id), "asked for by a command");
     let mut patience = TRIES;
     loop {
         match drive(app, goal.clone(), Some(wait)).await {

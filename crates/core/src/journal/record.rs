@@ -49,6 +49,11 @@ pub enum Record {
         /// How it came to us.
         origin: Origin,
     },
+    /// The secret was shown to a person: whoever he gives it to, we do not know of.
+    Exported {
+        /// The key, which is the served one.
+        access_key_id: AccessKeyId,
+    },
     /// A rotation begins.
     Begun {
         /// Why.
@@ -224,6 +229,7 @@ impl Record {
         match self {
             Self::Intended { act } | Self::Done { act } => act.access_key_id(),
             Self::Enrolled { access_key_id, .. }
+            | Self::Exported { access_key_id }
             | Self::Created { access_key_id, .. }
             | Self::OrphanFound { access_key_id, .. }
             | Self::Verified { access_key_id }
@@ -292,6 +298,7 @@ mod tests {
             Record::OrphanFound { access_key_id: id(), created },
             Record::Verified { access_key_id: id() },
             Record::Drained { access_key_id: id() },
+            Record::Exported { access_key_id: id() },
             Record::Vanished { access_key_id: id() },
             Record::Compromised { access_key_id: id() },
             Record::Withdrawn { access_key_id: id() },

@@ -55,6 +55,15 @@ pub struct Key {
     pub created: Option<Timestamp>,
     /// How it came to us.
     pub origin: Origin,
+    /// A person was shown its secret.
+    pub exported: bool,
+}
+
+impl Key {
+    /// Whether programs that we do not know of may hold it: only then is there anything to observe.
+    pub fn has_unknown_holders(&self) -> bool {
+        self.exported || self.origin == Origin::HandedOver
+    }
 }
 
 /// How a key came to us.
@@ -358,11 +367,16 @@ impl Status {
                     arn: arn.clone(),
                     user: user.clone(),
                 });
-                self.current =
-                    Some(Key { id: access_key_id.clone(), created: *created, origin: *origin });
+                self.current = Some(Key {
+                    id: access_key_id.clone(),
+                    created: *created,
+                    origin: *origin,
+                    exported: false,
+                });
                 self.generation = Generation(1);
                 Ok(())
             }
+            Record::Exported { access_key_id } => self.export(access_key_id),
             Record::Begun { reason } => self.begin(entry, *reason),
             Record::Withdrawn { access_key_id } => {
                 if self.rotation.is_some() || self.withdrawn.is_some() {
@@ -397,6 +411,19 @@ impl Status {
                 self.go_on(entry)
             }
         }
+    }
+
+    /// Whatever else is under way: nothing about it changes but who may hold the key.
+    fn export(&mut self, id: &AccessKeyId) -> Result<(), &'static str> {
+        if self.current.as_ref().is_none_or(|key| key.id != *id) {
+            return Err("it is not the served key");
+        }
+        let open = self.rotation.iter_mut();
+        let ours = open.flat_map(|open| [Some(&mut open.outgoing), open.incoming.as_mut()]);
+        for key in ours.flatten().chain(self.current.as_mut()).filter(|key| key.id == *id) {
+            key.exported = true;
+        }
+        Ok(())
     }
 
     fn begin(&mut self, entry: &Entry, reason: Reason) -> Result<(), &'static str> {
@@ -477,6 +504,7 @@ impl Status {
                     id: access_key_id.clone(),
                     created: Some(*created),
                     origin: Origin::Created,
+                    exported: false,
                 });
                 open.enter(Step::Verify, at);
             }
@@ -594,6 +622,7 @@ impl Status {
                 self.rotation = None;
             }
             Record::Enrolled { .. }
+            | Record::Exported { .. }
             | Record::Begun { .. }
             | Record::Withdrawn { .. }
             | Record::Disabled { .. } => return Err("a rotation is open"),
