@@ -19,6 +19,7 @@ pub mod receipts;
 pub mod serve;
 pub mod serving;
 pub mod session;
+pub mod shared_files;
 #[cfg(feature = "demo")]
 pub mod simulator;
 pub mod sources;

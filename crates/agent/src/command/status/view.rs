@@ -15,6 +15,7 @@ use crate::command::App;
 use crate::config::ProfileSettings;
 use crate::news::{Kind, News};
 use crate::serving::holders::{self, Holder};
+use crate::shared_files::{Copy, plaintext_copies};
 use crate::store::profile::ProfileState;
 
 /// Waits that belong to a step.
@@ -33,6 +34,8 @@ pub(super) struct View {
     pub(super) holders: Vec<Holder>,
     /// What a person was told last.
     pub(super) news: Option<News>,
+    /// Where AWS's shared files hold the served key.
+    pub(super) copies: Vec<Copy>,
 }
 
 impl View {
@@ -42,6 +45,8 @@ impl View {
         let noted = agent.as_ref().and_then(|agent| agent.get("holders")).cloned();
         let noted = noted.and_then(|noted| serde_json::from_value(noted).ok());
         let wall = now.wall;
+        let status = state.read()?.1;
+        let served: Vec<_> = status.current.iter().map(|key| &key.id).collect();
         let news = news.iter().rev().find(|news| news.profile == state.profile());
         Ok(Self {
             name: app.profile.clone(),
@@ -49,7 +54,8 @@ impl View {
             holders: noted.unwrap_or_else(|| holders::alive(&holders::read(&state, wall), wall)),
             agent,
             settings: app.settings()?,
-            status: state.read()?.1,
+            copies: plaintext_copies(&app.env, &served),
+            status,
             ledger: state.ledger()?,
             engine: state.engine(),
             news: news.cloned(),
@@ -163,6 +169,13 @@ impl View {
             && self.age(key).is_some_and(|age| age > CIS_DAYS * 86_400)
         {
             warnings.push(format!("{} is older than {CIS_DAYS} days (CIS)", key.id));
+        }
+        if let (Some(key), Some(copy)) = (&self.status.current, self.copies.first()) {
+            let (id, path) = (&key.id, copy.path.display());
+            warnings.push(format!(
+                "{id} is in {path}, line {}, where SDKs take it first: it is not rotated unattended until it is gone (`rotakey import --profile {}`)",
+                copy.line, copy.profile
+            ));
         }
         warnings
     }
