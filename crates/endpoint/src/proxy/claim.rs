@@ -1,5 +1,7 @@
 //! What a request says of its signer, in the `Authorization` header or in its URL; not yet believed.
 
+use std::fmt;
+
 use http::request::Parts;
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,7 +16,7 @@ const EXPIRES_SECONDS_MAX: i64 = 604_800;
 /// Names of headers and their number, longer than any SDK's.
 const SIGNED_HEADERS_CHARS_MAX: usize = 8192;
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Claim {
     pub(super) key_id: String,
     pub(super) scope: Scope,
@@ -29,7 +31,7 @@ pub(super) struct Claim {
 }
 
 /// Where the signature stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Place {
     Header,
     /// What the URL says of the body and the token, and how long it is good for.
@@ -42,6 +44,13 @@ pub(super) enum Place {
     UrlVersion2 {
         expires: String,
     },
+}
+
+/// Without signature and token: they are as good as the request, for some minutes.
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.key_id, self.scope)
+    }
 }
 
 impl Claim {

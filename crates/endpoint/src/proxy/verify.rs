@@ -296,7 +296,7 @@ pub struct Verified {
     pub(super) payload: Payload,
     pub(super) payload_text: String,
     pub(super) is_presigned: bool,
-    pub(super) chunks: Option<ChunkSigner>,
+    chunks: Option<ChunkSigner>,
 }
 
 impl Verified {
@@ -318,6 +318,11 @@ impl Verified {
     /// How the body is signed.
     pub fn payload(&self) -> Payload {
         self.payload
+    }
+
+    /// Makes the signatures that the chunks of the body should have. URLs of version 2 sign none.
+    pub fn chunks(&self) -> Option<&ChunkSigner> {
+        self.chunks.as_ref()
     }
 
     /// Whether the signature stood in the URL.

@@ -97,7 +97,7 @@ fn framing(
     let resign = match payload {
         Payload::UnsignedTrailer => None,
         _ => {
-            let verifier = verified.chunks.clone().ok_or(Refusal::PayloadMode)?;
+            let verifier = verified.chunks().cloned().ok_or(Refusal::PayloadMode)?;
             Some(Resign { verifier, signer: signer.clone() })
         }
     };
