@@ -11,10 +11,13 @@
 //! was right, and nothing is signed without one.
 
 pub mod canonical;
+mod checks;
 mod claim;
 pub mod date;
+mod grammar;
 pub mod key;
 pub mod payload;
+mod presigned;
 pub mod refusal;
 pub mod render;
 mod screen;

@@ -13,6 +13,7 @@
 
 mod body;
 pub mod buffer;
+mod chunk;
 pub mod chunks;
 mod signer;
 mod trailer;
