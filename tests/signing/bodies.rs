@@ -88,10 +88,28 @@ fn bodies_in_memory_have_a_limit_each_and_all_together() {
     let bytes = Pieces(vec![Bytes::from_static(b"a"); 4096], None);
     let third = in_memory(bytes, 5000, &budget).unwrap();
     assert_eq!((third.bytes().len(), budget.free_bytes()), (4096, 2 * 4096));
+    // A length that is not announced is found out.
+    let refused = now_or_never(buffer(Unannounced(body(5001)), 5000, &budget)).map(drop);
+    assert!(matches!(refused, Err(BodyError::Refused(Refusal::TooLarge))), "{refused:?}");
     let mut trailers = http::HeaderMap::new();
     trailers.insert("x-amz-acl", "1".parse().unwrap());
     let with_trailers = Pieces(vec![Bytes::from_static(b"a")], Some(trailers));
     assert_eq!(in_memory(with_trailers, 10, &budget).map(drop), Err(Refusal::BadTrailer));
+}
+
+/// A body in HTTP chunks, whose length nobody knows.
+struct Unannounced(Pieces);
+
+impl Body for Unannounced {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+        std::pin::Pin::new(&mut self.0).poll_frame(context)
+    }
 }
 
 #[test]

@@ -231,6 +231,7 @@ fn urls_of_version_2_are_taken_where_that_is_asked_for_and_go_out_as_version_4()
     for (method, url, headers, region, now, why) in [
         ("GET", url, &[][..], None, now, Refusal::Version2),
         ("GET", url, &[], region, later, Refusal::Expired),
+        ("GET", url, &[], region, "2007-03-22T03:40:19Z", Refusal::Malformed),
         ("PUT", url, &[], region, now, Refusal::WrongSignature),
         ("GET", &*other, &[], region, now, Refusal::WrongSignature),
         ("GET", &*longer, &[], region, now, Refusal::WrongSignature),

@@ -363,7 +363,10 @@ fn sizes_are_numbers_in_one_form_and_not_too_large() {
         let body = format!("{bad}\r\nabc\r\n0\r\n");
         assert_eq!(plain.sent(body.as_bytes(), &[]).1, Err(Refusal::BadChunk), "{bad:?}");
     }
-    // More than was announced, as soon as it is said; less, at the end.
+    // More than was announced, as soon as it is said, before any of it goes out; less, at the end.
+    let mut chunks = Chunks::new(Framing { data_length: Some(3), ..Framing::default() });
+    assert_eq!(chunks.push(Bytes::from_static(b"4\r\nabcd\r\n")), Err(Refusal::WrongLength));
+    assert_eq!(chunks.pop(), None);
     assert_eq!(plain.sent(b"4\r\n", &[]).1, Err(Refusal::WrongLength));
     assert_eq!(plain.sent(b"ffffffffffffffff\r\n", &[]).1, Err(Refusal::WrongLength));
     let less = plain.sent(b"2\r\nab\r\n0\r\nx-amz-meta-b:1\r\nx-amz-checksum-crc32:2\r\n\r\n", &[]);

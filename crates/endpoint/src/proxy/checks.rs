@@ -11,6 +11,9 @@ use super::refusal::Refusal;
 use super::screen;
 use super::verify::{Placeholder, Policy};
 
+/// The longest life of a URL of version 4.
+const LIFE_MAX: SignedDuration = SignedDuration::from_secs(super::presigned::EXPIRES_SECONDS_MAX);
+
 /// How far from now a request may be signed. AWS has 5 minutes, S3 15.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
@@ -52,8 +55,12 @@ pub(super) fn time(claim: &Claim, policy: &Policy<'_>) -> Result<(), Refusal> {
     let ages = clocks.map(|offset| policy.now.duration_since(claim.at).saturating_add(offset));
     match &claim.place {
         Place::UrlVersion2 { .. } => {
-            let is_over = ages.iter().all(|age| *age > SignedDuration::ZERO);
-            return if is_over { Err(Refusal::Expired) } else { Ok(()) };
+            // Version 2 itself has no longest life.
+            return match ages {
+                _ if ages.iter().all(|age| *age > SignedDuration::ZERO) => Err(Refusal::Expired),
+                _ if ages.iter().all(|age| *age < -LIFE_MAX) => Err(Refusal::Malformed),
+                _ => Ok(()),
+            };
         }
         _ if !claim.date.starts_with(&claim.scope.day) => return Err(Refusal::BadScope),
         Place::Header if ages.iter().any(|age| age.abs() <= SKEW) => {}

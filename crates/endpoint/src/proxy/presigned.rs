@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 use super::uri::{is_version_4_parameter, pairs};
 
 /// The longest life of a presigned URL, in seconds: 7 days (IAM user guide, "Create a signed request").
-const EXPIRES_SECONDS_MAX: i64 = 604_800;
+pub(super) const EXPIRES_SECONDS_MAX: i64 = 604_800;
 
 /// What stands in a URL, if it carries a signature.
 #[derive(Default)]

@@ -9,9 +9,8 @@ use super::canonical::values;
 use super::refusal::Refusal;
 
 /// What may stand there once. No SDK sends any of them twice.
-const SINGLE: [&str; 11] = [
+const SINGLE: [&str; 10] = [
     "authorization",
-    "content-encoding",
     "content-length",
     "content-type",
     "date",

@@ -139,7 +139,7 @@ pub fn canonical_query(query: &[u8]) -> Vec<u8> {
 
 /// A query as it goes to AWS: in its own order, but encoded as it is in the canonical form, so that a server has nothing to
 /// guess at (a bare `+`, a bad escape); without the signature, if it carried one.
-pub(crate) fn outbound_query(query: &[u8], is_presigned: bool) -> Vec<u8> {
+pub fn outbound_query(query: &[u8], is_presigned: bool) -> Vec<u8> {
     let mut outbound = Vec::with_capacity(query.len());
     for (name, value) in raw_pairs(query) {
         let name = decode(name);

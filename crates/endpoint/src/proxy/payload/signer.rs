@@ -33,7 +33,8 @@ impl fmt::Debug for ChunkSigner {
 }
 
 impl ChunkSigner {
-    pub(crate) fn new(key: Arc<SigningKey>, date: &str, scope: &Scope, seed: Signature) -> Self {
+    /// Goes on from the signature of a head, whose date (`20261125T120000Z`) and scope it has.
+    pub fn new(key: Arc<SigningKey>, date: &str, scope: &Scope, seed: Signature) -> Self {
         Self { key, scope: format!("{date}\n{scope}\n"), last: seed }
     }
 
