@@ -16,8 +16,9 @@ use zeroize::Zeroizing;
 /// The algorithm of every signature here, as it stands in headers and in what is signed.
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// How many keys are remembered: some accounts' worth of services and regions.
-const REMEMBERED_MAX: usize = 256;
+/// How many ids are remembered, and how many keys of each: a day's services and regions.
+const IDS_MAX: usize = 256;
+const KEYS_MAX: usize = 64;
 
 /// What a signature is good for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -82,11 +83,16 @@ pub(crate) fn is_same(right: &Signature, given: &[u8]) -> bool {
     right.as_slice().ct_eq(given).into()
 }
 
-type Derived = (SecretAccessKey, Arc<SigningKey>);
-
-/// Keys that were derived once. The same id with another secret is another key.
+/// Keys that were derived once. The same id with another secret has other keys.
 #[derive(Debug, Default)]
-pub struct SigningKeys(Mutex<HashMap<(AccessKeyId, Scope), Derived>>);
+pub struct SigningKeys(Mutex<HashMap<AccessKeyId, Vec<Derived>>>);
+
+#[derive(Debug)]
+struct Derived {
+    scope: Scope,
+    of: SecretAccessKey,
+    key: Arc<SigningKey>,
+}
 
 impl SigningKeys {
     /// None yet.
@@ -101,19 +107,25 @@ impl SigningKeys {
         secret: &SecretAccessKey,
         scope: &Scope,
     ) -> Arc<SigningKey> {
-        let name = (id.clone(), scope.clone());
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, key)) = known.get(&name)
-            && bool::from(of.expose().as_bytes().ct_eq(secret.expose().as_bytes()))
-        {
-            return Arc::clone(key);
+        let is_it = |known: &&Derived| {
+            let is_of = known.of.expose().as_bytes().ct_eq(secret.expose().as_bytes());
+            known.scope == *scope && bool::from(is_of)
+        };
+        if let Some(known) = known.get(id).and_then(|keys| keys.iter().find(is_it)) {
+            return Arc::clone(&known.key);
         }
         let key = Arc::new(SigningKey::derive(secret, scope));
-        if known.len() >= REMEMBERED_MAX {
-            // Most of them are of days that are over.
+        let derived = Derived { scope: scope.clone(), of: secret.clone(), key: Arc::clone(&key) };
+        if known.len() >= IDS_MAX && !known.contains_key(id) {
             known.clear();
         }
-        known.insert(name, (secret.clone(), Arc::clone(&key)));
+        let keys = known.entry(id.clone()).or_default();
+        if keys.len() >= KEYS_MAX {
+            // Most of them are of days that are over.
+            keys.clear();
+        }
+        keys.push(derived);
         key
     }
 }
