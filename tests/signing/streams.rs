@@ -409,6 +409,21 @@ fn chunks_hold_only_in_their_place() {
     assert_eq!(two.sent(&two.body, &[]).1, Ok(()));
 }
 
+/// A chunk that comes in byte by byte takes no more memory than it has bytes, and comes out in one piece.
+#[test]
+fn small_pieces_are_put_together() {
+    let stream = stream(Mode::Signed, &[vec![b'a'; 10_000]], "\r\n");
+    let resign = stream.verified_chunks(Mode::Signed);
+    let mut chunks = Chunks::new(Framing { resign, ..Framing::default() });
+    for byte in &stream.body {
+        chunks.push(Bytes::copy_from_slice(&[*byte])).unwrap();
+    }
+    chunks.finish().unwrap();
+    let pieces: Vec<_> = std::iter::from_fn(|| chunks.pop()).collect();
+    assert_eq!(pieces.len(), 4, "two lines, the data, and the end");
+    assert!(pieces.concat() == stream.right);
+}
+
 #[test]
 fn trailers_of_http_are_refused() {
     for mode in MODES {

@@ -2,8 +2,10 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings};
+use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use http::request::Parts;
 use rotakey_core::credential::{Credentials, SecretAccessKey};
@@ -36,6 +38,9 @@ pub(crate) fn measure(table: &mut Table) -> Result<(), Error> {
     let (head, keys) = (head()?, SigningKeys::new());
     let requests = Pairs::measure(PAIRS, || request(&head, &keys), || hashes(&head))?;
     table.pairs("a request verified and signed anew: us, floor its hashes", &requests, Goal::None);
+    let library = Pairs::measure(PAIRS, || request(&head, &keys), || by_aws_sigv4(&head))?;
+    let name = "the same: us, floor aws-sigv4 signing twice";
+    table.pairs(name, &library, Goal::AtMost(1.0));
     let body = chunked();
     let chunks = Pairs::measure(PAIRS, || resigned(&body), || Ok::<_, Error>(hashed(&body)))?;
     let name = "chunks of 64 KiB verified and signed anew: MB/s, floor SHA-256";
@@ -135,6 +140,32 @@ fn hashes(head: &Parts) -> Result<f64, Error> {
             black_box(hash(black_box(&canonical)));
             black_box(key.sign(&[black_box(&text)]));
         }
+    }
+    Ok(began.elapsed().as_secs_f64() * 1e6 / f64::from(REQUESTS))
+}
+
+/// What a proxy would do that is made of `aws-sigv4`: sign once to compare, and once to send.
+fn by_aws_sigv4(head: &Parts) -> Result<f64, Error> {
+    let identity =
+        aws_credential_types::Credentials::new("AKIAEXAMPLE", SECRET, None, None, "bench");
+    let identity = identity.into();
+    let headers = ["content-type", "host", "x-amz-target"];
+    let headers =
+        headers.map(|name| (name, head.headers.get(name).and_then(|it| it.to_str().ok())));
+    let began = Instant::now();
+    for _ in 0..2 * REQUESTS {
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region("eu-west-1")
+            .name("dynamodb")
+            .time(SystemTime::UNIX_EPOCH)
+            .settings(SigningSettings::default())
+            .build()?
+            .into();
+        let headers = headers.iter().map(|(name, value)| (*name, value.unwrap_or_default()));
+        let uri = "http://127.0.0.1:25000/";
+        let request = SignableRequest::new("POST", uri, headers, SignableBody::Bytes(BODY))?;
+        black_box(aws_sigv4::http_request::sign(request, &params)?);
     }
     Ok(began.elapsed().as_secs_f64() * 1e6 / f64::from(REQUESTS))
 }

@@ -129,3 +129,53 @@ impl SigningKeys {
         key
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(service: &str) -> Scope {
+        let [day, region] = ["20261125", "eu-west-1"].map(str::to_owned);
+        Scope { day, region, service: service.to_owned() }
+    }
+
+    #[test]
+    fn a_key_is_derived_once_and_another_secret_has_another() {
+        let keys = SigningKeys::new();
+        let id: AccessKeyId = "RKEXAMPLE".parse().expect("an id");
+        let [one, other] = ["one", "other"].map(|it| SecretAccessKey::new(it.to_owned()));
+        let first = keys.key(&id, &one, &scope("s3"));
+        assert!(Arc::ptr_eq(&first, &keys.key(&id, &one, &scope("s3"))));
+        let sign = |key: &SigningKey| key.sign(&[b"a", b"b"]);
+        assert_eq!(sign(&first), first.sign(&[b"ab"]));
+        assert_ne!(sign(&first), sign(&keys.key(&id, &one, &scope("sts"))));
+        // The same id was imported again, with the secret put right.
+        assert_ne!(sign(&first), sign(&keys.key(&id, &other, &scope("s3"))));
+        assert_eq!(sign(&first), sign(&keys.key(&id, &one, &scope("s3"))));
+    }
+
+    #[test]
+    fn what_is_remembered_has_a_limit() {
+        let keys = SigningKeys::new();
+        let secret = SecretAccessKey::new("one".to_owned());
+        for number in 0..IDS_MAX + 10 {
+            let id: AccessKeyId = format!("RK{number:04}").parse().expect("an id");
+            keys.key(&id, &secret, &scope("s3"));
+        }
+        for number in 0..KEYS_MAX + 10 {
+            let id: AccessKeyId = "RKEXAMPLE".parse().expect("an id");
+            keys.key(&id, &secret, &scope(&format!("s{number}")));
+        }
+        let known = keys.0.lock().expect("whole");
+        assert!(known.len() <= IDS_MAX && known.values().all(|keys| keys.len() <= KEYS_MAX));
+    }
+
+    #[test]
+    fn nothing_of_a_key_is_printed() {
+        let keys = SigningKeys::new();
+        let secret = SecretAccessKey::new("hunter2".to_owned());
+        keys.key(&"RKEXAMPLE".parse().expect("an id"), &secret, &scope("s3"));
+        let text = format!("{keys:?}");
+        assert!(text.contains("[redacted]") && !text.contains("hunter"), "{text}");
+    }
+}
