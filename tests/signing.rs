@@ -5,6 +5,8 @@
 
 #[path = "signing/bodies.rs"]
 mod bodies;
+#[path = "signing/events.rs"]
+mod events;
 #[path = "signing/examples.rs"]
 mod examples;
 #[path = "signing/intruders.rs"]

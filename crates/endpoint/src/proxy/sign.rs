@@ -13,7 +13,7 @@ use rotakey_core::credential::Credentials;
 use super::canonical::Canonical;
 use super::date::format_basic;
 use super::key::{ALGORITHM, Scope, SigningKeys};
-use super::payload::ChunkSigner;
+use super::payload::{ChunkSigner, Payload};
 use super::refusal::Refusal;
 use super::uri::{PathStyle, is_s3, outbound_query};
 use super::verify::{Verified, sign_head};
@@ -99,6 +99,12 @@ pub fn sign(
         format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={names}, Signature={text}");
     headers.insert(header::AUTHORIZATION, secret(&authorization)?);
     let chunks = ChunkSigner::new(key, &date, &scope, signature);
+    let chunks = match verified.payload {
+        Payload::Events => {
+            chunks.for_events(keys, (&with.access_key_id, &with.secret_access_key), &scope)
+        }
+        _ => chunks,
+    };
     Ok(Signed { method: head.method.clone(), target, headers, chunks })
 }
 

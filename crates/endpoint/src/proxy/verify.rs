@@ -132,9 +132,15 @@ impl Admitted {
                 (Some(signature), Some(key))
             }
         };
-        let chunks = key.zip(signature);
-        let chunks =
-            chunks.map(|(key, seed)| ChunkSigner::new(key, &claim.date, &claim.scope, seed));
+        let chunks = key.zip(signature).map(|(key, seed)| {
+            let chunks = ChunkSigner::new(key, &claim.date, &claim.scope, seed);
+            match payload {
+                Payload::Events => {
+                    chunks.for_events(keys, (&placeholder.id, &placeholder.secret), &claim.scope)
+                }
+                _ => chunks,
+            }
+        });
         let is_presigned = claim.place != Place::Header;
         let Claim { scope, signed_headers, at, .. } = claim;
         Ok(Verified {

@@ -19,7 +19,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use sha2::Digest;
 
 use super::chunk::{Chunk, LINE_BYTES_MAX, size_of};
-use super::signer::ChunkSigner;
+pub use super::framing::{Framing, Resign};
 use super::trailer::{self, Trailer};
 use crate::proxy::key::is_same;
 use crate::proxy::refusal::Refusal;
@@ -29,28 +29,6 @@ pub const SIGNED_CHUNK_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The longest trailer.
 const TRAILER_BYTES_MAX: usize = 16 * 1024;
-
-/// Verifies with the client's placeholder, and signs with the real key.
-#[derive(Debug)]
-pub struct Resign {
-    /// Makes the signatures that the client should have made.
-    pub verifier: ChunkSigner,
-    /// Makes those that go out.
-    pub signer: ChunkSigner,
-}
-
-/// What is known from the head of a body in chunks.
-#[derive(Debug, Default)]
-pub struct Framing {
-    /// If chunks are signed: how they are verified and signed anew.
-    pub resign: Option<Resign>,
-    /// The names of the headers behind the last chunk, in small letters, as `x-amz-trailer` announces them.
-    pub trailers: Vec<String>,
-    /// Whether headers behind the last chunk are signed.
-    pub has_trailer: bool,
-    /// The length of the data, as `x-amz-decoded-content-length` has it.
-    pub data_length: Option<u64>,
-}
 
 /// A body in chunks that is being read.
 #[derive(Debug)]
