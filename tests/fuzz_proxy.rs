@@ -49,6 +49,7 @@ fn the_corpora_hold_what_is_right_too() {
             "content-type",
             "date-only",
             "dynamodb",
+            "events",
             "forwarded",
             "get",
             "gov",
