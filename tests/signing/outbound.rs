@@ -174,6 +174,18 @@ fn the_hash_of_the_body_is_said_to_s3_and_to_whoever_was_told_it() {
     }
 }
 
+/// Outside of S3 too: else AWS would hash the body, and compare that.
+#[test]
+fn a_mode_that_a_url_says_is_said_in_a_header() {
+    let client = Client { in_url: true, service: "execute-api", ..Client::default() };
+    let target = "/x?X-Amz-Content-Sha256=UNSIGNED-PAYLOAD";
+    let head = client.sign(request("PUT", target, &[]), SignableBody::UnsignedPayload);
+    let right = verified(&head, b"anything").unwrap();
+    let signed = resigned(&head, &right, &real());
+    assert_eq!(signed.target.as_str(), "/x");
+    assert_eq!(signed.headers["x-amz-content-sha256"], "UNSIGNED-PAYLOAD");
+}
+
 /// Global services are signed for another region than the client thinks; the day may be another one by AWS's clock.
 #[test]
 fn region_clock_and_path_may_be_others_than_the_clients() {

@@ -346,6 +346,13 @@ fn trailers_are_those_that_were_announced() {
     ] {
         assert_eq!(plain.sent(&body(&bad), &[]).1, Err(Refusal::BadTrailer), "{bad:?}");
     }
+    // Where there is none, none may be announced.
+    let mut chunked = stream(Mode::Signed, &[b"abc".to_vec()], "\r\n");
+    chunked.head.headers.insert("x-amz-trailer", "x-amz-checksum-crc32".parse().unwrap());
+    let body = cut(&chunked.body, &[]);
+    let refused =
+        Outgoing::new(body, &chunked.head.headers, &chunked.verified, &chunked.signed.chunks, true);
+    assert_eq!(refused.map(drop).unwrap_err(), Refusal::BadTrailer);
     // Signed ones need their signature, and nothing behind it.
     let signed = stream(Mode::SignedTrailer, &[b"abc".to_vec()], "\r\n");
     let text = String::from_utf8(signed.body.clone()).unwrap();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hmac::{Hmac, KeyInit, Mac};
 use rotakey_core::credential::{AccessKeyId, SecretAccessKey};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -90,7 +90,8 @@ pub struct SigningKeys(Mutex<HashMap<AccessKeyId, Vec<Derived>>>);
 #[derive(Debug)]
 struct Derived {
     scope: Scope,
-    of: SecretAccessKey,
+    /// Of the secret: that itself is not kept here, and a key of a day is good for that day alone.
+    of: [u8; 32],
     key: Arc<SigningKey>,
 }
 
@@ -107,22 +108,21 @@ impl SigningKeys {
         secret: &SecretAccessKey,
         scope: &Scope,
     ) -> Arc<SigningKey> {
+        let of: [u8; 32] = Sha256::digest(secret.expose()).into();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it = |known: &&Derived| {
-            let is_of = known.of.expose().as_bytes().ct_eq(secret.expose().as_bytes());
-            known.scope == *scope && bool::from(is_of)
-        };
+        let is_it = |known: &&Derived| known.scope == *scope && bool::from(known.of.ct_eq(&of));
         if let Some(known) = known.get(id).and_then(|keys| keys.iter().find(is_it)) {
             return Arc::clone(&known.key);
         }
         let key = Arc::new(SigningKey::derive(secret, scope));
-        let derived = Derived { scope: scope.clone(), of: secret.clone(), key: Arc::clone(&key) };
+        let derived = Derived { scope: scope.clone(), of, key: Arc::clone(&key) };
         if known.len() >= IDS_MAX && !known.contains_key(id) {
             known.clear();
         }
         let keys = known.entry(id.clone()).or_default();
+        // Days that are over.
+        keys.retain(|known| known.scope.day >= scope.day);
         if keys.len() >= KEYS_MAX {
-            // Most of them are of days that are over.
             keys.clear();
         }
         keys.push(derived);
@@ -166,7 +166,10 @@ mod tests {
             let id: AccessKeyId = "RKEXAMPLE".parse().expect("an id");
             keys.key(&id, &secret, &scope(&format!("s{number}")));
         }
+        let tomorrow = Scope { day: "20261126".to_owned(), ..scope("s3") };
+        keys.key(&"RKEXAMPLE".parse().expect("an id"), &secret, &tomorrow);
         let known = keys.0.lock().expect("whole");
+        assert_eq!(known[&"RKEXAMPLE".parse().expect("an id")].len(), 1, "yesterday's are gone");
         assert!(known.len() <= IDS_MAX && known.values().all(|keys| keys.len() <= KEYS_MAX));
     }
 

@@ -76,7 +76,9 @@ pub fn sign(
     if let Some(token) = &with.session_token {
         headers.insert(TOKEN, secret(token.expose())?);
     }
-    if is_s3(to.service) {
+    // A mode that was said in the URL has to be said here too.
+    let is_mode = !matches!(verified.payload, Payload::Implicit | Payload::Hash(_));
+    if is_s3(to.service) || is_mode {
         headers.insert(CONTENT_SHA256, value(&verified.payload_text)?);
     }
     let target = target(head, verified, to)?;
