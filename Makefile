@@ -52,7 +52,7 @@ load: deps ## rotations back to back under constant load, the agent killed and r
 
 TARGET ?= http
 FUZZ_SECONDS ?= 60
-fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http or control, FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
+fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http, control, chunks, signatures or canonical; FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
 	@bash .ci/fuzz $(TARGET) $(FUZZ_SECONDS)
 
 mutants: ## every small change to core must fail its tests, or stand in docs/mutants.md (installs cargo-mutants)
@@ -63,7 +63,7 @@ docs-generated: clients-deps ## writes the documents anew that are made from the
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,clients,,refreshing)
 	ROTAKEY_WRITE_DOCS=1 ROTAKEY_CLIENTS=full $(call suite_test,clients,,clients_work)
 
-bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan"
+bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan signing"
 	@bash .ci/deps bench
 	$(CARGO) build --locked --release -q -p rotakey-agent -p rotakey-bench
 	@target/release/rotakey-bench $(PARTS)
