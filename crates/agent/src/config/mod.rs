@@ -6,6 +6,7 @@ pub mod duration;
 pub mod edit;
 mod keys;
 mod paths;
+mod quiet;
 mod reader;
 mod session;
 mod settings;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 pub use agent::{AgentSettings, LogFormat, Sources};
 pub use keys::KEYS;
 pub use paths::{Paths, SOCKET, run_dir};
+pub use quiet::QuietHours;
 pub use session::{MfaSettings, RoleSettings, Serve, SessionSettings};
 pub use settings::{ProfileSettings, StoreKind, StoreSettings};
 
