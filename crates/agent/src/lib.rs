@@ -1,6 +1,7 @@
 //! The agent of rotakey: the only crate that touches the world.
 
 pub mod audit;
+pub mod chains;
 pub mod cli;
 pub mod clock;
 pub mod command;
@@ -16,6 +17,7 @@ pub mod proc;
 pub mod serve;
 pub mod serving;
 pub mod session;
+pub mod shared_files;
 #[cfg(feature = "demo")]
 pub mod simulator;
 pub mod sources;

@@ -16,9 +16,9 @@ pub struct Arguments {
     /// Say more on standard error (twice, three times: more still)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// What to do.
+    /// What to do; without one, what to do next is said.
     #[command(subcommand)]
-    pub verb: Verb,
+    pub verb: Option<Verb>,
 }
 
 /// What rotakey can do.
@@ -88,6 +88,11 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Does every program here get its key from rotakey, and can it be rotated?
+    #[command(
+        after_help = "Example: rotakey doctor deploy\nExit code: 0 nothing bad, 1 something bad, 5 no keystore or no agent where one is needed"
+    )]
+    Doctor(crate::command::doctor::DoctorArgs),
     /// What was done, by which rotation, when
     #[command(after_help = "Example: rotakey history deploy --json")]
     History {

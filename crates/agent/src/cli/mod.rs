@@ -33,7 +33,7 @@ pub fn quick() -> Option<ExitCode> {
 pub fn run() -> ExitCode {
     harden();
     let arguments = Arguments::parse();
-    log::init(arguments.verbose, !matches!(arguments.verb, Verb::Agent));
+    log::init(arguments.verbose, !matches!(arguments.verb, Some(Verb::Agent)));
     let printer = Printer::new();
     match dispatch(arguments, &printer) {
         Ok(code) => code,
@@ -58,7 +58,10 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
             .build()
             .map_err(|error| Failed::new(failure::Exit::Failed, format!("cannot start: {error}")))
     };
-    let done = match arguments.verb {
+    let Some(verb) = arguments.verb else {
+        return command::next::run(&app(None)?).map(|()| ExitCode::SUCCESS);
+    };
+    let done = match verb {
         Verb::Add(args) => {
             let app = app(args.name.clone())?;
             runtime()?.block_on(command::add::run(&app, &args))
@@ -80,6 +83,10 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
         }
         Verb::Abort { name } => runtime()?.block_on(command::rotate::abort(&app(name)?)),
         Verb::Status { name, json } => command::status::run(&app(None)?, name.or(profile), json),
+        Verb::Doctor(args) => {
+            let named = args.name.clone().or(profile.clone());
+            return runtime()?.block_on(command::doctor::run(&app(None)?, &args, named));
+        }
         Verb::History { name, json } => command::history::run(&app(name)?, json),
         Verb::Keys(args) => runtime()?.block_on(command::keys::run(&app(None)?, &args)),
         Verb::CredentialProcess => command::credential_process::run(&app(None)?),

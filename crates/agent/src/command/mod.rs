@@ -4,11 +4,13 @@ pub mod add;
 pub mod credential_process;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod doctor;
 pub mod env;
 pub mod exec;
 pub mod history;
 pub mod keys;
 pub mod mfa;
+pub mod next;
 pub mod remove;
 pub mod revoke;
 pub mod rotate;

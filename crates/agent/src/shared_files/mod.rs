@@ -1,0 +1,3 @@
+//! The AWS shared files: `~/.aws/credentials` and `~/.aws/config`.
+
+pub mod document;
