@@ -122,7 +122,7 @@ const GO: &[Link] =
     &[Keys, TokenFile, Role, Static(Both), WebIdentity, Sso, Process(Both), Container, Imds];
 
 /// All that are known.
-pub const ALL: [Sdk; 15] = [
+pub const ALL: [Sdk; 14] = [
     BOTOCORE,
     Sdk {
         id: "aws-cli-1",
@@ -231,6 +231,11 @@ pub const ALL: [Sdk; 15] = [
         id: "ruby",
         name: "Ruby",
         source: "aws-sdk-ruby credential_provider_chain.rb",
+        key_variables: &[
+            ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+            ("AMAZON_ACCESS_KEY_ID", "AMAZON_SECRET_ACCESS_KEY"),
+            ("AWS_ACCESS_KEY", "AWS_SECRET_KEY"),
+        ],
         profile_variables: &["AWS_PROFILE", "AWS_DEFAULT_PROFILE"],
         links: &[
             Keys,
@@ -290,21 +295,9 @@ pub const ALL: [Sdk; 15] = [
         ..USUAL
     },
     Sdk {
-        id: "java-1",
-        name: "Java v1",
-        source: "aws-sdk-java DefaultAWSCredentialsProviderChain",
-        key_variables: &[
-            ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-            ("AWS_ACCESS_KEY", "AWS_SECRET_KEY"),
-        ],
-        limit: Some("its last versions alone know credential_process"),
-        links: &[Keys, TokenFile, WebIdentity, Role, Process(Both), Static(Both), Container, Imds],
-        ..USUAL
-    },
-    Sdk {
         id: "boto-2",
         name: "boto 2",
-        source: "boto provider.py",
+        source: "its documentation",
         limit: Some("it knows no credential_process; `rotakey exec` does not help it either"),
         config_needs: Some("ROTAKEY_NEVER"),
         asks_other_imds: false,
