@@ -10,6 +10,7 @@ pub fn run(app: &App) -> Result<(), Failed> {
     let profile = &app.profile;
     app.key_profile()?;
     token::make(&app.paths.state, profile)?;
+    app.audited("revoke", None, "a new token for the container endpoint");
     let is_told = Agent::at(app.paths.socket()).order(profile, "token", b"")?;
     let who = if is_told { "the agent refuses the old one" } else { "no agent runs" };
     let path = token::path(&app.paths.state, profile);

@@ -91,9 +91,10 @@ impl Supply {
         };
         match self.take_up_key(key, &clock) {
             Ok(None) => later(clock.now().wall, self.poll),
-            Ok(Some((generation, credentials))) => {
+            Ok(Some((generation, credentials, since))) => {
                 let keystore = self.keystore.as_ref();
                 let (app, sessions) = (&self.app, &mut self.sessions);
+                sessions.void(app, key, since);
                 let fresh = sessions.refresh(app, keystore, key, generation, &credentials).await;
                 fresh.min(later(clock.now().wall, self.poll))
             }
@@ -112,23 +113,27 @@ impl Supply {
         &mut self,
         key: &ServedKey,
         clock: &SystemClock,
-    ) -> Result<Option<(Generation, Credentials)>, NotHanded> {
+    ) -> Result<Option<(Generation, Credentials, Option<Timestamp>)>, NotHanded> {
         // Not being able to write must not stop programs.
         let raised = leases::raise(key, &clock.now());
         let Some(ledger) = key.state.ledger()? else {
-            key.key.withdraw();
-            key.profiles.iter().for_each(|served| served.temporary.withdraw());
+            withdraw(key, None);
             return Ok(None);
         };
+        if ledger.withdrawn.is_some() {
+            withdraw(key, Some(crate::serve::withdrawn(&ledger.access_key_id)));
+            self.sessions.forget();
+            return Ok(None);
+        }
+        let since = ledger.sessions_since;
         let served = key.key.subscribe();
         if let Some(served) = served.latest().as_ref() {
             if served.generation == ledger.generation && served.key == ledger.access_key_id {
-                return Ok(Some((ledger.generation, served.credentials.clone())));
+                return Ok(Some((ledger.generation, served.credentials.clone(), since)));
             }
             if served.generation >= ledger.generation {
                 // The profile was removed, and added again with another key.
-                key.key.withdraw();
-                key.profiles.iter().for_each(|served| served.temporary.withdraw());
+                withdraw(key, None);
                 self.sessions.forget();
             }
         }
@@ -153,6 +158,18 @@ impl Supply {
                 tracing::warn!(profile = self.holder, %error, "the lease is not recorded")
             }
         }
-        Ok(Some((ledger.generation, credentials)))
+        Ok(Some((ledger.generation, credentials, since)))
+    }
+}
+
+/// Nothing is served from now on; programs are told why, if there is a reason.
+fn withdraw(key: &ServedKey, why: Option<String>) {
+    key.key.withdraw();
+    let why = why.map(Arc::new);
+    for served in &key.profiles {
+        served.temporary.withdraw();
+        served.profile.ready.store(None);
+        served.trouble.store(Arc::new(why.as_ref().map(|why| why.as_str().to_owned())));
+        served.profile.out_of_service.store(why.clone());
     }
 }
