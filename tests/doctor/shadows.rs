@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use rotakey_agent::chains::{self, Answer, File, SharedFiles};
 use rotakey_agent::config::Env;
+use rotakey_agent::shared_files::{Kind, Places};
 use serde_json::Value;
 
 use super::driver::Sdk;
@@ -100,16 +101,11 @@ fn read(patient: &Patient) -> (Env, SharedFiles) {
         let text = |text: &std::ffi::OsStr| text.to_str().unwrap().to_owned();
         env = env.with(&text(name), value.map(text).as_deref());
     }
-    let path = |variable: &str, name: &str| match env.get(variable) {
-        Some(path) => path.into(),
-        None => patient.home().join(".aws").join(name),
-    };
+    let Places { credentials, config } = Places::from_env(&env).unwrap();
     let bytes = |path: &Path| std::fs::read(path).unwrap_or_default();
-    let credentials = path("AWS_SHARED_CREDENTIALS_FILE", "credentials");
-    let config = path("AWS_CONFIG_FILE", "config");
     let files = SharedFiles {
-        credentials: File::credentials(&credentials, &bytes(&credentials)),
-        config: File::config(&config, &bytes(&config)),
+        credentials: File::read(Kind::Credentials, &credentials, &bytes(&credentials)),
+        config: File::read(Kind::Config, &config, &bytes(&config)),
     };
     (env, files)
 }

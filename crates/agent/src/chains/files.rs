@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Place;
-use crate::shared_files::document::Document;
+use crate::shared_files::{Document, Kind};
 
 /// One `name = value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,21 +50,8 @@ pub struct SharedFiles {
 }
 
 impl File {
-    /// Reads the credentials file, whose sections are profiles.
-    pub fn credentials(path: &Path, bytes: &[u8]) -> Self {
-        Self::read(path, bytes, |header| Some(header.to_owned()))
-    }
-
-    /// Reads the config file, whose profiles are `[default]` and `[profile NAME]`.
-    pub fn config(path: &Path, bytes: &[u8]) -> Self {
-        Self::read(path, bytes, |header| match header.split_once(char::is_whitespace) {
-            None if header == "default" => Some(header.to_owned()),
-            Some(("profile", name)) => Some(name.trim().trim_matches(['"', '\'']).to_owned()),
-            _ => None,
-        })
-    }
-
-    fn read(path: &Path, bytes: &[u8], profile: impl Fn(&str) -> Option<String>) -> Self {
+    /// Reads one of the two.
+    pub fn read(kind: Kind, path: &Path, bytes: &[u8]) -> Self {
         let document = Document::parse(bytes);
         let sections = document.sections.iter().map(|section| {
             let header = String::from_utf8_lossy(&section.name).trim().to_owned();
@@ -77,7 +64,7 @@ impl File {
                 }
             });
             Section {
-                profile: profile(&header),
+                profile: kind.profile(&section.name),
                 line: section.line + 1,
                 settings: settings.collect(),
                 header,

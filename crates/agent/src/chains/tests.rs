@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::shared_files::Kind;
 
 const ID: &str = "AKIAIOSFODNN7EXAMPLE";
 
@@ -10,8 +11,12 @@ fn key(id: &str) -> String {
 
 fn files(credentials: &str, config: &str) -> SharedFiles {
     SharedFiles {
-        credentials: File::credentials(Path::new("/credentials"), credentials.as_bytes()),
-        config: File::config(Path::new("/config"), config.as_bytes()),
+        credentials: File::read(
+            Kind::Credentials,
+            Path::new("/credentials"),
+            credentials.as_bytes(),
+        ),
+        config: File::read(Kind::Config, Path::new("/config"), config.as_bytes()),
     }
 }
 

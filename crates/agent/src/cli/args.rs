@@ -2,7 +2,9 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::command::export::ExportArgs;
 use crate::command::history::HistoryArgs;
+use crate::command::import::ImportArgs;
 
 /// Rotates AWS IAM access keys, and hands the current one to the programs of this machine.
 #[derive(Debug, Parser)]
@@ -31,6 +33,14 @@ pub enum Verb {
         after_help = "Example: rotakey add deploy --access-key-id AKIA... --region eu-west-1"
     )]
     Add(AddArgs),
+    /// Take keys out of ~/.aws/credentials and ~/.aws/config; programs go on getting them
+    #[command(
+        after_help = "Example: rotakey import --all --dry-run\n         rotakey import --all"
+    )]
+    Import(ImportArgs),
+    /// Print the key of a profile: from then on, others may hold it
+    #[command(after_help = "Example: rotakey export deploy")]
+    Export(ExportArgs),
     /// Give a profile up; its key stays as it is in IAM
     #[command(after_help = "Example: rotakey remove deploy --yes")]
     Remove {

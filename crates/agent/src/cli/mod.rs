@@ -85,6 +85,10 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
             let app = app(args.name.clone())?;
             runtime()?.block_on(command::add::run(&app, &args))
         }
+        Verb::Import(args) => runtime()?.block_on(command::import::run(&app(None)?, &args)),
+        Verb::Export(args) => {
+            runtime()?.block_on(command::export::run(&app(args.name.clone())?, &args))
+        }
         Verb::Remove { name, yes } => command::remove::run(&app(name)?, yes),
         Verb::Rotate(args) if args.admin.user.is_some() => {
             let app = app(args.admin.signer.clone())?;

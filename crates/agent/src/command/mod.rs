@@ -6,9 +6,12 @@ pub mod credential_process;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod doctor;
+pub mod enrol;
 pub mod env;
 pub mod exec;
+pub mod export;
 pub mod history;
+pub mod import;
 pub mod incident;
 pub mod keys;
 pub mod mfa;

@@ -3,9 +3,11 @@
 use rotakey_core::journal::Step;
 
 use super::App;
-use super::doctor::plain_keys;
 use crate::cli::failure::Failed;
+use crate::config::Env;
 use crate::control::Agent;
+use crate::shared_files::{Document, Kind, Places};
+use crate::store::disk;
 
 /// Something to do: the command, and what it does.
 type Advice = (String, String);
@@ -39,9 +41,9 @@ fn advice(
     let say = |command: String, why: &str| (command, why.to_owned());
     let mut advice = Vec::new();
     if app.config.profile_names().next().is_none() {
-        match plain_keys(&app.env) {
-            0 => advice.push(say("rotakey add default".to_owned(), "takes a key over")),
-            _ => {
+        match has_plain_keys(&app.env) {
+            false => advice.push(say("rotakey add default".to_owned(), "takes a key over")),
+            true => {
                 let command = "rotakey import --all --dry-run".to_owned();
                 advice.push(say(command, "shows the keys in ~/.aws it would take over"));
             }
@@ -73,4 +75,16 @@ fn advice(
         Ok(Some(_)) => {}
     }
     Ok(advice)
+}
+
+/// Whether a key stands in one of the shared files.
+fn has_plain_keys(env: &Env) -> bool {
+    let Ok(places) = Places::from_env(env) else { return false };
+    [Kind::Credentials, Kind::Config].into_iter().any(|kind| {
+        let bytes = disk::read(places.path(kind)).ok().flatten().unwrap_or_default();
+        let bytes = zeroize::Zeroizing::new(bytes);
+        let document = Document::parse(&bytes);
+        let mut properties = document.sections.iter().flat_map(|section| &section.properties);
+        properties.any(|property| property.name == "aws_secret_access_key")
+    })
 }

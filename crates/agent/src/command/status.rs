@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::{ProfileSettings, duration};
 use crate::control::Agent;
 use crate::serving::holders::{self, Holder};
+use crate::shared_files::{Copy, plaintext_copies};
 use crate::store::profile::ProfileState;
 
 /// CIS AWS Foundations: keys are rotated within 90 days.
@@ -102,6 +103,8 @@ struct View {
     /// What the agent says of the profile, if one runs.
     agent: Option<Value>,
     holders: Vec<Holder>,
+    /// Where the shared files hold the served key.
+    copies: Vec<Copy>,
 }
 
 impl View {
@@ -110,13 +113,16 @@ impl View {
         let now = app.clock.now().wall;
         let noted = agent.as_ref().and_then(|agent| agent.get("holders")).cloned();
         let noted = noted.and_then(|noted| serde_json::from_value(noted).ok());
+        let status = state.read()?.1;
+        let served: Vec<_> = status.current.iter().map(|key| &key.id).collect();
         Ok(Self {
             name: app.profile.clone(),
             now,
+            copies: plaintext_copies(&app.env, &served),
             holders: noted.unwrap_or_else(|| holders::alive(&holders::read(&state, now), now)),
             agent,
             settings: app.settings()?,
-            status: state.read()?.1,
+            status,
             ledger: state.ledger()?,
             engine: state.engine(),
         })
@@ -185,6 +191,13 @@ impl View {
             && self.age(key).is_some_and(|age| age > CIS_DAYS * 86_400)
         {
             warnings.push(format!("{} is older than {CIS_DAYS} days (CIS)", key.id));
+        }
+        if let (Some(key), Some(copy)) = (&self.status.current, self.copies.first()) {
+            let (id, path) = (&key.id, copy.path.display());
+            warnings.push(format!(
+                "{id} is in {path}, line {}, where SDKs take it first: it is not rotated unattended until it is gone (`rotakey import --profile {}`)",
+                copy.line, copy.profile
+            ));
         }
         warnings
     }

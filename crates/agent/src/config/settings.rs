@@ -147,13 +147,14 @@ pub(super) fn profile(
         lost_reply_wait: 30 * SECOND,
     };
     let own = read.url("endpoint_url")?;
-    let endpoint = |service: &str| {
-        own.or_else(|| env.get(service)).or_else(|| env.get("AWS_ENDPOINT_URL")).map(str::to_owned)
+    let endpoint = |key: &str, variable: &str| {
+        let named = read.url(key)?.or(own).or_else(|| env.get(variable));
+        Ok(named.or_else(|| env.get("AWS_ENDPOINT_URL")).map(str::to_owned))
     };
     Ok(ProfileSettings {
         endpoints: Endpoints {
-            iam: endpoint("AWS_ENDPOINT_URL_IAM"),
-            sts: endpoint("AWS_ENDPOINT_URL_STS"),
+            iam: endpoint("endpoint_url_iam", "AWS_ENDPOINT_URL_IAM")?,
+            sts: endpoint("endpoint_url_sts", "AWS_ENDPOINT_URL_STS")?,
         },
         region,
         user: read.text("user")?.map(str::to_owned),

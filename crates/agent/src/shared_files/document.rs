@@ -41,13 +41,15 @@ pub struct Property {
     pub lines: Range<usize>,
 }
 
-/// What readers find in a file: sections by name, each with its properties as they stand, less indentation; each with
-/// the line (from 0) it begins on, which counts for nothing when files are compared.
+/// A property as it stands, less indentation, and the line (from 0) it begins on, which counts for nothing when files are
+/// compared.
+pub type Fact = (usize, Vec<u8>);
+
+/// What readers find in a file: sections by name, with their properties.
 #[derive(Clone)]
 pub struct Facts {
     /// The sections.
-    #[expect(clippy::type_complexity, reason = "a name, and numbered lines")]
-    pub sections: Vec<(Vec<u8>, Vec<(usize, Vec<u8>)>)>,
+    pub sections: Vec<(Vec<u8>, Vec<Fact>)>,
     /// The lines that are nothing.
     pub odd: Vec<Vec<u8>>,
 }

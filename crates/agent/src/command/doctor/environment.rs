@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::check::Check;
-use super::scene::{Scene, quoted, shared_paths};
+use super::scene::{Scene, places, quoted};
 use crate::chains::EC2;
 use crate::config::Env;
 use crate::serving::token;
@@ -137,9 +137,11 @@ fn files(env: &Env) -> Check {
         )
         .run("unset AWS_CREDENTIAL_FILE");
     }
+    let places = places(env);
+    let paths = [places.credentials, places.config];
     let names = ["AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"];
     let mut elsewhere = Vec::new();
-    for (name, path) in names.into_iter().zip(shared_paths(env)) {
+    for (name, path) in names.into_iter().zip(paths) {
         let Some(value) = env.get(name) else { continue };
         let is_there = disk::access(&path).ok().flatten().is_some();
         if !is_there {

@@ -85,23 +85,6 @@ fn profiles(app: &App, named: Option<String>) -> Result<Vec<String>, Failed> {
     })
 }
 
-/// How many profiles of the shared files hold a key in plain text.
-pub fn plain_keys(env: &crate::config::Env) -> usize {
-    let [credentials, config] = scene::shared_paths(env);
-    let bytes = |path: &std::path::Path| {
-        zeroize::Zeroizing::new(crate::store::disk::read(path).ok().flatten().unwrap_or_default())
-    };
-    let files = [
-        crate::chains::File::credentials(&credentials, &bytes(&credentials)),
-        crate::chains::File::config(&config, &bytes(&config)),
-    ];
-    let sections = files.iter().flat_map(|file| &file.sections);
-    let has_key = |section: &&crate::chains::Section| {
-        section.settings.iter().any(|setting| setting.key == "aws_secret_access_key")
-    };
-    sections.filter(has_key).count()
-}
-
 fn code(checks: &[Check]) -> ExitCode {
     let mut bad = checks.iter().filter(|check| check.verdict == Verdict::Bad).peekable();
     if bad.peek().is_none() {

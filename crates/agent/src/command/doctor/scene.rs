@@ -12,6 +12,7 @@ use crate::command::App;
 use crate::config::Env;
 use crate::control::Agent;
 use crate::local_http::escape;
+use crate::shared_files::{Kind, Places};
 use crate::store::disk;
 use crate::store::profile::ProfileState;
 
@@ -47,10 +48,10 @@ impl<'a> Scene<'a> {
                 zeroize::Zeroizing::default()
             }
         };
-        let [credentials, config] = shared_paths(&app.env);
+        let Places { credentials, config } = places(&app.env);
         let files = SharedFiles {
-            credentials: File::credentials(&credentials, &read(&credentials)),
-            config: File::config(&config, &read(&config)),
+            credentials: File::read(Kind::Credentials, &credentials, &read(&credentials)),
+            config: File::read(Kind::Config, &config, &read(&config)),
         };
         let says = agent.as_ref().ok().and_then(Option::as_ref);
         let listen = match says {
@@ -119,17 +120,10 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// Where the credentials file and the config file are, as SDKs find them.
-pub(super) fn shared_paths(env: &Env) -> [PathBuf; 2] {
-    let home = PathBuf::from(env.get("HOME").unwrap_or("/"));
-    let find = |variable, name| match env.get(variable) {
-        Some(path) => match path.strip_prefix("~/") {
-            Some(below) => home.join(below),
-            None => PathBuf::from(path),
-        },
-        None => home.join(".aws").join(name),
-    };
-    [find("AWS_SHARED_CREDENTIALS_FILE", "credentials"), find("AWS_CONFIG_FILE", "config")]
+/// Where the shared files are; nowhere without a home.
+pub(super) fn places(env: &Env) -> Places {
+    let nowhere = || Places { credentials: "/nowhere".into(), config: "/nowhere".into() };
+    Places::from_env(env).unwrap_or_else(|_| nowhere())
 }
 
 fn managed(app: &App) -> Vec<(AccessKeyId, String)> {
