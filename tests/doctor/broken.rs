@@ -38,7 +38,7 @@ const fn by_hand(broken: Broken) -> Broken {
     Broken { mended: false, ..broken }
 }
 
-const ALL: [Broken; 31] = [
+const ALL: [Broken; 32] = [
     bad("a stranger's key in the environment", "env.keys", "$AWS_ACCESS_KEY_ID", |p| {
         p.put("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
         p.put("AWS_SECRET_ACCESS_KEY", "abc");
@@ -136,6 +136,11 @@ const ALL: [Broken; 31] = [
     bad("a line that is nothing", "files.form", ".aws/config:4", |p| p.append("what is this\n")),
     bad("a key in the profile", "files.keys", ".aws/credentials:2", |p| {
         p.write(".aws/credentials", &format!("[app]\n{KEY}"));
+    }),
+    bad("the key in its own profile", "files.keys", ".aws/credentials:2", |p| {
+        let (id, secret) = (p.world.id.clone(), p.world.secret.clone());
+        let text = format!("[app]\naws_access_key_id={id}\naws_secret_access_key={secret}\n");
+        p.write(".aws/credentials", &text);
     }),
     bad("a copy in another profile", "files.copies", ".aws/credentials:3: [ci]", |p| {
         let (id, secret) = (p.world.id.clone(), p.world.secret.clone());

@@ -28,7 +28,7 @@ pub fn run(app: &App) -> Result<(), Failed> {
         app.printer.data("nothing to do; `rotakey status` shows the rest");
     }
     for (n, (command, why)) in advice.iter().enumerate() {
-        app.printer.data(&format!("{}  {command:36}  {why}", if n == 0 { "next" } else { "then" }));
+        app.printer.data(&format!("{}  {command:30}  {why}", if n == 0 { "next" } else { "then" }));
     }
     app.printer.data("all commands: `rotakey --help`");
     Ok(())
@@ -45,7 +45,7 @@ fn advice(
             false => advice.push(say("rotakey add default".to_owned(), "takes a key over")),
             true => {
                 let command = "rotakey import --all --dry-run".to_owned();
-                advice.push(say(command, "shows the keys in ~/.aws it would take over"));
+                advice.push(say(command, "shows which keys it would take"));
             }
         }
         advice.push(say("rotakey doctor".to_owned(), "proves that programs find it"));

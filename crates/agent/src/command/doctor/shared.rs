@@ -121,10 +121,16 @@ fn key_in(scene: &Scene<'_>, profile: &str, file: &File, section: &Section) -> O
     let lines = section.settings.iter().filter(|setting| KEY.contains(&setting.key.as_str()));
     let lines: Vec<String> = lines.map(|setting| format!("{}d", setting.line)).collect();
     let command = format!("sed -i --follow-symlinks '{}' {}", lines.join(";"), word(&file.path));
-    let check = Check::bad(name, found).run(command);
+    let check = Check::bad(name, found);
     Some(match holder {
-        Some(_) => check.hint("the keystore has it; take the lines out"),
-        None => check.hint("if nothing needs that key, take the lines out; it is the only copy that rotakey knows of"),
+        Some(_) if is_own => {
+            let command = format!("rotakey import --profile {}", quoted(profile));
+            check.hint("the keystore has it; this takes it out of the file").run(command)
+        }
+        Some(_) => check.hint("the keystore has it; take the lines out").run(command),
+        None => check
+            .hint("if nothing needs that key, take the lines out; rotakey has no copy of it")
+            .run(command),
     })
 }
 
