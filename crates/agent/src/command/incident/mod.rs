@@ -23,7 +23,7 @@ use crate::news::{Kind, News};
 
 /// The arguments of `rotate` for a key that leaked.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct Args {
+pub struct IncidentArgs {
     /// The key leaked: replace it, and have it refused at once
     #[arg(long, conflicts_with_all = ["all", "dry_run"])]
     pub compromised: bool,
@@ -42,7 +42,7 @@ pub struct Args {
 }
 
 /// Runs it.
-pub async fn run(app: &App, args: &Args, wait: Milestone) -> Result<(), Failed> {
+pub async fn run(app: &App, args: &IncidentArgs, wait: Milestone) -> Result<(), Failed> {
     let status = app.status()?;
     let leaked = leaked(&status)?;
     if args.deactivate_now {
@@ -83,7 +83,7 @@ fn leaked(status: &Status) -> Result<AccessKeyId, Failed> {
     key.map(|key| key.id.clone()).ok_or_else(|| Failed::new(Exit::Usage, "the profile has no key"))
 }
 
-fn check_named(args: &Args, choices: &[AccessKeyId]) -> Result<(), Failed> {
+fn check_named(args: &IncidentArgs, choices: &[AccessKeyId]) -> Result<(), Failed> {
     match &args.access_key_id {
         Some(named) if !choices.contains(named) => {
             let known: Vec<_> = choices.iter().map(AccessKeyId::as_str).collect();
@@ -203,7 +203,7 @@ async fn look_before(app: &App, leaked: &AccessKeyId) -> Before {
 }
 
 /// The leaked key is refused: what about its sessions, and what is to be kept?
-async fn conclude(app: &App, args: &Args, before: Before) -> Result<(), Failed> {
+async fn conclude(app: &App, args: &IncidentArgs, before: Before) -> Result<(), Failed> {
     let settings = app.settings()?;
     let keystore = app.keystore()?;
     let service = app.service(&settings);
@@ -277,7 +277,7 @@ fn audit(app: &App, act: &str, id: Option<&AccessKeyId>, detail: &str) {
 }
 
 /// As said on the command line, or by a person at a terminal.
-fn wants_revocation(app: &App, args: &Args, user: &str) -> bool {
+fn wants_revocation(app: &App, args: &IncidentArgs, user: &str) -> bool {
     if args.revoke_sessions || args.no_revoke_sessions {
         return args.revoke_sessions;
     }
