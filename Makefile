@@ -63,7 +63,7 @@ docs-generated: clients-deps ## writes the documents anew that are made from the
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,clients,,refreshing)
 	ROTAKEY_WRITE_DOCS=1 ROTAKEY_CLIENTS=full $(call suite_test,clients,,clients_work)
 
-bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many"
+bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan"
 	@bash .ci/deps bench
 	$(CARGO) build --locked --release -q -p rotakey-agent -p rotakey-bench
 	@target/release/rotakey-bench $(PARTS)

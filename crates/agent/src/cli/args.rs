@@ -84,6 +84,9 @@ pub enum Verb {
         after_help = "Example: rotakey agent\nSIGHUP reads the configuration again, SIGTERM ends it in order."
     )]
     Agent,
+    /// Have the agent run whenever its user does
+    #[command(after_help = "Example: rotakey service install", subcommand)]
+    Service(crate::command::service::ServiceVerb),
     /// Run a program whose SDK gets its credentials from rotakey, and from nowhere else
     #[command(after_help = "Example: rotakey exec deploy -- aws s3 ls")]
     Exec(ExecArgs),
@@ -139,6 +142,11 @@ pub enum Verb {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Print a manual page, or write them all
+    #[command(
+        after_help = "Example: rotakey man | man -l -\n         rotakey man --dir ~/.local/share/man/man1"
+    )]
+    Man(crate::command::man::ManArgs),
     /// Show a whole rotation on the embedded simulator: no AWS account, about half a minute
     #[cfg(feature = "demo")]
     #[command(after_help = "Example: rotakey demo")]

@@ -124,6 +124,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
         Verb::Keys(args) => runtime()?.block_on(command::keys::run(&app(None)?, &args)),
         Verb::Scan(args) => return command::scan::run(&app(None)?, profile.as_deref(), &args),
         Verb::CredentialProcess => command::credential_process::run(&app(None)?),
+        Verb::Service(verb) => command::service::run(&app(None)?, &verb),
         Verb::Agent => agent(app(None)?),
         Verb::Exec(args) => {
             let app = app(Some(args.name.clone()))?;
@@ -133,6 +134,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
         Verb::Revoke { name } => command::revoke::run(&app(name)?),
         Verb::Mfa(args) => runtime()?.block_on(command::mfa::run(&app(args.name.clone())?, &args)),
         Verb::Completions { shell } => command::completions(shell, printer),
+        Verb::Man(args) => command::man::run(&args, printer),
         #[cfg(feature = "demo")]
         Verb::Demo => runtime()?.block_on(command::demo::run(printer)),
         #[cfg(feature = "demo")]

@@ -14,12 +14,14 @@ pub mod history;
 pub mod import;
 pub mod incident;
 pub mod keys;
+pub mod man;
 pub mod mfa;
 pub mod next;
 pub mod remove;
 pub mod revoke;
 pub mod rotate;
 pub mod scan;
+pub mod service;
 pub mod status;
 
 use std::path::PathBuf;
