@@ -13,6 +13,7 @@ pub mod engine;
 pub mod iam;
 pub mod incident;
 pub mod local_http;
+pub mod metrics;
 pub mod news;
 pub mod proc;
 pub mod receipts;

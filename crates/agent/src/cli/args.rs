@@ -5,6 +5,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::command::export::ExportArgs;
 use crate::command::history::HistoryArgs;
 use crate::command::import::ImportArgs;
+use crate::command::status::StatusArgs;
 
 /// Rotates AWS IAM access keys, and hands the current one to the programs of this machine.
 #[derive(Debug, Parser)]
@@ -99,15 +100,11 @@ pub enum Verb {
         /// The profile
         name: Option<String>,
     },
-    /// Keys, ages, the rotation under way and what it waits for
-    #[command(after_help = "Example: rotakey status --json")]
-    Status {
-        /// The profile; all of them if none is named
-        name: Option<String>,
-        /// As one JSON object
-        #[arg(long)]
-        json: bool,
-    },
+    /// Keys, ages, the rotation under way and what it waits for, until when
+    #[command(
+        after_help = "Example: rotakey status --watch\n         rotakey status deploy --json"
+    )]
+    Status(StatusArgs),
     /// Does every program here get its key from rotakey, and can it be rotated?
     #[command(
         after_help = "Example: rotakey doctor deploy\nExit code: 0 nothing bad, 1 something bad, 5 no keystore or no agent where one is needed"

@@ -111,7 +111,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
             runtime()?.block_on(command::rotate::resume(&app(name)?, wait))
         }
         Verb::Abort { name } => runtime()?.block_on(command::rotate::abort(&app(name)?)),
-        Verb::Status { name, json } => command::status::run(&app(None)?, name.or(profile), json),
+        Verb::Status(args) => command::status::run(&app(None)?, profile.clone(), &args),
         Verb::Doctor(args) => {
             let named = args.name.clone().or(profile.clone());
             return runtime()?.block_on(command::doctor::run(&app(None)?, &args, named));
