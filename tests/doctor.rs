@@ -19,3 +19,5 @@ mod shadows;
 #[allow(dead_code, reason = "of the clients, only what is asked of each")]
 #[path = "clients/sources.rs"]
 mod sources;
+#[path = "doctor/walk.rs"]
+mod walk;
