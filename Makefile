@@ -52,7 +52,7 @@ load: deps ## rotations back to back under constant load, the agent killed and r
 
 TARGET ?= http
 FUZZ_SECONDS ?= 60
-fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http or control, FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
+fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http, control, chunks, signatures or canonical; FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
 	@bash .ci/fuzz $(TARGET) $(FUZZ_SECONDS)
 
 mutants: ## every small change to core must fail its tests, or stand in docs/mutants.md (installs cargo-mutants)
@@ -66,7 +66,7 @@ docs-generated: clients-deps ## writes the documents anew that are made from the
 docs-walk: ## writes docs/first-walk.md anew: the first walk, captured in a terminal
 	@bash .ci/walk
 
-bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan"
+bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan signing"
 	@bash .ci/deps bench
 	$(CARGO) build --locked --release -q -p rotakey-agent -p rotakey-bench
 	@target/release/rotakey-bench $(PARTS)

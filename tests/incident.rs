@@ -43,11 +43,17 @@ fn hourly(world: &World, more: &str) -> String {
         .replace("soak = \"1s\"", "soak = \"1h\"")
 }
 
-/// A world with a profile `app`, whose key a program holds for an hour.
-fn world() -> World {
+/// A world with a profile `app`, and leases and a soak of a second.
+fn quick_world() -> World {
     let world = World::new();
     world.lighten_keys();
     world.add();
+    world
+}
+
+/// The same, with a key that a program holds for an hour.
+fn world() -> World {
+    let world = quick_world();
     world.configure(&hourly(&world, ""));
     world.served();
     world

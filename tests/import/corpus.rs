@@ -188,8 +188,22 @@ fn odd() -> Vec<Case> {
 
 #[test]
 fn everything_else_reads_as_before_and_what_is_taken_is_the_same_user() {
-    for case in plain().into_iter().chain(odd()) {
-        let name = case.name;
+    let cases = std::sync::Mutex::new(plain().into_iter().chain(odd()).collect::<Vec<_>>());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let Some(case) = cases.lock().unwrap().pop() else { return };
+                    case.check();
+                }
+            });
+        }
+    });
+}
+
+impl Case {
+    fn check(&self) {
+        let (name, case) = (self.name, self);
         let stage = Stage::new(&case.credentials, &case.config);
         stage
             .world
@@ -197,7 +211,7 @@ fn everything_else_reads_as_before_and_what_is_taken_is_the_same_user() {
         let strict = stage.answers(false, &[]);
         let before = stage.answers(case.lenient, &[]);
         let files = [stage.read(&stage.credentials), stage.read(&stage.config)];
-        let run = stage.expect(0, &["import", "--all"]);
+        let run = stage.expect(0, &["-vvv", "import", "--all"]);
         assert_same(name, &stage, &case.taken, &before, &stage.answers(case.lenient, &[]));
         if case.lenient {
             let after = stage.answers(false, &[]);

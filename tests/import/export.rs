@@ -19,6 +19,9 @@ fn a_pipe_gets_nothing_unless_it_is_meant() {
     assert!(run.stdout.is_empty() && run.stderr.contains("--to-stdout"), "{run:?}");
     assert_eq!(kinds(&world), ["enrolled"]);
     let run = world.expect(0, &["export", "--to-stdout"]);
+    let trail = std::fs::read_to_string(world.home.path().join("state/audit.jsonl")).unwrap();
+    let line = trail.lines().find(|line| line.contains("\"export\"")).unwrap();
+    assert!(line.contains(&world.id) && !trail.contains(&world.secret), "{trail}");
     let section = format!(
         "[app]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
         world.id, world.secret
@@ -81,9 +84,11 @@ fn what_cannot_be_written_down_is_not_exported() {
     assert!(run.code != 0 && run.stdout.is_empty(), "{run:?}");
     std::fs::write(&journal, &bytes).unwrap();
     // An audit trail that is a folder cannot be written to.
-    std::fs::create_dir_all(world.home.path().join("state/audit.jsonl")).unwrap();
-    let run = world.rotakey(&["export", "--to-stdout"]);
-    if run.code != 0 {
-        assert!(run.stdout.is_empty(), "{run:?}");
-    }
+    std::fs::create_dir(world.home.path().join("state/audit.jsonl.away")).unwrap();
+    let trail = world.home.path().join("state/audit.jsonl");
+    let _ = std::fs::rename(&trail, world.home.path().join("state/audit.jsonl.away/trail"));
+    std::fs::create_dir(&trail).unwrap();
+    let run = world.expect(1, &["export", "--to-stdout"]);
+    assert!(run.stdout.is_empty() && run.stderr.contains("audit"), "{run:?}");
+    assert_eq!(kinds(&world), ["enrolled"]);
 }

@@ -1,8 +1,14 @@
 //! What comes of an import in rotakey itself: the profiles, what status says, rotations, and plaintext that stays.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use super::stage::Stage;
+use super::support::Run;
+use super::support::agent::ANYWHERE;
 
 const TWO: &str = "[a]\naws_access_key_id = <ID1>\naws_secret_access_key = <SECRET1>\n[b]\naws_access_key_id = <ID1>\naws_secret_access_key = <SECRET1>\n";
 
@@ -90,14 +96,13 @@ fn two_at_once() {
     let (_, secret) = stage.keys["3"].clone();
     let spawn = |args: &[&str]| {
         let mut command = stage.command(args);
-        command.stdin(std::process::Stdio::piped()).spawn().unwrap()
+        command.stdin(Stdio::piped()).spawn().unwrap()
     };
     let mut children = vec![
         spawn(&["import", "--profile", "a"]),
         spawn(&["import", "--profile", "c"]),
         spawn(&["add", "d", "--access-key-id", stage.id("3"), "--secret-stdin"]),
     ];
-    use std::io::Write;
     children[2].stdin.take().unwrap().write_all(secret.as_bytes()).unwrap();
     for child in &mut children {
         assert!(child.wait().unwrap().success());
@@ -116,10 +121,60 @@ fn files_are_found_in_the_home_folder() {
         .unwrap();
     let mut command = stage.command(&["import", "--all"]);
     command.env_remove("AWS_SHARED_CREDENTIALS_FILE").env("AWS_CONFIG_FILE", "~/.aws/config");
-    let run: super::support::Run = command.output().unwrap().into();
+    let run: Run = command.output().unwrap().into();
     assert_eq!(run.code, 0, "{run:?}");
     let home = stage.world.home.path().join(".aws");
     assert_eq!(std::fs::read(home.join("credentials")).unwrap(), b"[a]\n[b]\n");
     let config = std::fs::read_to_string(home.join("config")).unwrap();
     assert!(config.starts_with("[profile a]\ncredential_process = /"), "{config}");
+}
+
+#[test]
+fn what_is_removed_again_is_not_asked_for_any_more() {
+    let stage = Stage::new(TWO.as_bytes(), b"");
+    stage.expect(0, &["import", "--all"]);
+    let run = stage.expect(0, &["remove", "b"]);
+    assert!(run.stderr.contains("line 5 of ") && run.stderr.contains("take it out"), "{run:?}");
+    let run = stage.expect(0, &["remove", "a", "--yes"]);
+    assert!(run.stderr.contains("line 2 of "), "{run:?}");
+}
+
+/// Types this on a terminal.
+fn typed(stage: &Stage, answer: &str) -> Run {
+    let mut script = Command::new("script");
+    let line = format!("{} import", env!("CARGO_BIN_EXE_rotakey"));
+    script.args(["-qec", &line, "/dev/null"]);
+    stage.environ(&mut script);
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(answer.as_bytes()).unwrap();
+    child.wait_with_output().unwrap().into()
+}
+
+#[test]
+fn a_person_is_asked() {
+    let text = format!("{TWO}[c]\naws_access_key_id = <ID2>\naws_secret_access_key = <SECRET2>\n");
+    let stage = Stage::new(text.as_bytes(), b"[profile sso]\nsso_session = s\n");
+    let run = typed(&stage, "\n");
+    assert!(run.code == 0 && run.stdout.contains("3  c  AKIA"), "{run:?}");
+    assert!(run.stdout.contains("left: sso: sso: it holds no key"), "{run:?}");
+    assert_eq!(typed(&stage, "7\n").code, 2);
+    assert_eq!(stage.read(&stage.credentials), stage.filled(text.as_bytes()));
+    assert_eq!(typed(&stage, "3\n").code, 0);
+    assert_eq!(stage.read(&stage.credentials), stage.filled(format!("{TWO}[c]\n").as_bytes()));
+    assert_eq!(typed(&stage, "all\n").code, 0);
+    assert_eq!(stage.read(&stage.credentials), b"[a]\n[b]\n[c]\n");
+}
+
+#[test]
+fn an_agent_at_work_serves_what_was_imported() {
+    let stage = Stage::new(TWO.as_bytes(), b"[profile a]\nendpoint_url = <URL>\n");
+    stage.world.configure(ANYWHERE);
+    let agent = stage.world.agent();
+    stage.expect(0, &["import", "--all"]);
+    let until = Instant::now() + Duration::from_secs(20);
+    while !agent.status()["profiles"]["b"].is_object() {
+        assert!(Instant::now() < until, "{}", agent.status());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(stage.answers(false, &["b"])["who"]["b"]["access_key_id"], stage.id("1"));
 }

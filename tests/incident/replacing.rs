@@ -7,7 +7,8 @@ use serde_json::json;
 use super::support::World;
 use super::support::awscli::{LIST, by_container, by_imds, by_process};
 use super::{
-    SECONDS, eventually, evidence_of, foreign, hourly, until_refused, world, world_with_agent,
+    SECONDS, eventually, evidence_of, foreign, hourly, quick_world, until_refused, world,
+    world_with_agent,
 };
 
 const COMPROMISED: [&str; 2] = ["rotate", "--compromised"];
@@ -104,7 +105,7 @@ fn a_rotation_that_drains_is_cut_short() {
 
 #[test]
 fn a_soaking_key_makes_room_for_the_replacement() {
-    let world = world();
+    let world = quick_world();
     world.configure(&world.quick_profile("").replace("soak = \"1s\"", "soak = \"1h\""));
     world.expect(0, &["rotate", "--wait", "deactivated"]);
     assert_eq!(world.step().as_deref(), Some("soak"));

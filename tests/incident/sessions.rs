@@ -65,7 +65,7 @@ fn for_roles_the_call_of_their_accounts_admin_is_told() {
     let world = world_with_agent();
     let role = "arn:aws:iam::210987654321:role/team/deployer";
     let config = super::hourly(&world, "");
-    world.configure(&format!("{config}[profile deploy]\nsource_profile = \"app\"\nrole_arn = \"{role}\"\nserve = \"role\"\n"));
+    world.configure(&format!("{config}[profile.deploy]\nsource_profile = \"app\"\nrole_arn = \"{role}\"\nserve = \"role\"\n"));
     let run = world.expect(0, &["rotate", "--compromised", "--no-revoke-sessions"]);
     assert!(run.stdout.contains("aws iam put-role-policy --role-name deployer"), "{run:?}");
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::support::World;
 use super::support::awscli::{LIST, by_process};
-use super::{eventually, hourly, world};
+use super::{eventually, quick_world};
 
 /// Starts a rotation that comes to this step and is killed there.
 fn killed_in(world: &World, args: &[&str], step: &str, ready: impl Fn() -> bool) {
@@ -33,19 +33,19 @@ const UNDO: [&str; 1] = ["undo"];
 
 #[test]
 fn from_publish() {
-    let world = world();
+    let world = quick_world();
     // No program may be served: the new key is published, and cannot be fetched back.
-    world.configure(&hourly(&world, "executables = [\"/nobody\"]\n"));
+    world.configure(&world.quick_profile("executables = [\"/nobody\"]\n"));
     let served = world.state().join("ledger.json");
     let before = std::fs::read(&served).unwrap();
     killed_in(&world, &["rotate"], "publish", || std::fs::read(&served).unwrap() != before);
-    world.configure(&hourly(&world, ""));
+    world.configure(&world.quick_profile(""));
     goes_back(&world, "publish", &UNDO);
 }
 
 #[test]
 fn from_drain() {
-    let world = world();
+    let world = quick_world();
     world.expect(0, &["rotate"]);
     assert_eq!(world.step().as_deref(), Some("drain"));
     goes_back(&world, "drain", &UNDO);
@@ -54,9 +54,8 @@ fn from_drain() {
 /// The drain is over, and the old key is Active still.
 #[test]
 fn from_deactivate_before_the_act() {
-    let world = world();
-    world.configure(&world.quick_profile(""));
-    // The preflight's own call goes through.
+    let world = quick_world();
+    // Preflight is asked whether it may by a simulation, and needs no such call.
     world.control(json!({"op": "fault", "action": "UpdateAccessKey", "kind": "throttled", "times": 1000, "after": 0}));
     killed_in(&world, &["rotate", "--wait", "deactivated"], "deactivate", || true);
     world.control(json!({"op": "clear-faults"}));
@@ -77,7 +76,7 @@ fn from_deactivate_after_the_act() {
 
 #[test]
 fn from_soak() {
-    let world = world();
+    let world = quick_world();
     world.configure(&world.quick_profile("").replace("soak = \"1s\"", "soak = \"1h\""));
     world.expect(0, &["rotate", "--wait", "deactivated"]);
     assert_eq!(world.step().as_deref(), Some("soak"));
@@ -86,7 +85,7 @@ fn from_soak() {
 
 #[test]
 fn from_the_soak_of_a_leaked_key_only_by_force() {
-    let world = world();
+    let world = quick_world();
     world.expect(0, &["rotate", "--compromised", "--no-revoke-sessions"]);
     let run = world.expect(3, &UNDO);
     assert!(run.stderr.contains("leaked") && run.stderr.contains("--force"), "{run:?}");

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use zeroize::Zeroizing;
+
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// A file, cut into lines.
@@ -36,14 +38,14 @@ pub struct Property {
     /// Its name, in lower case.
     pub name: String,
     /// What stands behind the `=` on its first line, without blanks around it.
-    pub value: Vec<u8>,
+    pub value: Zeroizing<Vec<u8>>,
     /// Its lines, from 0: more than one if it goes on below, as sub-settings do.
     pub lines: Range<usize>,
 }
 
 /// A property as it stands, less indentation, and the line (from 0) it begins on, which counts for nothing when files are
 /// compared.
-pub type Fact = (usize, Vec<u8>);
+pub type Fact = (usize, Zeroizing<Vec<u8>>);
 
 /// What readers find in a file: sections by name, with their properties.
 #[derive(Clone)]
@@ -94,6 +96,7 @@ impl<'a> Document<'a> {
                 (property(text), document.sections.last_mut())
             {
                 let lines = number..number + 1;
+                let value = Zeroizing::new(value);
                 section.properties.push(Property { name, value, lines });
                 is_open = true;
             } else {
@@ -144,7 +147,7 @@ impl<'a> Document<'a> {
     pub fn facts(&self) -> Facts {
         let bytes = |lines: Range<usize>| {
             let lines = lines.map(|number| self.line(number).trim_ascii());
-            lines.collect::<Vec<_>>().join(&b'\n')
+            Zeroizing::new(lines.collect::<Vec<_>>().join(&b'\n'))
         };
         let property = |p: &Property| (p.lines.start, bytes(p.lines.clone()));
         let sections = self.sections.iter().map(|section| {

@@ -140,7 +140,7 @@ impl Changes {
             properties.retain(|(line, _)| !self.gone.iter().any(|gone| gone.line == *line));
         }
         for New { place, line } in &self.new {
-            let property = (0, line.clone().into_bytes());
+            let property = (0, line.clone().into_bytes().into());
             match place {
                 Place::In { section, .. } => facts.sections[*section].1.push(property),
                 Place::Section(name) => {

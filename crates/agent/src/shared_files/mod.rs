@@ -1,5 +1,5 @@
 //! AWS's shared files, `~/.aws/credentials` and `~/.aws/config`: what stands in them, and edits that keep every byte they
-//! are not about. Bytes in, bytes out; only [`plaintext_copies`] reads files by itself.
+//! are not about. Bytes in, bytes out; only [`plaintext_copies`] and [`rotakey_line`] read files by themselves.
 
 mod document;
 mod edit;
@@ -123,6 +123,15 @@ pub struct Copy {
     pub profile: String,
     /// On which line, from 1.
     pub line: usize,
+}
+
+/// Where a profile's `credential_process` line runs rotakey: the file, and the line from 1.
+pub fn rotakey_line(env: &Env, profile: &str) -> Option<(PathBuf, usize)> {
+    let places = Places::from_env(env).ok()?;
+    let read = |kind| disk::read(places.path(kind)).ok().flatten().unwrap_or_default();
+    let bytes = [Kind::Credentials, Kind::Config].map(|kind| Zeroizing::new(read(kind)));
+    let (kind, line) = Shared::parse(&bytes[0], &bytes[1]).rotakey_line(profile)?;
+    Some((places.path(kind).to_owned(), line))
 }
 
 /// Where the shared files hold these keys. What cannot be read holds none: no SDK of this user can read it either.

@@ -135,6 +135,13 @@ impl<'a> Shared<'a> {
         property.text().filter(|text| !text.is_empty())
     }
 
+    /// Where the profile's `credential_process` runs rotakey: in which file, on which line, from 1.
+    pub fn rotakey_line(&self, profile: &str) -> Option<(Kind, usize)> {
+        let (kind, property) = self.all(profile, "credential_process").last()?;
+        let is_ours = property.text().is_some_and(|process| runs_rotakey(process, profile));
+        is_ours.then_some((kind, property.lines.start + 1))
+    }
+
     /// Whether a profile holds a long-term key that can be taken, and if not, why.
     pub fn standing(&self, profile: &str) -> Standing {
         let left = |why: &str| Standing::Left(why.to_owned());

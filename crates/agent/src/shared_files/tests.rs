@@ -253,7 +253,8 @@ fn others(credentials: &[u8], config: &[u8], but: &str) -> Vec<(Vec<u8>, Vec<Vec
             .into_iter()
             .filter(|(name, _)| kind.profile(name).as_deref() != Some(but));
         all.extend(
-            others.map(|(n, properties)| (n, properties.into_iter().map(|p| p.1).collect())),
+            others
+                .map(|(n, properties)| (n, properties.into_iter().map(|p| p.1.to_vec()).collect())),
         );
     }
     all

@@ -221,6 +221,9 @@ pub(super) fn say(app: &App, places: &Places, taken: &[Group], keep_plaintext: b
         let names: Vec<_> = group.members.iter().map(|member| member.profile.as_str()).collect();
         app.printer.say(&format!("{}: {} is rotakey's now", names.join(", "), group.first().id));
     }
+    if app.env.get("ROTAKEY_HOME").is_some() {
+        app.printer.say("ROTAKEY_HOME is set here: programs need it in their environment as well.");
+    }
     if keep_plaintext {
         app.printer.say(
             "The keys are still in the files, where SDKs find them first: they are not rotated unattended until they are gone. `rotakey import --all` takes them out.",

@@ -53,6 +53,8 @@ pub async fn run(app: &App, args: &IncidentArgs, wait: Milestone) -> Result<(), 
         return Err(is_withdrawn(app, &status));
     }
     let current = status.current.as_ref().map(|key| key.id.clone());
+    let choices: Vec<_> = [&leaked].into_iter().chain(&current).cloned().collect();
+    check_named(args, &choices)?;
     let named_is_current = args.access_key_id.is_some() && args.access_key_id == current;
     if let Some(open) = &status.rotation
         && open.step >= Step::Soak
@@ -61,9 +63,6 @@ pub async fn run(app: &App, args: &IncidentArgs, wait: Milestone) -> Result<(), 
     {
         return Err(is_done(app, open));
     }
-    let mut choices = vec![leaked.clone()];
-    choices.extend(current);
-    check_named(args, &choices)?;
     let before = look_before(app, &leaked).await;
     replace(app, wait, &leaked).await?;
     // It was the newer one of two: the older one, cut off just now, makes room for its replacement.

@@ -34,8 +34,8 @@ pub(super) struct View {
     pub(super) holders: Vec<Holder>,
     /// What a person was told last.
     pub(super) news: Option<News>,
-    /// Where the shared files hold the served key.
-    copies: Vec<Copy>,
+    /// Where AWS's shared files hold the served key.
+    pub(super) copies: Vec<Copy>,
 }
 
 impl View {
@@ -45,16 +45,16 @@ impl View {
         let noted = agent.as_ref().and_then(|agent| agent.get("holders")).cloned();
         let noted = noted.and_then(|noted| serde_json::from_value(noted).ok());
         let wall = now.wall;
-        let news = news.iter().rev().find(|news| news.profile == state.profile());
         let status = state.read()?.1;
         let served: Vec<_> = status.current.iter().map(|key| &key.id).collect();
+        let news = news.iter().rev().find(|news| news.profile == state.profile());
         Ok(Self {
             name: app.profile.clone(),
             now,
-            copies: plaintext_copies(&app.env, &served),
             holders: noted.unwrap_or_else(|| holders::alive(&holders::read(&state, wall), wall)),
             agent,
             settings: app.settings()?,
+            copies: plaintext_copies(&app.env, &served),
             status,
             ledger: state.ledger()?,
             engine: state.engine(),
