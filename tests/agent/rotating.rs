@@ -12,7 +12,7 @@ fn the_agent_finishes_what_a_person_began() {
     let world = world("");
     let agent = world.agent();
     let run = world.expect(0, &["rotate"]);
-    assert!(run.stderr.contains("by the agent"), "{run:?}");
+    assert!(run.stderr.contains("the agent drains, deactivates and deletes"), "{run:?}");
     let published = world.served_id();
     assert_ne!(published, world.id);
     // Every source serves the new key, or a session minted from it, once `rotate` says so.

@@ -350,14 +350,14 @@ pub(super) fn stopped(app: &App, run: Run, wait: Milestone) -> Result<(), Failed
             let served = open.survivor();
             app.printer.say(&format!("{profile}: {} is served", served.id));
             let next = match wait {
-                Milestone::Published => "drained, deactivated and deleted",
-                _ => "deleted after its soak",
+                Milestone::Published => "drains, deactivates and deletes",
+                _ => "deletes, after its soak,",
             };
             let by = match Agent::at(app.paths.socket()).profile(profile) {
                 Ok(Some(_)) => "the agent".to_owned(),
                 _ => format!("`rotakey resume {profile} --wait deleted`"),
             };
-            app.printer.say(&format!("{profile}: {} is to be {next} by {by}", open.outgoing.id));
+            app.printer.say(&format!("{profile}: {by} {next} {}", open.outgoing.id));
             Ok(())
         }
     }

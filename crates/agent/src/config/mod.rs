@@ -23,6 +23,7 @@ pub use paths::{Paths, SOCKET, run_dir};
 pub use quiet::QuietHours;
 pub use session::{MfaSettings, RoleSettings, Serve, SessionSettings};
 pub use settings::{ProfileSettings, StoreKind, StoreSettings};
+use sha2::{Digest, Sha256};
 
 use crate::store::disk;
 
@@ -59,6 +60,22 @@ impl Env {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.0.iter()
+    }
+
+    /// The same with one variable set, or not set.
+    #[must_use]
+    pub fn with(&self, name: &str, value: Option<&str>) -> Self {
+        let mut variables = (*self.0).clone();
+        match value {
+            Some(value) => variables.insert(name.to_owned(), value.to_owned()),
+            None => variables.remove(name),
+        };
+        Self(Arc::new(variables))
+    }
 }
 
 impl<const N: usize> From<[(&str, &str); N]> for Env {
@@ -74,6 +91,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// What the agent offers, and where.
     pub agent: AgentSettings,
+    /// The SHA-256 of the file, in hexadecimal: whether two processes have read the same one. Empty if there is none.
+    pub digest: String,
     profiles: BTreeMap<String, toml::Table>,
 }
 
@@ -95,10 +114,12 @@ impl Config {
         let Some(bytes) = disk::read(path).map_err(|error| at(error.to_string()))? else {
             return Ok(Self::default());
         };
+        let digest = hex::encode(Sha256::digest(&bytes));
         let text = String::from_utf8(bytes).map_err(|_| at("it is not UTF-8".to_owned()))?;
-        Self::parse(&text).map_err(|error| {
+        let config = Self::parse(&text).map_err(|error| {
             ConfigError::new(format!("{}: {}", path.display(), error.message), error.hint)
-        })
+        })?;
+        Ok(Self { digest, ..config })
     }
 
     /// Checks the text of a file.
@@ -118,6 +139,7 @@ impl Config {
         let config = Self {
             store: settings::store(&sub("store").unwrap_or_default())?,
             agent: agent::agent(&sub("agent").unwrap_or_default())?,
+            digest: String::new(),
             profiles: profiles.collect(),
         };
         for name in config.profiles.keys() {

@@ -262,6 +262,8 @@ impl Desk {
             .collect();
         json!({
             "pid": std::process::id(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "config": serving.config_digest,
             "since": seconds(self.since),
             "listen": self.listen,
             "profiles": profiles,

@@ -72,6 +72,8 @@ pub struct Serving {
     pub keys: HashMap<String, Arc<ServedKey>>,
     /// Which key a profile uses.
     pub key_of: HashMap<String, Arc<ServedKey>>,
+    /// Of which configuration this was made ([`Config::digest`](crate::config::Config::digest)).
+    pub config_digest: String,
 }
 
 impl Serving {
@@ -127,7 +129,7 @@ impl Serving {
             let served = ServedProfile { profile, serves_key, plan, temporary, trouble };
             profiles.entry(holder).or_default().push(served);
         }
-        let mut serving = Self::default();
+        let mut serving = Self { config_digest: config.digest.clone(), ..Self::default() };
         for (holder, profiles) in profiles {
             let old = before.keys.get(&holder);
             let lease = config.settings(&holder, &app.env)?.policy.lease;

@@ -1,0 +1,135 @@
+//! What a request says of its signer, in the `Authorization` header or in its URL; not yet believed.
+
+use std::fmt;
+
+use http::request::Parts;
+use jiff::{SignedDuration, Timestamp};
+
+use super::date::{format_basic, parse_basic, parse_http};
+use super::grammar::{scoped, signature, signed_headers};
+use super::key::{ALGORITHM, Scope};
+use super::presigned::Parameters;
+use super::refusal::Refusal;
+
+#[derive(Clone)]
+pub(super) struct Claim {
+    pub(super) key_id: String,
+    pub(super) scope: Scope,
+    /// In small letters, in order, each once, with `;` between them.
+    pub(super) signed_headers: String,
+    /// 64 hexadecimal digits in small letters, or of version 2: Base64.
+    pub(super) signature: String,
+    pub(super) at: Timestamp,
+    /// The date as it is signed.
+    pub(super) date: String,
+    pub(super) place: Place,
+}
+
+/// Where the signature stands.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    Header,
+    /// What the URL says of the body and the token, and how long it is good for.
+    Url {
+        life: SignedDuration,
+        content_sha256: Option<String>,
+        token: Option<String>,
+    },
+    /// Version 2, in the URL.
+    UrlVersion2 {
+        expires: String,
+    },
+}
+
+/// Without signature and token: they are as good as the request, for some minutes.
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.key_id, self.scope)
+    }
+}
+
+impl Claim {
+    /// Reads it from either place. `version_2_region` is the region to take for URLs of signature version 2, which have none.
+    pub(super) fn read(head: &Parts, version_2_region: Option<&str>) -> Result<Self, Refusal> {
+        let query = head.uri.query().unwrap_or_default();
+        let in_url = Parameters::read(query)?;
+        match (head.headers.get("authorization"), in_url) {
+            (Some(_), Some(_)) => Err(Refusal::SignedTwice),
+            (Some(header), None) => {
+                let text = header.to_str().map_err(|_| Refusal::Malformed)?;
+                let (at, date) = date_of(head)?;
+                Self::in_header(text, at, date)
+            }
+            (None, Some(parameters)) => parameters.claim(version_2_region),
+            (None, None) => Err(Refusal::Unsigned),
+        }
+    }
+
+    fn in_header(text: &str, at: Timestamp, date: String) -> Result<Self, Refusal> {
+        let authorization = Authorization::parse(text)?;
+        Ok(Self {
+            key_id: authorization.key_id.to_owned(),
+            scope: authorization.scope,
+            signed_headers: signed_headers(authorization.signed_headers)?,
+            signature: signature(authorization.signature)?,
+            at,
+            date,
+            place: Place::Header,
+        })
+    }
+
+    pub(super) fn covers(&self, name: &str) -> bool {
+        self.signed_headers.split(';').any(|signed| signed == name)
+    }
+}
+
+/// The parts of an `Authorization` header.
+struct Authorization<'a> {
+    key_id: &'a str,
+    scope: Scope,
+    signed_headers: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Authorization<'a> {
+    /// The three fields in any order, each once, with commas between them and spaces where SDKs put them.
+    fn parse(text: &'a str) -> Result<Self, Refusal> {
+        let (algorithm, fields) = text.split_once(' ').unwrap_or((text, ""));
+        match algorithm {
+            ALGORITHM => {}
+            "AWS4-ECDSA-P256-SHA256" => return Err(Refusal::Asymmetric),
+            "AWS" => return Err(Refusal::Version2),
+            _ => return Err(Refusal::Malformed),
+        }
+        let (mut credential, mut headers, mut signature) = (None, None, None);
+        for field in fields.split(',') {
+            let (name, value) =
+                field.trim_matches(' ').split_once('=').ok_or(Refusal::Malformed)?;
+            let place = match name {
+                "Credential" => &mut credential,
+                "SignedHeaders" => &mut headers,
+                "Signature" => &mut signature,
+                _ => return Err(Refusal::Malformed),
+            };
+            if place.replace(value).is_some() {
+                return Err(Refusal::Malformed);
+            }
+        }
+        let all = credential.zip(headers).zip(signature).ok_or(Refusal::Malformed)?;
+        let ((credential, signed_headers), signature) = all;
+        let (key_id, scope) = scoped(credential)?;
+        Ok(Self { key_id, scope, signed_headers, signature })
+    }
+}
+
+/// `X-Amz-Date`, or else `Date`, which is signed in the form of the other.
+fn date_of(head: &Parts) -> Result<(Timestamp, String), Refusal> {
+    let text =
+        |name| head.headers.get(name).map(|value| value.to_str().map_err(|_| Refusal::Malformed));
+    if let Some(date) = text("x-amz-date").transpose()? {
+        return Ok((parse_basic(date).ok_or(Refusal::Malformed)?, date.to_owned()));
+    }
+    let date = text("date").transpose()?.ok_or(Refusal::Malformed)?;
+    let at = parse_http(date).ok_or(Refusal::Malformed)?;
+    Ok((at, format_basic(at)))
+}
