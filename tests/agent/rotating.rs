@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::support::World;
+use super::support::agent::Agent;
+use super::support::{Run, World};
 use super::{ANYWHERE, eventually, world};
 
 #[test]
@@ -34,6 +35,44 @@ fn the_agent_rotates_by_itself_when_a_key_is_old() {
     eventually("a new key is served", || world.served_id() != world.id);
     let history = world.expect(0, &["history", "--json"]).stdout;
     assert!(history.contains("scheduled"), "{history}");
+}
+
+/// Programs that read AWS's shared files would go on with a dead key.
+#[test]
+fn nothing_is_rotated_unattended_while_a_plaintext_copy_is_left() {
+    let world = world("max_age = \"1s\"\n");
+    world.write("credentials", &format!("[app]\n# kept\naws_access_key_id = {}\n", world.id));
+    let path = |name: &str| world.home.path().join(name);
+    let command = || {
+        let mut command = world.command();
+        command.env("AWS_SHARED_CREDENTIALS_FILE", path("credentials"));
+        command.env("AWS_CONFIG_FILE", path("config"));
+        command
+    };
+    let place = format!("{}:3", path("credentials").display());
+    let agent = Agent::start(&world, command());
+    let schedule = || agent.control("GET", "/v1/profiles/app", b"").json()["schedule"].clone();
+    eventually("it waits", || schedule()["waits_for"] == "a plaintext copy");
+    assert_eq!(schedule()["detail"], place);
+    let first = schedule()["next_look"].clone();
+    let next: jiff::Timestamp = first.as_str().unwrap().parse().unwrap();
+    let wait = next.duration_since(jiff::Timestamp::now()).as_secs();
+    assert!((2600..4600).contains(&wait), "{wait}");
+    // It looks again when it is woken, and says nothing new.
+    agent.control("POST", "/v1/profiles/app/wake", b"");
+    eventually("it waits anew", || schedule()["next_look"] != first);
+    assert_eq!(schedule()["waits_for"], "a plaintext copy");
+    assert_eq!(world.keys().len(), 1);
+    assert_eq!(world.served_id(), world.id);
+    // A person may.
+    let run: Run = command().arg("rotate").output().unwrap().into();
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.stderr.contains(&format!("warning: {} is in {place}", world.id)), "{run:?}");
+    // The copy is of a key that is not served any more.
+    let second = world.served_id();
+    eventually("the next is rotated", || world.served_id() != second);
+    let said = agent.stop().1;
+    assert_eq!(said.matches("a rotation is due, and the key is also in").count(), 1, "{said}");
 }
 
 #[test]
@@ -70,7 +109,7 @@ fn a_persons_undo_never_finds_the_agent_in_the_way() {
 fn an_agent_that_starts_or_fails_a_program_makes_the_old_key_wait() {
     let world = world("");
     let agent = world.agent();
-    let since = |agent: &super::support::agent::Agent| -> jiff::Timestamp {
+    let since = |agent: &Agent| -> jiff::Timestamp {
         let view = agent.control("GET", "/v1/profiles/app", b"").json();
         view["healthy_since"].as_str().unwrap().parse().unwrap()
     };

@@ -19,6 +19,7 @@ use crate::daemon::schedule::Came;
 use crate::daemon::telling::{self, Seen, Told};
 use crate::driver::{Observer, Stop};
 use crate::engine::{self, Run, reached};
+use crate::shared_files::plaintext_copies;
 
 /// An agent that is asked to give way finishes the call to AWS that is under way, which takes 10 seconds at most.
 const AGAIN: std::time::Duration = std::time::Duration::from_millis(250);
@@ -42,7 +43,18 @@ pub async fn rotate(app: &App, args: &RotateArgs) -> Result<(), Failed> {
     {
         return Err(soaking(app, open)?);
     }
+    warn_of_copies(app, &status);
     run(app, Goal::Rotate(Reason::Forced), args.wait).await
+}
+
+/// The agent would not begin: programs that read the key there keep it until it is refused.
+fn warn_of_copies(app: &App, status: &Status) {
+    let Some(key) = &status.current else { return };
+    for copy in plaintext_copies(&app.env, &[&key.id]) {
+        app.printer
+            .say(&format!("warning: {} is in {copy} as well, where it will be dead", key.id));
+        app.printer.say(&format!("hint: `rotakey import --profile {}` takes it out", copy.profile));
+    }
 }
 
 /// `rotate --all`: one after the other; the first failure is the answer, after all were tried.

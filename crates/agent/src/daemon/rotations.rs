@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rotakey_core::credential::Credentials;
-use rotakey_core::journal::{Record, Status};
+use rotakey_core::journal::{Reason, Record, Status};
 use rotakey_core::rotation::preflight::describe;
 use rotakey_core::rotation::{Goal, WaitingFor};
 use rotakey_core::time::later;
@@ -27,6 +27,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::command::App;
 use crate::driver::Observer;
 use crate::engine::{self, Run};
+use crate::shared_files::{Copy, plaintext_copies};
 use crate::store::keystore::Keystore;
 use crate::store::profile::ProfileState;
 
@@ -132,6 +133,11 @@ impl Rotations {
                 self.scheduler.health(self.app.clock.now().wall, &rules, health);
                 self.app.clock.now().wall
             }
+            Next::Run(Goal::Rotate(Reason::Scheduled))
+                if let Some(copy) = self.copy_of_served(&status) =>
+            {
+                self.came_to(Came::Copied(copy.to_string()), &status, None)
+            }
             Next::Run(goal) => {
                 let begins = matches!(goal, Goal::Rotate(_));
                 let turn = self.turns.borrow_mut().ask(&self.holder, begins, now.wall);
@@ -211,6 +217,9 @@ impl Rotations {
                 let why: Vec<_> = findings.iter().map(describe).collect();
                 ("the rotation is held up", why.join("; "))
             }
+            Came::Copied(place) => {
+                ("the rotation is held up by a plaintext copy of the key", place.clone())
+            }
             Came::Waits(..) | Came::GaveWay | Came::Busy => return,
             Came::Finished => {
                 tracing::info!(profile, "the rotation is closed");
@@ -235,6 +244,12 @@ impl Rotations {
         let Some((served, user)) = self.served(status) else { return Ok(()) };
         let Ok(settings) = self.app.settings() else { return Ok(()) };
         reach(&self.app.service(&settings), &self.app.clock, &served, &user).await
+    }
+
+    /// A copy that programs may go on reading when the key in it is gone. A person may rotate it all the same.
+    fn copy_of_served(&self, status: &Status) -> Option<Copy> {
+        let served = status.current.as_ref()?;
+        plaintext_copies(&self.app.env, &[&served.id]).into_iter().next()
     }
 
     async fn try_served(&self, status: &Status) -> Health {

@@ -188,6 +188,11 @@ fn trouble(seen: &Seen<'_>) -> Option<Piece> {
         }
         Came::Blocked(findings) => return blocked(profile, findings),
         Came::Quarantined(why) => quarantined(why),
+        Came::Copied(place) => {
+            let message = format!("a rotation is due, and the key is also in {place}");
+            let hint = "programs that read it there would be left behind: `rotakey import` takes it out; `rotakey rotate` goes ahead all the same";
+            piece("plaintext copy", Kind::Held, message, Some(hint.to_owned()))
+        }
         Came::Abandoned(why) => {
             let message = format!("the rotation was taken back, the old key is served: {why}");
             piece(&format!("abandoned: {why}"), Kind::Failed, message, None)

@@ -125,6 +125,12 @@ pub struct Copy {
     pub line: usize,
 }
 
+impl std::fmt::Display for Copy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.path.display(), self.line)
+    }
+}
+
 /// Where a profile's `credential_process` line runs rotakey: the file, and the line from 1.
 pub fn rotakey_line(env: &Env, profile: &str) -> Option<(PathBuf, usize)> {
     let places = Places::from_env(env).ok()?;

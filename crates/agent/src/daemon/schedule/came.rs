@@ -24,6 +24,8 @@ pub enum Came {
     Stuck(String),
     /// It did not begin: this stands in the way.
     Blocked(Vec<Finding>),
+    /// It did not begin: AWS's shared files hold the served key, there.
+    Copied(String),
     /// AWS could not be asked. That is nobody's failure.
     Offline(String),
     /// Our clock, or AWS's, is wrong.

@@ -342,6 +342,7 @@ impl Scheduler {
                 let why: Vec<_> = findings.iter().map(describe).collect();
                 (self.around(LONG), Why::Person, Some(why.join("; ")))
             }
+            Came::Copied(place) => (self.around(LONG), Why::Copy, Some(place.clone())),
             Came::Quarantined(why) => (self.around(LONG), Why::Person, Some(why.clone())),
             Came::Offline(why) | Came::Clock(why) => {
                 let is_clock = matches!(came, Came::Clock(_));

@@ -21,6 +21,8 @@ pub enum Why {
     Backoff,
     /// Another process rotates.
     Busy,
+    /// A copy of the key in AWS's shared files, which most SDKs take before what rotakey serves.
+    Copy,
     /// A person has to do something.
     Person,
     /// Leases on the old key.
@@ -47,6 +49,7 @@ impl Why {
             Self::Turn => "turn",
             Self::Backoff => "backoff",
             Self::Busy => "another process",
+            Self::Copy => "a plaintext copy",
             Self::Person => "a person",
             Self::Leases => "leases",
             Self::Observation => "observation",
