@@ -53,6 +53,31 @@ fn it_returns_at_the_milestone_and_resume_finishes() {
     world.expect(0, &["resume"]);
 }
 
+/// Who finishes it, and when.
+#[test]
+fn it_ends_by_saying_who_goes_on_and_when() {
+    let world = World::added();
+    let table = |world: &World| world.quick_profile("").replace("soak = \"1s\"", "soak = \"2h\"");
+    world.configure(&table(&world).replace("lease = \"1s\"", "lease = \"40m\""));
+    world.served_id();
+    let run = world.expect(0, &["rotate"]);
+    let until = world.status()["rotation"]["waiting_until"].clone();
+    let until: jiff::Timestamp = until.as_str().unwrap().parse().unwrap();
+    let seconds = until.duration_since(jiff::Timestamp::now()).as_secs();
+    assert!(seconds > 2300, "{until}");
+    let minutes = [seconds / 60, seconds / 60 + 1, seconds / 60 + 2];
+    let said = minutes.map(|min| format!("(in {min} min) at the earliest, deleted 2h later"));
+    assert!(said.iter().any(|said| run.stderr.contains(said)), "{said:?} {run:?}");
+    assert!(run.stderr.contains("`rotakey resume app --wait deleted`"), "{run:?}");
+    assert!(run.stderr.lines().all(|line| line.len() <= 80), "{run:?}");
+
+    let world = World::added();
+    world.configure(&table(&world));
+    let run = world.expect(0, &["rotate", "--wait", "deactivated"]);
+    assert!(run.stderr.contains("(in 2 h) at the earliest"), "{run:?}");
+    assert!(run.stderr.lines().all(|line| line.len() <= 80), "{run:?}");
+}
+
 #[test]
 fn rotating_again_and_again_works() {
     let world = World::added();

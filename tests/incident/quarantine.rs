@@ -68,3 +68,26 @@ fn the_agent_notices_by_itself_and_tells_once() {
     world.control(json!({"op": "quarantine", "user": "app"}));
     assert_eq!(said(&world).matches("under quarantine").count(), 1, "it is another one");
 }
+
+/// The agent's own look, a rotation that is denied, and a person's: whoever comes first tells it.
+#[test]
+fn it_is_told_once_whoever_notices_it() {
+    let world = quarantined(true);
+    let table = world.quick_profile("max_age = \"1s\"\n");
+    world.configure(&format!("{ANYWHERE}{table}"));
+    world.control(json!({"op": "quarantine", "user": "app"}));
+    let told = |world: &World| {
+        let path = world.home.path().join("state/news.jsonl");
+        let news = std::fs::read_to_string(path).unwrap_or_default();
+        news.lines().filter(|line| line.contains("\"quarantine\"")).map(str::to_owned).collect()
+    };
+    world.expect(4, &["rotate"]);
+    let first: Vec<String> = told(&world);
+    assert_eq!(first.len(), 1, "{first:?}");
+    assert!(first[0].contains("under quarantine (AWSCompromisedKeyQuarantineV3)"), "{first:?}");
+    let agent = world.agent();
+    std::thread::sleep(Duration::from_secs(3));
+    let log = agent.stop().1;
+    let all: Vec<String> = told(&world);
+    assert_eq!(all.len(), 1, "{all:?} {log}");
+}

@@ -8,7 +8,7 @@ use rotakey_core::rotation::{Ending, Finding, Goal, WaitingFor};
 use tokio::runtime::Runtime;
 
 use super::App;
-use super::status::seconds;
+use super::status::{self, seconds};
 use crate::cli::args::{Milestone, RotateArgs};
 use crate::cli::failure::{Exit, Failed};
 use crate::cli::printer::Printer;
@@ -19,6 +19,7 @@ use crate::daemon::schedule::Came;
 use crate::daemon::telling::{self, Seen, Told};
 use crate::driver::{Observer, Stop};
 use crate::engine::{self, Run, reached};
+use crate::incident::quarantine;
 use crate::shared_files::plaintext_copies;
 
 /// An agent that is asked to give way finishes the call to AWS that is under way, which takes 10 seconds at most.
@@ -101,6 +102,13 @@ pub async fn undo(app: &App, force: bool) -> Result<(), Failed> {
             return Err(Failed::new(Exit::Decide, message).hint(format!(
                 "`rotakey undo {} --force` makes it active again all the same, for whoever has it",
                 app.profile
+            )));
+        }
+        Some(open) if open.can_undo() && !force && quarantine::is_marked(&app.state()?) => {
+            let message = format!("AWS says that a key of {} leaked", app.profile);
+            return Err(Failed::new(Exit::Decide, message).hint(format!(
+                "if it was not {}: `rotakey undo {} --force`",
+                open.outgoing.id, app.profile
             )));
         }
         Some(open) if open.can_undo() || open.undone.is_some() => {}
@@ -361,18 +369,35 @@ pub(super) fn stopped(app: &App, run: Run, wait: Milestone) -> Result<(), Failed
             let Some(open) = &run.status.rotation else { return Ok(()) };
             let served = open.survivor();
             app.printer.say(&format!("{profile}: {} is served", served.id));
-            let next = match wait {
-                Milestone::Published => "drains, deactivates and deletes",
-                _ => "deletes, after its soak,",
-            };
-            let by = match Agent::at(app.paths.socket()).profile(profile) {
-                Ok(Some(_)) => "the agent".to_owned(),
-                _ => format!("`rotakey resume {profile} --wait deleted`"),
-            };
-            app.printer.say(&format!("{profile}: {by} {next} {}", open.outgoing.id));
-            Ok(())
+            finishes(app, open, wait)
         }
     }
+}
+
+/// Says who finishes it, and when at the earliest.
+fn finishes(app: &App, open: &Open, wait: Milestone) -> Result<(), Failed> {
+    let (profile, id) = (&app.profile, &open.outgoing.id);
+    let next = match wait {
+        Milestone::Published => "drains, deactivates and deletes",
+        _ => "deletes, after its soak,",
+    };
+    let agent = Agent::at(app.paths.socket()).profile(profile).ok().flatten();
+    if agent.is_some() {
+        app.printer.say(&format!("{profile}: the agent {next} {id}"));
+    } else {
+        app.printer.say(&format!("{profile}: `rotakey resume {profile} --wait deleted`"));
+        app.printer.say(&format!("{profile}: {next} {id}: no agent runs"));
+    }
+    let soak = duration::format(app.settings()?.policy.soak);
+    let (what, until) = status::waits(app, agent)?;
+    app.printer.say(&match (wait, until) {
+        (Milestone::Published, Some(at)) => {
+            format!("{profile}: deactivated {at} at the earliest, deleted {soak} later")
+        }
+        (_, Some(at)) => format!("{profile}: deleted {at} at the earliest"),
+        (_, None) => format!("{profile}: it waits for {what}"),
+    });
+    Ok(())
 }
 
 fn without_mfa(profile: &str, why: &str) -> Failed {

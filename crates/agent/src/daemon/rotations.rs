@@ -27,6 +27,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::command::App;
 use crate::driver::Observer;
 use crate::engine::{self, Run};
+use crate::incident::quarantine;
 use crate::shared_files::{Copy, plaintext_copies};
 use crate::store::keystore::Keystore;
 use crate::store::profile::ProfileState;
@@ -83,7 +84,8 @@ impl Rotations {
                     None => break,
                     Some(Order::Wake) => self.scheduler.wake(),
                     Some(Order::Report(what, done)) => {
-                        let counts = self.status().is_ok_and(|s| self.scheduler.report(&s, what));
+                        let counts = !self.is_quarantined()
+                            && self.status().is_ok_and(|s| self.scheduler.report(&s, what));
                         let _ = done.send(counts);
                     }
                     Some(Order::Configure(app)) => {
@@ -133,6 +135,11 @@ impl Rotations {
                 self.scheduler.health(self.app.clock.now().wall, &rules, health);
                 self.app.clock.now().wall
             }
+            // Whoever has the leaked key would have it back.
+            Next::Run(Goal::Reactivate(sign)) if self.is_quarantined() => {
+                let why = format!("{sign}, but a key of this user leaked: `undo` needs --force");
+                self.came_to(Came::Quarantined(why), &status, None)
+            }
             Next::Run(Goal::Rotate(Reason::Scheduled))
                 if let Some(copy) = self.copy_of_served(&status) =>
             {
@@ -152,6 +159,10 @@ impl Rotations {
                 next
             }
         }
+    }
+
+    fn is_quarantined(&self) -> bool {
+        quarantine::is_marked(&ProfileState::new(&self.app.paths.state, &self.holder))
     }
 
     fn rules(&self) -> Result<Rules, String> {

@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::schedule::Came;
 use crate::command::App;
+use crate::incident::quarantine;
 use crate::news::{Kind, News};
 use crate::store::disk;
+use crate::store::profile::ProfileState;
 
 /// So many failures in a row are news; a single one mends itself.
 const FAILURES: u32 = 3;
@@ -101,6 +103,11 @@ pub struct Seen<'a> {
 
 /// Tells what is new.
 pub fn tell(app: &App, seen: &Seen<'_>) {
+    if let Some(why) = quarantined(seen.came) {
+        // The agent's own look may have told it already.
+        let state = ProfileState::new(&app.paths.state, seen.profile);
+        quarantine::tell(app, &state, seen.after, why);
+    }
     let path = path_of(app, seen.profile);
     let mut told = Told::read(&path);
     let before = told.clone();
@@ -187,7 +194,6 @@ fn trouble(seen: &Seen<'_>) -> Option<Piece> {
             piece(&format!("stuck: {why}"), Kind::Stuck, format!("stuck: {why}"), Some(hint))
         }
         Came::Blocked(findings) => return blocked(profile, findings),
-        Came::Quarantined(why) => quarantined(why),
         Came::Copied(place) => {
             let message = format!("a rotation is due, and the key is also in {place}");
             let hint = "programs that read it there would be left behind: `rotakey import` takes it out; `rotakey rotate` goes ahead all the same";
@@ -215,10 +221,8 @@ fn blocked(profile: &str, findings: &[Finding]) -> Option<Piece> {
     let all = findings.iter().filter(|finding| !finding.is_warning());
     let message = all.map(describe).collect::<Vec<_>>().join("; ");
     let found = |is: fn(&Finding) -> bool| findings.iter().any(is);
-    if let Some(Finding::Quarantined(why)) =
-        findings.iter().find(|finding| matches!(finding, Finding::Quarantined(_)))
-    {
-        return Some(quarantined(why));
+    if found(|finding| matches!(finding, Finding::Quarantined(_))) {
+        return None;
     }
     let (kind, hint) = if found(|finding| matches!(finding, Finding::SecondInstall(_))) {
         (
@@ -240,10 +244,16 @@ fn blocked(profile: &str, findings: &[Finding]) -> Option<Piece> {
     Some(piece(&message.clone(), kind, message, Some(hint)))
 }
 
-fn quarantined(why: &str) -> Piece {
-    let message = format!("AWS has quarantined the user, as its key leaked: {why}");
-    let hint = "as an admin: make a new key, delete this one, then detach the quarantine policy";
-    piece("quarantine", Kind::Quarantine, message, Some(hint.to_owned()))
+/// What AWS said, if it was that the key leaked. `incident::quarantine` has the words.
+fn quarantined(came: &Came) -> Option<&str> {
+    match came {
+        Came::Quarantined(why) => Some(why),
+        Came::Blocked(findings) => findings.iter().find_map(|finding| match finding {
+            Finding::Quarantined(why) => Some(why.as_str()),
+            _ => None,
+        }),
+        _ => None,
+    }
 }
 
 /// The key that the news is about.

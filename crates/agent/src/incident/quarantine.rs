@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rotakey_core::iam::Outcome;
+use rotakey_core::journal::Status;
 use rotakey_core::time::later;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -51,7 +52,7 @@ fn mark(state: &ProfileState) -> PathBuf {
 pub async fn look(app: &App) -> Option<String> {
     let state = app.state().ok()?;
     let status = app.status().ok()?;
-    let (whose, key) = (status.enrolment?, status.current?);
+    let (whose, key) = (status.enrolment.as_ref()?, status.current.as_ref()?);
     let settings = app.settings().ok()?;
     let keystore = app.keystore().ok()?;
     let signer = mfa::iam_signer_at_hand(app, &settings, keystore.as_ref(), &key.id)?;
@@ -67,28 +68,35 @@ pub async fn look(app: &App) -> Option<String> {
         }
         return None;
     };
-    if !is_marked(&state) {
-        app.announcer.tell(&News {
-            time: app.clock.now().wall,
-            profile: state.profile().to_owned(),
-            kind: Kind::Quarantine,
-            rotation: status.rotation.map(|open| open.id),
-            access_key_id: Some(key.id.clone()),
-            message: format!(
-                "{}: AWS put {} under quarantine ({policy}): {} leaked",
-                state.profile(),
-                whose.user,
-                key.id
-            ),
-            hint: Some(hint(&whose.user, &whose.arn, &policy, &key.id)),
-        });
-        if let Err(error) =
-            disk::replace(&mark(&state), format!("{policy} {}\n", key.id).as_bytes())
-        {
-            tracing::warn!(profile = state.profile(), %error, "the quarantine is not noted");
-        }
-    }
+    tell(app, &state, &status, &policy);
     Some(policy)
+}
+
+/// Tells it, unless that was done, and marks the profile. `seen` holds the policy's name: it may be a whole denial.
+pub fn tell(app: &App, state: &ProfileState, status: &Status, seen: &str) {
+    let (Some(whose), Some(key)) = (&status.enrolment, &status.current) else { return };
+    if is_marked(state) {
+        return;
+    }
+    let named = seen.find(POLICY).map_or(POLICY, |at| &seen[at..]);
+    let policy = named.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or(POLICY);
+    app.announcer.tell(&News {
+        time: app.clock.now().wall,
+        profile: state.profile().to_owned(),
+        kind: Kind::Quarantine,
+        rotation: status.rotation.as_ref().map(|open| open.id.clone()),
+        access_key_id: Some(key.id.clone()),
+        message: format!(
+            "{}: AWS put {} under quarantine ({policy}): {} leaked",
+            state.profile(),
+            whose.user,
+            key.id
+        ),
+        hint: Some(hint(&whose.user, &whose.arn, policy, &key.id)),
+    });
+    if let Err(error) = disk::replace(&mark(state), format!("{policy} {}\n", key.id).as_bytes()) {
+        tracing::warn!(profile = state.profile(), %error, "the quarantine is not noted");
+    }
 }
 
 /// Looks for as long as the agent serves the key. `configured` brings the configuration whenever it was changed.

@@ -149,7 +149,7 @@ impl View {
     }
 
     /// `14:32 (in 40 min)`
-    fn at(&self, at: Timestamp) -> String {
+    pub(super) fn at(&self, at: Timestamp) -> String {
         let near = near(at, self.now.wall);
         match ahead(at, self.now.wall) {
             Some(ahead) => format!("{near} ({ahead})"),
