@@ -250,3 +250,51 @@ fn an_agent_that_does_not_answer_stops_a_rotation_before_it_begins() {
     agent.signal("CONT");
     world.expect(0, &["rotate"]);
 }
+
+/// What rotakey fetches to see that a source serves the new key is counted, and nobody needs to hear of it.
+#[test]
+fn rotakey_is_not_among_the_holders() {
+    let world = World::added();
+    let table = world.quick_profile("max_age = \"1s\"\nimds = true\n");
+    let table = table.replace("soak = \"1s\"", "soak = \"1h\"");
+    world.configure(&format!("{ANYWHERE}{}", table.replace("lease = \"1s\"", "lease = \"1h\"")));
+    let agent = world.agent();
+    eventually("a new key is served", || world.served_id() != world.id);
+    let new = world.served_id();
+    assert_eq!(agent.container("app").status, 200);
+    let leases = || world.status()["leases"].clone();
+    let holds = |pid: u32| {
+        let leases = leases();
+        let mut holders = leases["holders"].as_array().unwrap().iter();
+        holders.any(|holder| holder["pid"] == pid)
+    };
+    eventually("this test is known", || holds(std::process::id()));
+    assert!(!holds(agent.pid()), "{}", leases());
+    assert!(leases()["horizon"][&new].is_string(), "{}", leases());
+}
+
+/// AWS says that a key of the user leaked: nothing brings one back but a person who insists.
+#[test]
+fn under_quarantine_nothing_is_made_active_again_by_itself() {
+    let world = World::added();
+    let table = world.quick_profile("imds = true\n").replace("soak = \"1s\"", "soak = \"1h\"");
+    world.configure(&format!("{ANYWHERE}{table}"));
+    let agent = world.agent();
+    world.expect(0, &["rotate"]);
+    eventually("it soaks", || world.step().as_deref() == Some("soak"));
+    let report = || {
+        agent.container("app");
+        agent.control("POST", "/v1/profiles/app/report", b"refused").status
+    };
+    // The mark alone: IAM would let it be done.
+    world.write("state/app/quarantine", "AWSCompromisedKeyQuarantineV3 AKIANOBODY\n");
+    eventually("the holder is known", || report() == 409);
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(world.step().as_deref(), Some("soak"));
+    assert!(!world.accepts(&world.id));
+    let run = world.expect(3, &["undo"]);
+    assert!(run.stderr.contains("leaked") && run.stderr.contains("--force"), "{run:?}");
+    world.write("state/app/quarantine", "");
+    assert_eq!(report(), 204, "without it, it counts");
+    eventually("the old key is served again", || world.served_id() == world.id);
+}

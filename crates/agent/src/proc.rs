@@ -26,6 +26,12 @@ pub fn own_program() -> std::io::Result<PathBuf> {
     Ok(text.map_or(path.clone(), PathBuf::from))
 }
 
+/// Whether a program is rotakey: it asks its own sources when it verifies that they serve a new key.
+pub fn is_own(program: &Program) -> bool {
+    let exe = program.exe.as_deref().map(|exe| exe.strip_suffix(" (deleted)").unwrap_or(exe));
+    exe.is_some_and(|exe| own_program().is_ok_and(|own| own == Path::new(exe)))
+}
+
 /// Shells that stand between an SDK and the `credential_process` it runs.
 const SHELLS: [&str; 7] = ["sh", "bash", "dash", "zsh", "ksh", "busybox", "fish"];
 

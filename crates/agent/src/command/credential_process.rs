@@ -124,9 +124,12 @@ fn answer(app: &App) -> Result<Zeroizing<String>, Failed> {
     let until = later(expiration, Duration::from_secs(1));
     let us = std::process::id();
     let uid = rustix::process::getuid().as_raw();
-    let holder =
-        holders::holder(snapshot.key.clone(), Source::Process, uid, proc::runner(us), until);
-    holders::append(&state, &holder, app.clock.now().wall);
+    let runner = proc::runner(us);
+    if !runner.as_ref().is_some_and(proc::is_own) {
+        let key = snapshot.key.clone();
+        let holder = holders::holder(key, Source::Process, uid, runner, until);
+        holders::append(&state, &holder, app.clock.now().wall);
+    }
     Ok(process::answer(&snapshot, expiration, None))
 }
 

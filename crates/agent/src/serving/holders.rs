@@ -1,4 +1,5 @@
-//! Who holds which key until when: for people, and for `status`. The rule of leases does not go by it.
+//! Who holds which key until when: for people, and for `status`. The rule of leases does not go by it: what rotakey
+//! fetches itself, to see that a key is served, stands in the horizons alone.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -164,6 +165,9 @@ impl Holders {
             Caller::Process { uid, pid } => (*uid, proc::runner(*pid), None),
             Caller::Socket { uid, inode } => (*uid, None, Some(*inode)),
         };
+        if program.as_ref().is_some_and(proc::is_own) {
+            return;
+        }
         let holder = holder(handed.key.clone(), handed.source, uid, program, handed.until);
         // A full queue is not worth a program's time.
         if self.queue.try_send(Order::Note((key.state.clone(), holder, inode))).is_ok() {
@@ -294,10 +298,13 @@ fn run(inbox: &Receiver<Order>, lists: &Mutex<HashMap<String, Vec<Holder>>>, clo
                 // He may not wait any more.
                 Order::Identify(_, done) => drop(done.send(())),
                 Order::Note((state, mut holder, inode)) => {
+                    let program = inode.and_then(|inode| sockets.get(&inode)?.clone());
+                    if program.as_ref().is_some_and(proc::is_own) {
+                        continue;
+                    }
                     if changed.is_empty() {
                         write_at = uptime() + WRITE_EVERY;
                     }
-                    let program = inode.and_then(|inode| sockets.get(&inode)?.clone());
                     if let Some(Program { pid, started, exe }) = program {
                         (holder.pid, holder.started, holder.exe) = (Some(pid), Some(started), exe);
                     }
