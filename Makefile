@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust model sim kill clients clients-deps load fuzz bench mutants docs-generated deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model sim kill clients clients-deps load fuzz bench mutants docs-generated upstream-table deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ docs-generated: clients-deps ## writes the documents anew that are made from the
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,exhaust,,crash_matrix)
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,clients,,refreshing)
 	ROTAKEY_WRITE_DOCS=1 ROTAKEY_CLIENTS=full $(call suite_test,clients,,clients_work)
+
+upstream-table: deps ## writes the table of AWS's hosts anew, from the botocore that tests/requirements.txt pins
+	.venv/bin/python crates/endpoint/build-data/upstream.py > crates/endpoint/src/proxy/upstream/table.txt
 
 bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many"
 	@bash .ci/deps bench

@@ -13,6 +13,7 @@ pub mod imds;
 pub mod lease;
 mod pace;
 pub mod protocol;
+pub mod proxy;
 pub mod publish;
 pub mod route;
 pub mod server;
