@@ -1,0 +1,192 @@
+//! What goes to AWS: the headers that are dropped, set and signed.
+//!
+//! The canonical request is [`Canonical`]'s, for the reasons that stand there. What was verified is what is signed: the body's
+//! hash or mode, every header that AWS acts on, and the path and the query in the one form that cannot be misread.
+
+use std::collections::BTreeSet;
+
+use http::Method;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use jiff::{SignedDuration, Timestamp};
+use rotakey_core::credential::Credentials;
+
+use super::canonical::Canonical;
+use super::date::format_basic;
+use super::key::{ALGORITHM, Scope, SigningKeys};
+use super::payload::ChunkSigner;
+use super::refusal::Refusal;
+use super::uri::{PathStyle, is_s3, outbound_query};
+use super::verify::{Verified, sign_head};
+
+const DATE: HeaderName = HeaderName::from_static("x-amz-date");
+const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+
+/// What is of this connection alone, what the old signature was, and what proxies add. What is left stays byte for byte.
+const DROPPED: [&str; 20] = [
+    "authorization",
+    "connection",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-real-ip",
+    "x-forwarded",
+];
+
+/// Signed whether or not the client did so.
+const SIGNED: [&str; 4] = ["content-md5", "content-type", "host", "range"];
+
+/// Never signed: they change on their way, or AWS is known to leave them out.
+const UNSIGNED: [&str; 5] =
+    ["accept-encoding", "content-length", "transfer-encoding", "user-agent", "x-amzn-trace-id"];
+
+/// Where a request goes to, and what it is signed for there.
+#[derive(Clone, Copy, Debug)]
+pub struct Destination<'a> {
+    /// The `Host` of the service, with its port if it is not the usual one.
+    pub host: &'a str,
+    /// The region to sign for. Global services have one of their own.
+    pub region: &'a str,
+    /// The signing name.
+    pub service: &'a str,
+    /// The path, if it is not the client's: without a prefix, say.
+    pub path: Option<&'a str>,
+}
+
+/// When a request is signed: now, and how far AWS's clock is ahead.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// The clock of this machine.
+    pub now: Timestamp,
+    /// What AWS's answers say of theirs.
+    pub upstream_offset: SignedDuration,
+}
+
+/// A head that is ready to go out. The body follows by [`Outgoing`](super::payload::Outgoing).
+#[derive(Debug)]
+pub struct Signed {
+    /// The client's.
+    pub method: Method,
+    /// Path and query.
+    pub target: PathAndQuery,
+    /// All headers, `Host` among them; without those of the framing, but with `Content-Length` if the client gave one.
+    pub headers: HeaderMap,
+    /// Signs the chunks of the body.
+    pub chunks: ChunkSigner,
+}
+
+/// Signs a verified request for AWS. It can be done again with another key, as long as the body was not sent.
+pub fn sign(
+    head: &Parts,
+    verified: &Verified,
+    to: &Destination<'_>,
+    with: &Credentials,
+    keys: &SigningKeys,
+    clock: Clock,
+) -> Result<Signed, Refusal> {
+    let at = clock.now.saturating_add(clock.upstream_offset).map_err(|_| Refusal::CannotSign)?;
+    let date = format_basic(at);
+    let day = date.get(..8).unwrap_or_default().to_owned();
+    let scope = Scope { day, region: to.region.to_owned(), service: to.service.to_owned() };
+    let mut headers = kept(&head.headers);
+    headers.insert(header::HOST, value(to.host)?);
+    headers.insert(DATE, value(&date)?);
+    if let Some(token) = &with.session_token {
+        headers.insert(TOKEN, secret(token.expose())?);
+    }
+    if is_s3(to.service) {
+        headers.insert(CONTENT_SHA256, value(&verified.payload_text)?);
+    }
+    let target = target(head, verified, to)?;
+    let names = signed_headers(&headers, verified);
+    let canonical = Canonical {
+        method: head.method.as_str(),
+        path: target.path().as_bytes(),
+        style: PathStyle::of(to.service),
+        query: target.query().unwrap_or_default().as_bytes(),
+        headers: &headers,
+        authority: None,
+        signed_headers: &names,
+        payload: &verified.payload_text,
+    };
+    let key = keys.key(&with.access_key_id, &with.secret_access_key, &scope);
+    let signature = sign_head(&key, &date, &scope, &canonical.hash());
+    let text = std::str::from_utf8(&signature).map_err(|_| Refusal::CannotSign)?;
+    let id = &with.access_key_id;
+    let authorization =
+        format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={names}, Signature={text}");
+    headers.insert(header::AUTHORIZATION, secret(&authorization)?);
+    let chunks = ChunkSigner::new(key, &date, &scope, signature);
+    Ok(Signed { method: head.method.clone(), target, headers, chunks })
+}
+
+/// The headers that go on as they are.
+fn kept(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(headers.len() + 4);
+    for (name, value) in headers {
+        let text = name.as_str();
+        if !DROPPED.contains(&text) && !text.starts_with("x-forwarded-") {
+            kept.append(name, value.clone());
+        }
+    }
+    kept
+}
+
+/// S3: the canonical path, so that what is sent is what is signed. The others take paths as clients write them.
+fn target(
+    head: &Parts,
+    verified: &Verified,
+    to: &Destination<'_>,
+) -> Result<PathAndQuery, Refusal> {
+    let path = to.path.unwrap_or(head.uri.path()).as_bytes();
+    let mut target = match PathStyle::of(to.service) {
+        PathStyle::Once => PathStyle::Once.canonical(path),
+        _ => path.to_vec(),
+    };
+    let query = head.uri.query().unwrap_or_default().as_bytes();
+    let query = outbound_query(query, verified.is_presigned);
+    if !query.is_empty() {
+        target.push(b'?');
+        target.extend(query);
+    }
+    PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)).map_err(|_| Refusal::CannotSign)
+}
+
+/// In order, with `;` between them.
+fn signed_headers(headers: &HeaderMap, verified: &Verified) -> String {
+    let by_client: BTreeSet<&str> = verified.signed_headers.split(';').collect();
+    let is_signed = |name: &str| {
+        let is_wanted =
+            name.starts_with("x-amz-") || SIGNED.contains(&name) || by_client.contains(name);
+        is_wanted && !UNSIGNED.contains(&name)
+    };
+    let names: BTreeSet<&str> =
+        headers.keys().map(HeaderName::as_str).filter(|name| is_signed(name)).collect();
+    names.into_iter().collect::<Vec<_>>().join(";")
+}
+
+fn value(text: &str) -> Result<HeaderValue, Refusal> {
+    HeaderValue::from_str(text).map_err(|_| Refusal::CannotSign)
+}
+
+/// One that must not be printed, nor remembered by HPACK.
+fn secret(text: &str) -> Result<HeaderValue, Refusal> {
+    let mut value = value(text)?;
+    value.set_sensitive(true);
+    Ok(value)
+}

@@ -1,0 +1,338 @@
+//! Whether a request was signed with a placeholder key by somebody who may do what it asks for.
+//!
+//! It goes in two steps, because a body whose hash is not given has to be read before the signature can be made again:
+//! [`admit`] decides all but the signature, so that nothing is read for strangers; [`Admitted::verify`] the signature.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use jiff::{SignedDuration, Timestamp};
+use rotakey_core::credential::{AccessKeyId, SecretAccessKey, SessionToken};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::canonical::{AUTHORITY, Canonical};
+use super::claim::{Claim, Place};
+use super::key::{ALGORITHM, Scope, Signature, SigningKey, SigningKeys, is_same};
+use super::payload::{ChunkSigner, Payload};
+use super::refusal::Refusal;
+use super::uri::{PathStyle, is_s3};
+use super::{screen, version2};
+
+/// How far from now a request may be signed. AWS has 5 minutes, S3 15.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// A key pair that a program signs with. It is good for nothing but this proxy.
+#[derive(Clone, Debug)]
+pub struct Placeholder {
+    /// Names it.
+    pub id: AccessKeyId,
+    /// Signs with it.
+    pub secret: SecretAccessKey,
+    /// What goes with it, if it stands for temporary credentials.
+    pub token: Option<SessionToken>,
+    /// The profile whose key its requests are signed with.
+    pub profile: String,
+    /// The signing names that it is good for; `None` for all.
+    pub services: Option<Vec<String>>,
+    /// The regions that it is good for; `None` for all.
+    pub regions: Option<Vec<String>>,
+}
+
+/// Knows the placeholders.
+pub trait Placeholders {
+    /// The one of this id, if there is one and it is not revoked.
+    fn placeholder(&self, id: &str) -> Option<Arc<Placeholder>>;
+}
+
+/// What is accepted, and when it is.
+#[derive(Clone, Copy)]
+pub struct Policy<'a> {
+    /// The clock of this machine.
+    pub now: Timestamp,
+    /// How far AWS's clock is ahead of it. SDKs correct theirs by AWS's answers, so both are right.
+    pub upstream_offset: SignedDuration,
+    /// Whether a `Host` may be signed for: `127.0.0.1:25000`.
+    pub is_host: &'a (dyn Fn(&str) -> bool + Sync),
+    /// Whether presigned URLs are accepted.
+    pub presigned: bool,
+    /// The region of URLs that are presigned with version 2, which name none; `None` if they are not accepted.
+    pub version_2_region: Option<&'a str>,
+}
+
+/// A request that is in order, if its signature is.
+#[derive(Debug)]
+pub struct Admitted {
+    claim: Claim,
+    placeholder: Arc<Placeholder>,
+    payload: Payload,
+}
+
+/// Decides all but the signature. The body need not have been read.
+pub fn admit(
+    head: &Parts,
+    policy: &Policy<'_>,
+    placeholders: &(impl Placeholders + ?Sized),
+) -> Result<Admitted, Refusal> {
+    screen::check(head)?;
+    let claim = Claim::read(head, policy.version_2_region)?;
+    if claim.place != Place::Header && !policy.presigned {
+        return Err(Refusal::Presigned);
+    }
+    check_host(head, &claim, policy)?;
+    check_headers(head, &claim)?;
+    check_time(&claim, policy)?;
+    let placeholder = placeholders.placeholder(&claim.key_id).ok_or(Refusal::UnknownKey)?;
+    check_allowed(&claim.scope, &placeholder)?;
+    check_token(head, &claim, &placeholder)?;
+    let payload = payload_of(head, &claim)?;
+    Ok(Admitted { claim, placeholder, payload })
+}
+
+fn check_host(head: &Parts, claim: &Claim, policy: &Policy<'_>) -> Result<(), Refusal> {
+    let is_version_2 = matches!(claim.place, Place::UrlVersion2 { .. });
+    if !is_version_2 && !claim.covers("host") && !claim.covers(AUTHORITY) {
+        return Err(Refusal::HostNotSigned);
+    }
+    let host = screen::host(head)?;
+    (policy.is_host)(host).then_some(()).ok_or(Refusal::HostNotAllowed)
+}
+
+/// Whoever got hold of a signed request could add a header that is not signed, and we would sign it. AWS does not accept
+/// that either. What is signed has to be there.
+fn check_headers(head: &Parts, claim: &Claim) -> Result<(), Refusal> {
+    if matches!(claim.place, Place::UrlVersion2 { .. }) {
+        return Ok(()); // It signs every one of them.
+    }
+    let mut names = head.headers.keys().filter(|name| name.as_str().starts_with("x-amz-"));
+    if names.any(|name| !claim.covers(name.as_str())) {
+        return Err(Refusal::HeaderNotSigned);
+    }
+    let is_dated =
+        claim.place != Place::Header || claim.covers("x-amz-date") || claim.covers("date");
+    if !is_dated {
+        return Err(Refusal::HeaderNotSigned);
+    }
+    let has_authority = head.uri.authority().is_some();
+    let is_there = |name: &str| match name {
+        AUTHORITY => has_authority,
+        "host" => true,
+        other => head.headers.contains_key(other),
+    };
+    claim.signed_headers.split(';').all(is_there).then_some(()).ok_or(Refusal::Malformed)
+}
+
+fn check_time(claim: &Claim, policy: &Policy<'_>) -> Result<(), Refusal> {
+    let clocks = [SignedDuration::ZERO, policy.upstream_offset];
+    let ages = clocks.map(|offset| policy.now.duration_since(claim.at).saturating_add(offset));
+    match &claim.place {
+        Place::UrlVersion2 { .. } => {
+            let is_over = ages.iter().all(|age| *age > SignedDuration::ZERO);
+            return if is_over { Err(Refusal::Expired) } else { Ok(()) };
+        }
+        _ if !claim.date.starts_with(&claim.scope.day) => return Err(Refusal::BadScope),
+        Place::Header if ages.iter().any(|age| age.abs() <= SKEW) => {}
+        Place::Url { life, .. } => {
+            if ages.iter().all(|age| *age < -SKEW) {
+                return Err(Refusal::Skewed);
+            }
+            if ages.iter().all(|age| *age < -SKEW || age > life) {
+                return Err(Refusal::Expired);
+            }
+        }
+        Place::Header => return Err(Refusal::Skewed),
+    }
+    Ok(())
+}
+
+fn check_allowed(scope: &Scope, placeholder: &Placeholder) -> Result<(), Refusal> {
+    let is_in = |allowed: &Option<Vec<String>>, name: &String| {
+        allowed.as_ref().is_none_or(|allowed| allowed.contains(name))
+    };
+    if !is_in(&placeholder.services, &scope.service) {
+        return Err(Refusal::ServiceNotAllowed);
+    }
+    is_in(&placeholder.regions, &scope.region).then_some(()).ok_or(Refusal::RegionNotAllowed)
+}
+
+/// A placeholder for temporary credentials goes with its token. One that has none is good with any: nothing depends on it.
+fn check_token(head: &Parts, claim: &Claim, placeholder: &Placeholder) -> Result<(), Refusal> {
+    let Some(token) = &placeholder.token else { return Ok(()) };
+    let given = match &claim.place {
+        Place::Url { token: Some(token), .. } => Some(token.as_bytes()),
+        _ => head.headers.get("x-amz-security-token").map(|value| value.as_bytes()),
+    };
+    let given = given.ok_or(Refusal::WrongToken)?;
+    let is_right: bool = token.expose().as_bytes().ct_eq(given).into();
+    is_right.then_some(()).ok_or(Refusal::WrongToken)
+}
+
+fn payload_of(head: &Parts, claim: &Claim) -> Result<Payload, Refusal> {
+    let in_header = head.headers.get("x-amz-content-sha256");
+    let in_header = in_header.map(|value| value.to_str().map_err(|_| Refusal::PayloadMode));
+    let in_header = in_header.transpose()?;
+    let is_s3 = is_s3(&claim.scope.service);
+    match &claim.place {
+        Place::Url { content_sha256: Some(text), .. } => Payload::parse(text),
+        Place::UrlVersion2 { .. } => Ok(Payload::Unsigned),
+        Place::Url { .. } if is_s3 && in_header.is_none() => Ok(Payload::Unsigned),
+        _ => in_header.map_or(Ok(Payload::Implicit), Payload::parse),
+    }
+}
+
+impl Admitted {
+    /// How the body is signed. With [`Payload::Implicit`] it has to be read before the signature can be verified.
+    pub fn payload(&self) -> Payload {
+        self.payload
+    }
+
+    /// Whose request it says it is. Not yet believed.
+    pub fn placeholder(&self) -> &Arc<Placeholder> {
+        &self.placeholder
+    }
+
+    /// Decides the signature. `body_hash` is the SHA-256 of the body, with [`Payload::Implicit`].
+    pub fn verify(
+        self,
+        head: &Parts,
+        body_hash: Option<[u8; 32]>,
+        keys: &SigningKeys,
+    ) -> Result<Verified, Refusal> {
+        let Self { claim, placeholder, payload } = self;
+        let payload_text = match (payload, body_hash) {
+            (Payload::Implicit, hash) => hex::encode(hash.ok_or(Refusal::WrongSignature)?),
+            (given, _) => given.text(),
+        };
+        let (signature, key) = match &claim.place {
+            Place::UrlVersion2 { expires } => {
+                version2::verify(head, &placeholder.secret, expires, &claim.signature)?;
+                (None, None)
+            }
+            _ => {
+                let key = keys.key(&placeholder.id, &placeholder.secret, &claim.scope);
+                let signature = check_signature(head, &claim, &payload_text, &key)?;
+                (Some(signature), Some(key))
+            }
+        };
+        let chunks = key.zip(signature);
+        let chunks =
+            chunks.map(|(key, seed)| ChunkSigner::new(key, &claim.date, &claim.scope, seed));
+        let is_presigned = claim.place != Place::Header;
+        let Claim { scope, signed_headers, at, .. } = claim;
+        Ok(Verified {
+            placeholder,
+            scope,
+            signed_headers,
+            at,
+            payload,
+            payload_text,
+            is_presigned,
+            chunks,
+        })
+    }
+}
+
+fn check_signature(
+    head: &Parts,
+    claim: &Claim,
+    payload: &str,
+    key: &SigningKey,
+) -> Result<Signature, Refusal> {
+    let style = PathStyle::of(&claim.scope.service);
+    let variants = [Some(style), (style == PathStyle::Twice).then_some(PathStyle::TwiceAsSent)];
+    let mut before = None;
+    for style in variants.into_iter().flatten() {
+        let path = style.canonical(head.uri.path().as_bytes());
+        if before.as_ref() == Some(&path) {
+            continue;
+        }
+        let hash = canonical(head, claim, payload, style).hash();
+        let right = sign_head(key, &claim.date, &claim.scope, &hash);
+        if is_same(&right, claim.signature.as_bytes()) {
+            return Ok(right);
+        }
+        before = Some(path);
+    }
+    Err(Refusal::WrongSignature)
+}
+
+fn canonical<'a>(
+    head: &'a Parts,
+    claim: &'a Claim,
+    payload: &'a str,
+    style: PathStyle,
+) -> Canonical<'a> {
+    Canonical {
+        method: head.method.as_str(),
+        path: head.uri.path().as_bytes(),
+        style,
+        query: head.uri.query().unwrap_or_default().as_bytes(),
+        headers: &head.headers,
+        authority: head.uri.authority().map(http::uri::Authority::as_str),
+        signed_headers: &claim.signed_headers,
+        payload,
+    }
+}
+
+/// The signature of a head, from the hash of its canonical request.
+pub(super) fn sign_head(key: &SigningKey, date: &str, scope: &Scope, hash: &str) -> Signature {
+    let Scope { day, region, service } = scope;
+    let scope = [day, "/", region, "/", service, "/aws4_request"];
+    let mut parts = [&b""[..]; 12];
+    let all = [ALGORITHM, "\n", date, "\n"].into_iter().chain(scope).chain(["\n", hash]);
+    for (place, text) in parts.iter_mut().zip(all) {
+        *place = text.as_bytes();
+    }
+    key.sign(&parts)
+}
+
+/// A request whose signature was right. Only [`Admitted::verify`] makes one.
+#[derive(Debug)]
+pub struct Verified {
+    placeholder: Arc<Placeholder>,
+    pub(super) scope: Scope,
+    pub(super) signed_headers: String,
+    at: Timestamp,
+    pub(super) payload: Payload,
+    pub(super) payload_text: String,
+    pub(super) is_presigned: bool,
+    pub(super) chunks: Option<ChunkSigner>,
+}
+
+impl Verified {
+    /// Whose request it is.
+    pub fn placeholder(&self) -> &Arc<Placeholder> {
+        &self.placeholder
+    }
+
+    /// What it was signed for. AWS may want another region for the same service.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// When it was signed.
+    pub fn signed_at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// How the body is signed.
+    pub fn payload(&self) -> Payload {
+        self.payload
+    }
+
+    /// Whether the signature stood in the URL.
+    pub fn is_presigned(&self) -> bool {
+        self.is_presigned
+    }
+
+    /// The SHA-256 of the body, if it is known.
+    pub fn body_hash(&self) -> Option<[u8; 32]> {
+        let is_hash = matches!(self.payload, Payload::Implicit | Payload::Hash(_));
+        is_hash.then(|| hex::decode(&self.payload_text).ok()?.try_into().ok()).flatten()
+    }
+}
+
+/// The hash of a body that is in memory.
+pub fn hash(body: &[u8]) -> [u8; 32] {
+    Sha256::digest(body).into()
+}
