@@ -108,6 +108,8 @@ pub enum Source {
     Container,
     /// The instance metadata service.
     Imds,
+    /// The re-signing proxy, which hands out nothing.
+    Proxy,
 }
 
 impl Source {
@@ -117,6 +119,7 @@ impl Source {
             Self::Process => "process",
             Self::Container => "container",
             Self::Imds => "imds",
+            Self::Proxy => "proxy",
         }
     }
 }

@@ -73,7 +73,7 @@ pub fn route(asked: &Asked<'_>, more_regions: &[String]) -> Result<Route, NotRou
             // A new region of a partition is named like its others, and the greatest partition stands first.
             let is_like = |known: &&str| known.split('-').next() == Some(prefix);
             let mut partitions = table.partitions.iter();
-            partitions.find(|partition| is_named && partition.regions.iter().any(|r| is_like(&r)))
+            partitions.find(|partition| is_named && partition.regions.iter().any(is_like))
         })
         .ok_or_else(|| NotRouted::Region(shown(region)))?;
     if !is_label(asked.service) {
