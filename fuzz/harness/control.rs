@@ -88,12 +88,17 @@ impl World {
         let holders = Holders::start(clock.clone()).expect("a thread");
         let told = Arc::<Mutex<Vec<_>>>::default();
         let desk = Desk {
-            books: Books::new(Arc::clone(&serving), leases.asker(), holders.clone(), clock.clone()),
+            books: Arc::new(Books::new(
+                Arc::clone(&serving),
+                leases.asker(),
+                holders.clone(),
+                clock.clone(),
+            )),
             serving,
             holders,
             imds_tokens: Tokens::new(zeroize::Zeroizing::new([7; 32])),
             since: clock.now().wall,
-            listen: None,
+            listen: Default::default(),
             state: app.paths.state.clone(),
             engine: Some(engine(Arc::clone(&told))),
             clock,

@@ -13,6 +13,7 @@ pub mod remove;
 pub mod revoke;
 pub mod rotate;
 pub mod status;
+mod through_proxy;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -244,7 +244,7 @@ impl View {
                 None => json!(true),
             },
         };
-        json!({"process": of("process"), "container": of("container"), "imds": of("imds")})
+        json!({"process": of("process"), "container": of("container"), "imds": of("imds"), "proxy": of("proxy")})
     }
 
     /// Who holds a key, the longest first.
