@@ -569,6 +569,19 @@ fn a_wrong_passphrase() {
     }
 }
 
+/// An SDK waits for a few seconds; whoever is to unlock the keystore may take his time.
+#[test]
+fn a_passphrase_that_does_not_come() {
+    let world = World::added();
+    let config = std::fs::read_to_string(world.home.path().join("config.toml")).unwrap();
+    let with_file = config.lines().find(|line| line.starts_with("passphrase_file")).unwrap();
+    world.write("config.toml", &config.replace(with_file, "passphrase_command = \"sleep 25\""));
+    let began = Instant::now();
+    let run = refused(&world, &["credential-process"], 5, &["passphrase command", "4 s"]);
+    assert_eq!(run.stdout, "");
+    assert!(began.elapsed() < Duration::from_secs(20), "{run:?}");
+}
+
 #[test]
 fn a_keyring_without_a_bus() {
     let store = "[store]\nkind = \"keyring\"\n";

@@ -30,7 +30,7 @@ use rotakey_core::lease::Ledger;
 use scene::Ends;
 
 /// Every kind of record and, where it is about one, of act. `label` says which a record is.
-const LABELS: [&str; 26] = [
+const LABELS: [&str; 30] = [
     "enrolled",
     "begun",
     "intended-create",
@@ -57,6 +57,10 @@ const LABELS: [&str; 26] = [
     "resumed",
     "abandoned",
     "finished",
+    "compromised",
+    "withdrawn",
+    "disabled",
+    "exported",
 ];
 
 /// A new kind of record does not compile before it has a name here, and then wants a case.
@@ -65,6 +69,7 @@ pub fn label(record: &Record) -> String {
         Record::Intended { act } => return format!("intended-{}", act.name()),
         Record::Done { act } => return format!("done-{}", act.name()),
         Record::Enrolled { .. } => "enrolled",
+        Record::Exported { .. } => "exported",
         Record::Begun { .. } => "begun",
         Record::Created { .. } => "created",
         Record::NotCreated { .. } => "not-created",
@@ -79,6 +84,9 @@ pub fn label(record: &Record) -> String {
         Record::Resumed => "resumed",
         Record::Abandoned { .. } => "abandoned",
         Record::Finished => "finished",
+        Record::Compromised { .. } => "compromised",
+        Record::Withdrawn { .. } => "withdrawn",
+        Record::Disabled { .. } => "disabled",
     };
     name.to_owned()
 }

@@ -180,6 +180,7 @@ impl Desk {
         temporary.publish(snapshot()).expect("the first");
         let deploy = Arc::new(Profile {
             ready: arc_swap::ArcSwapOption::empty(),
+            out_of_service: arc_swap::ArcSwapOption::empty(),
             name: "deploy".to_owned(),
             account_id: None,
             lease: Duration::from_secs(3600),

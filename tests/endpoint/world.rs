@@ -222,6 +222,7 @@ impl World {
 fn profile(name: &str, process: &Publisher, temporary: &Publisher) -> Profile {
     Profile {
         ready: arc_swap::ArcSwapOption::empty(),
+        out_of_service: arc_swap::ArcSwapOption::empty(),
         name: name.to_owned(),
         account_id: Some("123456789012".to_owned()),
         lease: Duration::from_secs(3600),

@@ -1,12 +1,13 @@
 //! How the cases were made in which a person had to decide, or did; and those of damaged files.
 
 use rotakey_core::credential::KeyStatus;
+use rotakey_core::journal::Record;
 use rotakey_core::rotation::{Command, Goal};
 
 use crate::case::Case;
 use crate::making::{
     both, dies_after, dies_before, expect, expect_new, run_to, runs, somebody_deletes,
-    somebody_sets, world,
+    somebody_sets, world, write,
 };
 use crate::scene::{Asked, Ends, Expected};
 use crate::system::ROTATE;
@@ -28,6 +29,11 @@ pub fn decisions() -> Vec<Case> {
     runs(&mut given_up, Goal::Resume);
     let what = "A rotation that was given up, and is over; the person begins another one.";
     cases.push(Case::of("abandoned", what, &given_up, Asked::Rotate, expect_new()));
+
+    let mut shown = world();
+    write(&mut shown, Record::Exported { access_key_id: first.clone() });
+    let what = "A key whose secret was shown to a person; then it is rotated.";
+    cases.push(Case::of("exported", what, &shown, Asked::Rotate, expect_new()));
 
     let mut published = world();
     dies_after(&mut published, ROTATE, "done-publish");

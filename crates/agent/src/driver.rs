@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials};
 use rotakey_core::error::Failure;
 use rotakey_core::iam::{CallerIdentity, Doubt, Outcome};
-use rotakey_core::journal::{Enrolment, Status};
+use rotakey_core::journal::{Enrolment, Open, Status};
 use rotakey_core::lease::Ledger;
 use rotakey_core::policy::Policy;
 use rotakey_core::rotation::preflight::ACTIONS;
@@ -22,6 +22,7 @@ use crate::store::keystore::{self, Keystore};
 use crate::store::profile::{Journal, ProfileState, StateError};
 
 mod mfa;
+pub mod quarantine;
 
 use mfa::Ready;
 
@@ -197,8 +198,15 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
             Command::Publish { id, generation } => {
                 let now = self.clock.now();
                 let lease = self.policy.lease;
+                let leaked = status.rotation.as_ref().is_some_and(Open::is_cut_off);
                 let done = self.state.update_ledger(|slot| match slot {
-                    Some(ledger) => ledger.publish(id, generation, &now, lease),
+                    Some(ledger) => {
+                        ledger.publish(id, generation, &now, lease);
+                        // Whoever has the leaked key's sessions may not be us alone.
+                        if leaked {
+                            ledger.void_sessions(now.wall);
+                        }
+                    }
                     None => *slot = Some(Ledger::new(id, generation, now.wall)),
                 });
                 self.endpoint.published().await;
@@ -214,7 +222,11 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
             Command::Fetch => Event::Fetched(self.fetch().await),
             Command::Wait { .. } | Command::End(_) => Event::Woke,
             call => match &status.enrolment {
-                Some(enrolment) => self.call(call, enrolment, status).await,
+                Some(enrolment) => {
+                    let changes = quarantine::signer_of_change(&call);
+                    let event = self.call(call, enrolment, status).await;
+                    self.told_quarantine(changes, &enrolment.user, event).await
+                }
                 None => Event::Fault(Failure::Bug("a call for a profile without a key".to_owned())),
             },
         }

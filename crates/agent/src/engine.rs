@@ -5,10 +5,15 @@ use rotakey_core::rotation::{Goal, Rotation, Task};
 
 use crate::cli::args::Milestone;
 use crate::cli::failure::Failed;
+use crate::clock::Clock;
 use crate::command::{App, random_hex};
 use crate::driver::{Driver, Observer, Stop};
+use crate::incident::evidence;
+use crate::receipts::Receipts;
+use crate::receipts::witness::Witness;
 use crate::session::Signing;
 use crate::sources::Sources;
+use crate::store::profile::ProfileState;
 
 /// What a run came to.
 #[derive(Debug)]
@@ -42,6 +47,7 @@ pub async fn run(
         tag: tag.clone(),
         goal: goal.clone(),
     };
+    let started = app.clock.now().wall;
     // A milestone that lies behind us is reached already.
     if let (Some(wait), Some(open), Goal::Rotate(_) | Goal::Resume) =
         (wait, &journal.status().rotation, &goal)
@@ -70,8 +76,24 @@ pub async fn run(
     let goes_to = wait.unwrap_or(Milestone::Deleted);
     let until =
         |status: &Status| status.rotation.as_ref().is_some_and(|open| reached(open, goes_to));
-    let stop = driver.drive(&mut rotation, until, observer).await;
+    let mut witness =
+        Witness { inner: observer, state: &state, policy: &settings.policy, step: None };
+    let stop = driver.drive(&mut rotation, until, &mut witness).await;
+    // While the lock is held: nobody else writes these.
+    evidence::keep(app, &state, started, service.calls().take());
+    if rotation.status().rotation.is_none() {
+        give_receipt(app, &state, &tag);
+    }
     Ok(Run { stop, status: rotation.status().clone() })
+}
+
+/// Writes the receipt of a rotation that has ended, and of those that a crash left without. The lock is held.
+fn give_receipt(app: &App, state: &ProfileState, tag: &str) {
+    let now = app.clock.now().wall;
+    if let Err(error) = Receipts::of(state).write_missing(&app.audit(), tag, now) {
+        let profile = state.profile();
+        tracing::error!(profile, %error, "the receipt cannot be written; the next rotation does it");
+    }
 }
 
 /// Whether a rotation has come as far as that.

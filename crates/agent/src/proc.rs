@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
@@ -50,6 +52,47 @@ pub fn runner(pid: u32) -> Option<Program> {
 pub fn program(pid: u32) -> Option<Program> {
     let (_, started) = stat(pid)?;
     Some(Program { pid, started, exe: exe(pid) })
+}
+
+/// What a process was started with. It may hold secrets, and is wiped when dropped.
+#[derive(Debug)]
+pub struct Started {
+    /// Which process.
+    pub program: Program,
+    /// `NAME=value`, each ended by a zero byte.
+    pub environ: Zeroizing<Vec<u8>>,
+    /// The arguments, each ended by a zero byte.
+    pub arguments: Zeroizing<Vec<u8>>,
+}
+
+/// Shows the processes of this user, one after the other; answers how many would not be looked into.
+pub fn own_processes(mut show: impl FnMut(Started)) -> usize {
+    let us = rustix::process::getuid().as_raw().to_string();
+    let mut closed = 0;
+    let Ok(processes) = fs::read_dir("/proc") else { return 0 };
+    for entry in processes.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // The folder's owner is root for a process that lets nobody look into it.
+        let status = read_file(pid, "status").unwrap_or_default();
+        let status = String::from_utf8_lossy(&status);
+        let mut lines = status.lines().filter_map(|line| line.strip_prefix("Uid:"));
+        if lines.next().and_then(|ids| ids.split_whitespace().next()) != Some(us.as_str()) {
+            continue;
+        }
+        let read = |name| read_file(pid, name).map(Zeroizing::new);
+        match (program(pid), read("environ"), read("cmdline")) {
+            (Some(program), Some(environ), Some(arguments)) => {
+                show(Started { program, environ, arguments });
+            }
+            // It ended meanwhile; or it is the kernel's, and was started with nothing.
+            (None, _, _) => {}
+            (_, _, Some(arguments)) if arguments.is_empty() => {}
+            _ => closed += 1,
+        }
+    }
+    closed
 }
 
 /// A process's parent, and when it began.

@@ -35,6 +35,9 @@ pub enum NotHanded {
     /// No key was ever taken over.
     #[error("the profile has no key")]
     NoKey,
+    /// It leaked, and nothing is in its place.
+    #[error("{}", withdrawn(.0))]
+    Withdrawn(AccessKeyId),
     /// The keystore is readable, and does not hold the served key.
     #[error("the keystore does not hold the secret of {0}")]
     NotHeld(AccessKeyId),
@@ -50,6 +53,13 @@ pub enum NotHanded {
     /// STS gives no session.
     #[error(transparent)]
     NotMinted(#[from] NotMinted),
+}
+
+/// What programs are told of a key that was taken out of service.
+pub fn withdrawn(id: &AccessKeyId) -> String {
+    format!(
+        "the key {id} leaked, and was taken out of service by a person; nothing is in its place yet"
+    )
 }
 
 /// Hands out the served key of a profile for the time of a lease.
@@ -114,6 +124,9 @@ fn served(
 ) -> Result<Option<(Ledger, Credentials)>, NotHanded> {
     let ledger = state.ledger()?.ok_or(NotHanded::NoKey)?;
     let id = ledger.access_key_id.clone();
+    if ledger.withdrawn.is_some() {
+        return Err(NotHanded::Withdrawn(id));
+    }
     let Some(secret_access_key) = keystore.get(&id)? else {
         if state.ledger()?.is_some_and(|newer| newer.generation != ledger.generation) {
             return Ok(None);

@@ -29,6 +29,12 @@ pub struct Ledger {
     pub published: Timestamp,
     /// For each key ever served and not yet deleted, until when.
     pub horizons: BTreeMap<AccessKeyId, Horizon>,
+    /// Sessions minted before this, by our clock, are void: the key they came from leaked, or they were revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions_since: Option<Timestamp>,
+    /// Since when nobody is served: the key leaked, and there is none in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<Timestamp>,
 }
 
 /// Until when a key was handed out.
@@ -56,7 +62,15 @@ pub struct Superseded {
 impl Ledger {
     /// The ledger of a profile that serves its first key.
     pub fn new(access_key_id: AccessKeyId, generation: Generation, published: Timestamp) -> Self {
-        Self { version: 1, generation, access_key_id, published, horizons: BTreeMap::new() }
+        Self {
+            version: 1,
+            generation,
+            access_key_id,
+            published,
+            horizons: BTreeMap::new(),
+            sessions_since: None,
+            withdrawn: None,
+        }
     }
 
     /// Whether an answer of `generation` that expires at `expiration` is covered already.
@@ -106,6 +120,11 @@ impl Ledger {
         }
         self.access_key_id = access_key_id;
         self.generation = generation;
+    }
+
+    /// Makes sessions void that were minted before `now`.
+    pub fn void_sessions(&mut self, now: Timestamp) {
+        self.sessions_since = self.sessions_since.max(Some(now));
     }
 
     /// Drops what is known of a key that is gone.

@@ -231,7 +231,8 @@ impl<A: Accounts> Asked<'_, A> {
     /// A program of this user gets nothing: that counts as an outage.
     fn unavailable(&self, profile: &Profile, source: Source, problem: &str) -> Refusal {
         self.accounts.failed(profile, source);
-        unavailable(profile, source, problem)
+        let reason = profile.out_of_service.load();
+        unavailable(profile, source, reason.as_ref().map_or(problem, |reason| reason.as_str()))
     }
 
     /// Accounts for an answer, and says what its `Expiration` is.

@@ -32,6 +32,8 @@ pub struct Profile {
     pub token: ArcSwap<CallerToken>,
     /// The last answer, for who asks in the same second.
     pub ready: ArcSwapOption<Ready>,
+    /// Why nothing is served, if a person wants it so.
+    pub out_of_service: ArcSwapOption<String>,
     /// The programs that may ask; any, if empty. It stops accidents, not a hostile process of the same user.
     pub executables: Vec<PathBuf>,
 }

@@ -2,6 +2,8 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::command::history::HistoryArgs;
+
 /// Rotates AWS IAM access keys, and hands the current one to the programs of this machine.
 #[derive(Debug, Parser)]
 #[command(
@@ -39,13 +41,18 @@ pub enum Verb {
         yes: bool,
     },
     /// Rotate the key now
-    #[command(after_help = "Example: rotakey rotate deploy --wait deleted")]
+    #[command(
+        after_help = "Example: rotakey rotate deploy --wait deleted\nIt leaked: rotakey rotate deploy --compromised\nAnother user's: rotakey rotate --user alice --as admin --output env"
+    )]
     Rotate(RotateArgs),
     /// Serve the previous key again: from publish to the end of the soak
     #[command(after_help = "Example: rotakey undo deploy")]
     Undo {
         /// The profile
         name: Option<String>,
+        /// Also if the previous key leaked
+        #[arg(long)]
+        force: bool,
     },
     /// Go on with a rotation that was left behind, or is stuck
     #[command(after_help = "Example: rotakey resume deploy --wait deleted")]
@@ -88,18 +95,17 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// What was done, by which rotation, when
-    #[command(after_help = "Example: rotakey history deploy --json")]
-    History {
-        /// The profile
-        name: Option<String>,
-        /// As JSON, one object a line
-        #[arg(long)]
-        json: bool,
-    },
+    /// What was done, by which rotation, when; receipts; and whether that record is whole
+    #[command(
+        after_help = "Example: rotakey history deploy --json\n         rotakey history deploy --receipts\n         rotakey history --verify"
+    )]
+    History(HistoryArgs),
     /// Access keys of IAM users, as IAM has them
     #[command(after_help = "Example: rotakey keys --all-users")]
     Keys(KeysArgs),
+    /// Find copies of the managed key ids in files and in this user's processes
+    #[command(after_help = crate::command::scan::places::help())]
+    Scan(crate::command::scan::ScanArgs),
     /// Print the credential for an AWS SDK (`credential_process` in ~/.aws/config)
     #[command(
         after_help = "Example, in ~/.aws/config:\n  [profile deploy]\n  credential_process = /usr/bin/rotakey credential-process --profile deploy"
@@ -179,6 +185,12 @@ pub struct RotateArgs {
     /// Only check, and print the plan
     #[arg(long)]
     pub dry_run: bool,
+    /// A key that leaked.
+    #[command(flatten)]
+    pub incident: crate::command::incident::Args,
+    /// Somebody else's key.
+    #[command(flatten)]
+    pub admin: crate::command::admin::Args,
 }
 
 /// A source that a program can be pointed to.

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod failure;
+pub mod layout;
 mod log;
 pub mod printer;
 
@@ -13,7 +14,7 @@ use self::args::{Arguments, Verb};
 use self::failure::Failed;
 use self::printer::Printer;
 use crate::command::{self, App};
-use crate::config::Env;
+use crate::config::{Config, Env, LogFormat, Paths};
 
 /// The short way of `credential-process`, which SDKs run again and again: one question to the agent over its socket.
 /// `None` if that is not what was asked for, or if the agent does not have the answer; the long way then finds out why.
@@ -33,7 +34,8 @@ pub fn quick() -> Option<ExitCode> {
 pub fn run() -> ExitCode {
     harden();
     let arguments = Arguments::parse();
-    log::init(arguments.verbose, !matches!(arguments.verb, Verb::Agent));
+    let is_agent = matches!(arguments.verb, Verb::Agent);
+    log::init(arguments.verbose, !is_agent, log_format(is_agent));
     let printer = Printer::new();
     match dispatch(arguments, &printer) {
         Ok(code) => code,
@@ -41,6 +43,23 @@ pub fn run() -> ExitCode {
             printer.error(&failed);
             ExitCode::from(failed.exit as u8)
         }
+    }
+}
+
+/// The form of the log. A configuration that is wrong is told later, by who needs it.
+fn log_format(is_agent: bool) -> LogFormat {
+    let env = Env::of_process();
+    let configured = || {
+        let paths = Paths::from_env(&env).ok().filter(|_| is_agent)?;
+        Some(Config::load(&paths.config).ok()?.agent.log)
+    };
+    let asked = env.get("ROTAKEY_LOG_FORMAT").and_then(LogFormat::of);
+    match asked.or_else(configured).unwrap_or_default() {
+        LogFormat::Auto if log::is_read_by_journald(env.get("JOURNAL_STREAM")) => {
+            LogFormat::Journald
+        }
+        LogFormat::Auto => LogFormat::Text,
+        form => form,
     }
 }
 
@@ -64,6 +83,10 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
             runtime()?.block_on(command::add::run(&app, &args))
         }
         Verb::Remove { name, yes } => command::remove::run(&app(name)?, yes),
+        Verb::Rotate(args) if args.admin.user.is_some() => {
+            let app = app(args.admin.signer.clone())?;
+            runtime()?.block_on(command::admin::run(&app, &args))
+        }
         Verb::Rotate(args) => {
             if args.all {
                 let names: Vec<String> = app(None)?.managed()?;
@@ -74,14 +97,21 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
             let app = app(args.name.clone())?;
             runtime()?.block_on(command::rotate::rotate(&app, &args))
         }
-        Verb::Undo { name } => runtime()?.block_on(command::rotate::undo(&app(name)?)),
+        Verb::Undo { name, force } => {
+            runtime()?.block_on(command::rotate::undo(&app(name)?, force))
+        }
         Verb::Resume { name, wait } => {
             runtime()?.block_on(command::rotate::resume(&app(name)?, wait))
         }
         Verb::Abort { name } => runtime()?.block_on(command::rotate::abort(&app(name)?)),
         Verb::Status { name, json } => command::status::run(&app(None)?, name.or(profile), json),
-        Verb::History { name, json } => command::history::run(&app(name)?, json),
+        Verb::History(args) if args.verify => {
+            let name = args.name.or(profile.clone());
+            command::history::verify::run(&app(None)?, name, args.json)
+        }
+        Verb::History(args) => command::history::run(&app(args.name.clone())?, &args),
         Verb::Keys(args) => runtime()?.block_on(command::keys::run(&app(None)?, &args)),
+        Verb::Scan(args) => return command::scan::run(&app(None)?, profile.as_deref(), &args),
         Verb::CredentialProcess => command::credential_process::run(&app(None)?),
         Verb::Agent => agent(app(None)?),
         Verb::Exec(args) => {

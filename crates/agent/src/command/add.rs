@@ -108,6 +108,7 @@ pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
     values.push(("user", &user));
     values.extend(args.endpoint_url.as_ref().map(|url| ("endpoint_url", url.as_str())));
     edit::add_profile(&app.paths.config, name, &values)?;
+    app.audited("add", Some(id), &format!("of {}, into {}", identity.arn, keystore.describe()));
     Agent::at(app.paths.socket()).reload();
     // Now any other installation can see that this user's keys are ours to rotate. It may be denied:
     // `rotate --dry-run` says so.

@@ -4,11 +4,14 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use rotakey_core::time::later;
 use rotakey_endpoint::protocol::process;
 use rotakey_endpoint::table::Source;
+use zeroize::Zeroizing;
 
 use super::App;
 use crate::cli::failure::{Exit, Failed};
@@ -19,13 +22,17 @@ use crate::serve::{self, Handed, NotHanded};
 use crate::serving::holders;
 use crate::session::{Minter, Plan};
 use crate::store::keystore::Keystore;
+use crate::store::keystore::file::Asker;
 use crate::{control, proc};
 
 /// An agent that takes longer is stuck; programs are then served without it. SDKs wait for 5 seconds and more.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
-/// No answer takes longer: SDKs wait for some seconds only. What the agent was given is a part of it.
+/// A session is made within this time.
 const LIMIT: Duration = Duration::from_millis(3000);
+
+/// No answer takes longer, whatever hangs: a keystore, a passphrase command, a lock. SDKs wait for some seconds only.
+const DEADLINE: Duration = Duration::from_millis(4500);
 
 /// The profile, if the command line is plainly that of a `credential_process` line.
 pub fn asked(mut arguments: impl Iterator<Item = OsString>) -> Option<String> {
@@ -74,13 +81,29 @@ fn refused(why: &str) -> Failed {
     Failed::new(Exit::Decide, why).hint("add the program's path to executables in config.toml")
 }
 
-/// Runs it.
+/// Runs it. What is late is left behind: it ends with the process, and its answer is never written.
 pub fn run(app: &App) -> Result<(), Failed> {
+    let (done, wait) = mpsc::channel();
+    let (profile, app) = (app.profile.clone(), app.clone());
+    thread::spawn(move || {
+        // Nobody listens any more after the deadline.
+        let _ = done.send(answer(&app));
+    });
+    let late = |_| {
+        let message = format!("no credential for {profile} within {} ms", DEADLINE.as_millis());
+        Failed::new(Exit::Unreachable, message).hint(
+            "see what the keystore, or passphrase_command, waits for; an agent asks for it before programs do",
+        )
+    };
+    write(wait.recv_timeout(DEADLINE).map_err(late)??.as_bytes())
+}
+
+fn answer(app: &App) -> Result<Zeroizing<String>, Failed> {
     let state = app.state()?;
     let lease = app.settings()?.policy.lease;
     let settings = app.config.settings(&app.profile, &app.env)?;
     check_runner(&settings.executables)?;
-    let keystore = app.keystore()?;
+    let keystore = app.keystore_for(Asker::Program)?;
     let handed = match settings.serve {
         Serve::Key => serve::hand_out(&state, keystore.as_ref(), &app.clock, lease),
         Serve::Session | Serve::Role => minted(app, keystore.as_ref())?,
@@ -104,7 +127,7 @@ pub fn run(app: &App) -> Result<(), Failed> {
     let holder =
         holders::holder(snapshot.key.clone(), Source::Process, uid, proc::runner(us), until);
     holders::append(&state, &holder, app.clock.now().wall);
-    write(process::answer(&snapshot, expiration, None).as_bytes())
+    Ok(process::answer(&snapshot, expiration, None))
 }
 
 /// Without an agent, too, only the programs on the profile's list are served.
@@ -147,6 +170,8 @@ fn not_handed(app: &App, error: NotHanded) -> Failed {
         NotHanded::NotMinted(error) => error.into(),
         NotHanded::NoKey => Failed::new(Exit::Usage, format!("profile {} has no key", app.profile))
             .hint(format!("`rotakey add {}` takes one over", app.profile)),
+        error @ NotHanded::Withdrawn(_) => Failed::new(Exit::Decide, error.to_string())
+            .hint(crate::command::incident::replace_by_hand(&app.profile)),
         error => Failed::new(Exit::Failed, error.to_string()).hint("try again"),
     }
 }

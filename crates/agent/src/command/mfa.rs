@@ -3,7 +3,7 @@
 use std::io::{BufRead, IsTerminal, Read};
 use std::time::Duration;
 
-use rotakey_core::credential::{Credentials, SecretAccessKey};
+use rotakey_core::credential::{AccessKeyId, Credentials, SecretAccessKey};
 use zeroize::Zeroizing;
 
 use super::App;
@@ -143,6 +143,22 @@ pub(super) async fn iam_signer(
     let Some(device) = &settings.session.mfa else { return app.current(keystore) };
     let sessions = MfaSessions::default();
     Ok(session(app, device, keystore, &sessions).await??.credentials)
+}
+
+/// The same for a key of ours, if it takes no code: from what is at hand.
+pub(crate) fn iam_signer_at_hand(
+    app: &App,
+    settings: &ProfileSettings,
+    keystore: &dyn Keystore,
+    id: &AccessKeyId,
+) -> Option<Credentials> {
+    match &settings.session.mfa {
+        None => super::credentials(keystore, id.clone()).ok(),
+        Some(device) => {
+            let now = app.clock.now().wall;
+            app.mfa.kept(&device.serial, id, now).map(|kept| kept.credentials)
+        }
+    }
 }
 
 /// A session with MFA of the served key.

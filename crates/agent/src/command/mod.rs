@@ -1,17 +1,20 @@
 //! The verbs, one file each, and what they share.
 
 pub mod add;
+pub mod admin;
 pub mod credential_process;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod env;
 pub mod exec;
 pub mod history;
+pub mod incident;
 pub mod keys;
 pub mod mfa;
 pub mod remove;
 pub mod revoke;
 pub mod rotate;
+pub mod scan;
 pub mod status;
 mod through_proxy;
 
@@ -30,11 +33,11 @@ use crate::cli::printer::Printer;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Env, Paths, ProfileSettings, StoreKind};
 use crate::iam::aws::{AwsKeyService, CALL_TIMEOUT};
-use crate::news::Announcer;
+use crate::news::{Announcer, Ways};
 use crate::session::MfaSessions;
 use crate::store::disk;
 use crate::store::keystore::Keystore;
-use crate::store::keystore::file::{FileKeystore, Passphrase};
+use crate::store::keystore::file::{Asker, FileKeystore, Passphrase};
 use crate::store::keystore::keyring::Keyring;
 use crate::store::profile::ProfileState;
 
@@ -65,7 +68,12 @@ impl App {
         let paths = Paths::from_env(&env)?;
         let config = Arc::new(Config::load(&paths.config)?);
         let clock = SystemClock::new();
-        let (mfa, announcer) = (Arc::default(), Announcer::default());
+        let mfa = Arc::default();
+        let announcer = Announcer::new(Ways {
+            on_event: config.agent.on_event.clone(),
+            desktop: config.agent.desktop,
+            file: Some(paths.state.join("news.jsonl")),
+        });
         Ok(Self { env, paths, config, profile, printer: printer.clone(), clock, mfa, announcer })
     }
 
@@ -108,6 +116,11 @@ impl App {
 
     /// The keystore that is configured; never another one.
     pub fn keystore(&self) -> Result<Box<dyn Keystore>, Failed> {
+        self.keystore_for(Asker::Person)
+    }
+
+    /// The same, for who waits for it.
+    pub fn keystore_for(&self, asker: Asker) -> Result<Box<dyn Keystore>, Failed> {
         let store = &self.config.store;
         Ok(match store.kind {
             StoreKind::Keyring => Box::new(Keyring::new()),
@@ -120,7 +133,7 @@ impl App {
                 let passphrase = if let Some(path) = &store.passphrase_file {
                     Passphrase::File(PathBuf::from(path))
                 } else if let Some(command) = &store.passphrase_command {
-                    Passphrase::Command(command.clone())
+                    Passphrase::Command(command.clone(), asker)
                 } else if let Some(name) = &store.passphrase_credential {
                     let directory = self.env.get("CREDENTIALS_DIRECTORY").map(PathBuf::from);
                     Passphrase::Credential { directory, name: name.clone() }
@@ -142,6 +155,13 @@ impl App {
     /// The audit trail of this installation.
     pub fn audit(&self) -> Audit {
         Audit::new(self.paths.state.join("audit.jsonl"))
+    }
+
+    /// Writes an act of this command into the audit trail. For acts that must not fail because of it: a person is told.
+    pub fn audited(&self, act: &str, access_key_id: Option<&AccessKeyId>, detail: &str) {
+        if let Err(error) = self.audit().record(act, &self.profile, access_key_id, detail) {
+            self.printer.say(&format!("warning: {act} is not in the audit trail: {error}"));
+        }
     }
 
     /// The journal's status of the profile, which must have a key.

@@ -44,7 +44,8 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
         Some(seen) => held_until(&seen),
         None => state.ledger()?.and_then(|l| l.horizons.get(&l.access_key_id)?.served_until),
     };
-    if let Some(until) = lease.filter(|until| *until > now) {
+    // A key that was taken out of service is of no use to whoever holds it.
+    if let Some(until) = lease.filter(|until| *until > now && status.withdrawn.is_none()) {
         let until = super::status::seconds(until);
         let message = format!("a program may hold the key of {name} until {until}");
         return Err(Failed::new(Exit::Decide, message).hint("wait until then"));
@@ -75,6 +76,7 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
                 format!("cannot move {} away: {error}", state.dir().display()),
             )
         })?;
+    app.audited("remove", None, "the profile, and the secret of its key from the keystore");
     edit::remove_profile(&app.paths.config, name)?;
     Agent::at(app.paths.socket()).reload();
     app.printer.say(&format!("{name} is removed; IAM was not touched"));

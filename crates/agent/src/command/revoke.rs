@@ -12,6 +12,7 @@ pub fn run(app: &App) -> Result<(), Failed> {
     app.key_profile()?;
     token::make(&app.paths.state, profile)?;
     let programs = placeholders::renew(&app.paths.state, profile)?;
+    app.audited("revoke", None, "a new token for the container endpoint, and new placeholders");
     let agent = Agent::at(app.paths.socket());
     let is_told = agent.order(profile, "token", b"")?;
     agent.order(profile, "placeholders", b"")?;

@@ -24,7 +24,13 @@ const TRIES: u32 = 60;
 
 /// `rotate`.
 pub async fn rotate(app: &App, args: &RotateArgs) -> Result<(), Failed> {
+    if args.incident.compromised {
+        return super::incident::run(app, &args.incident, args.wait).await;
+    }
     let status = app.status()?;
+    if status.withdrawn.is_some() {
+        return Err(super::incident::is_withdrawn(app, &status));
+    }
     if args.dry_run {
         return dry_run(app).await;
     }
@@ -69,8 +75,15 @@ pub async fn resume(app: &App, wait: Milestone) -> Result<(), Failed> {
 }
 
 /// `undo`.
-pub async fn undo(app: &App) -> Result<(), Failed> {
+pub async fn undo(app: &App, force: bool) -> Result<(), Failed> {
     match app.status()?.rotation {
+        Some(open) if open.is_cut_off() && open.can_undo() && !force => {
+            let message = format!("the previous key {} leaked", open.outgoing.id);
+            return Err(Failed::new(Exit::Decide, message).hint(format!(
+                "`rotakey undo {} --force` makes it active again all the same, for whoever has it",
+                app.profile
+            )));
+        }
         Some(open) if open.can_undo() || open.undone.is_some() => {}
         Some(open) if open.step < Step::Drain => {
             return Err(Failed::new(Exit::Usage, "the new key is not published yet")
@@ -85,7 +98,8 @@ pub async fn undo(app: &App) -> Result<(), Failed> {
                 .hint("undo applies from publish to the end of the soak"));
         }
     }
-    run(app, Goal::Undo, Milestone::Published).await
+    let goal = if force { Goal::ForceUndo } else { Goal::Undo };
+    run(app, goal, Milestone::Published).await
 }
 
 /// `abort`.
@@ -178,11 +192,11 @@ fn blocked(app: &App, findings: Vec<Finding>) -> Result<(), Failed> {
         Finding::SecondInstall(tag) => format!(
             "rotate there; or, if that installation is gone, remove the tag {tag} from the user (aws iam untag-user)"
         ),
-        Finding::Missing(_) => {
-            "attach the policy of docs/iam-policies.md to the user".to_owned()
+        Finding::Missing(_) => "attach the policy of docs/iam-policies.md to the user".to_owned(),
+        Finding::Quarantined(why) => super::incident::quarantined(app, why),
+        Finding::OtherUser(_) => {
+            "the profile was added for another user: add that key under another name".to_owned()
         }
-        Finding::Quarantined(_) => "the key leaked: as an admin, make a new key, delete this one, then detach the quarantine policy".to_owned(),
-        Finding::OtherUser(_) => "the profile was added for another user: add that key under another name".to_owned(),
         Finding::KeyUnusable(_) | Finding::Warning(_) => {
             "look at the user's keys as an admin: `rotakey keys --user NAME`".to_owned()
         }
@@ -191,21 +205,41 @@ fn blocked(app: &App, findings: Vec<Finding>) -> Result<(), Failed> {
 }
 
 async fn run(app: &App, goal: Goal, wait: Milestone) -> Result<(), Failed> {
-    if goal != Goal::Abort {
+    match attempt(app, goal, wait).await? {
+        Some(run) => stopped(app, run, wait),
+        None => Ok(()),
+    }
+}
+
+/// Runs the engine, after whoever else is at work. `None` if another process's rotation came as far as that.
+pub(super) async fn attempt(app: &App, goal: Goal, wait: Milestone) -> Result<Option<Run>, Failed> {
+    // Of a leaked key, no source that is broken decides.
+    if goal != Goal::Abort && goal != Goal::COMPROMISED {
         // One that is there and does not answer could not show what it serves, and the rotation would be taken back.
         Agent::at(app.paths.socket()).status()?;
     }
-    let before = app.state()?.read()?.1.generation;
+    let status = app.state()?.read()?.1;
+    let before = status.generation;
+    let asked = match &goal {
+        Goal::Undo => "undo",
+        Goal::Abort => "abort",
+        Goal::Resume => "resume",
+        _ => "rotate",
+    };
+    app.audited(asked, status.current.as_ref().map(|key| &key.id), "asked for by a command");
     let mut patience = TRIES;
     loop {
         match drive(app, goal.clone(), Some(wait)).await {
-            Ok(run) => return stopped(app, run, wait),
-            Err(error) if error.exit == Exit::Decide && matches!(goal, Goal::Rotate(_)) => {
+            Ok(run) => return Ok(Some(run)),
+            Err(error)
+                if error.exit == Exit::Decide
+                    && matches!(goal, Goal::Rotate(Reason::Forced | Reason::Scheduled)) =>
+            {
                 // Another process rotates this profile: its rotation is as good as ours.
                 if !join(app, wait, before).await? {
                     continue;
                 }
-                return Ok(());
+                return Ok(None);
             }
             // The agent gives way to a person.
             Err(error) if error.exit == Exit::Decide && patience > 0 => {
@@ -251,7 +285,9 @@ async fn join(app: &App, wait: Milestone, before: Generation) -> Result<bool, Fa
 /// Runs the engine, and tells a person what happens. Afterwards the agent, if one runs, goes on with what is left.
 async fn drive(app: &App, goal: Goal, wait: Option<Milestone>) -> Result<Run, Failed> {
     let profile = app.key_profile()?;
-    let mut watcher = Watcher { profile, printer: &app.printer, step: None, clock: &app.clock };
+    let hurries = goal == Goal::COMPROMISED;
+    let (printer, clock) = (&app.printer, &app.clock);
+    let mut watcher = Watcher { profile, printer, step: None, clock, hurries };
     let run = engine::run(app, goal, wait, &mut watcher).await;
     app.printer.progress_done();
     if matches!(&run, Err(failed) if failed.exit == Exit::Decide) {
@@ -267,7 +303,7 @@ async fn drive(app: &App, goal: Goal, wait: Option<Milestone>) -> Result<Run, Fa
     run
 }
 
-fn stopped(app: &App, run: Run, wait: Milestone) -> Result<(), Failed> {
+pub(super) fn stopped(app: &App, run: Run, wait: Milestone) -> Result<(), Failed> {
     let profile = &app.profile;
     match run.stop {
         Stop::Waiting(WaitingFor::Straggler(at, service)) => {
@@ -346,6 +382,8 @@ struct Watcher<'a> {
     printer: &'a Printer,
     step: Option<Step>,
     clock: &'a SystemClock,
+    /// A key leaked: nothing that takes an hour is waited for.
+    hurries: bool,
 }
 
 impl Observer for Watcher<'_> {
@@ -362,6 +400,9 @@ impl Observer for Watcher<'_> {
 
     fn waits(&mut self, until: Timestamp, waiting_for: &WaitingFor) -> bool {
         if let WaitingFor::Straggler(..) | WaitingFor::Mfa(_) = waiting_for {
+            return false;
+        }
+        if self.hurries && *waiting_for == WaitingFor::Orphan {
             return false;
         }
         let left = until.duration_since(self.clock.now().wall);

@@ -168,6 +168,19 @@ impl View {
             warnings
                 .push("unsafe_durations is set: the floors of the durations are lifted".to_owned());
         }
+        if let (Some(key), Some(withdrawn)) = (&self.status.current, &self.status.withdrawn) {
+            let since = seconds(withdrawn.since);
+            warnings.push(format!(
+                "{} leaked: out of service since {since}, nothing is served",
+                key.id
+            ));
+        }
+        if let Some(id) = self.status.rotation.as_ref().and_then(|open| open.compromised.as_ref()) {
+            warnings.push(format!(
+                "{id} leaked: only `rotakey undo {} --force` brings it back",
+                self.name
+            ));
+        }
         if let Some(key) = &self.status.current
             && self.age(key).is_some_and(|age| age > CIS_DAYS * 86_400)
         {

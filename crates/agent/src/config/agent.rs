@@ -16,6 +16,42 @@ pub struct AgentSettings {
     pub proxy_listen: SocketAddr,
     /// What is asked for. `process` always is.
     pub sources: Sources,
+    /// Whether `GET /metrics` on the Unix socket answers.
+    pub metrics: bool,
+    /// A command that is run with each event on its standard input.
+    pub on_event: Option<String>,
+    /// Whether events are shown on the desktop.
+    pub desktop: bool,
+    /// The form of the log.
+    pub log: LogFormat,
+}
+
+/// The form of the agent's log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For the journal if that reads it, else as text.
+    #[default]
+    Auto,
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// Lines that begin with their level, as journald takes it: `<4>`.
+    Journald,
+}
+
+impl LogFormat {
+    /// The form of that name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        match name {
+            "auto" => Some(Self::Auto),
+            "text" => Some(Self::Text),
+            "json" => Some(Self::Json),
+            "journald" => Some(Self::Journald),
+            _ => None,
+        }
+    }
 }
 
 /// The sources that need the agent.
@@ -36,6 +72,10 @@ impl Default for AgentSettings {
             listen_is_default: true,
             proxy_listen: own_port(25_000, rustix::process::getuid().as_raw()),
             sources: Sources { container: true, imds: true, proxy: false },
+            metrics: true,
+            on_event: None,
+            desktop: true,
+            log: LogFormat::Auto,
         }
     }
 }
@@ -60,7 +100,15 @@ pub(super) fn agent(table: &toml::Table) -> Result<AgentSettings, ConfigError> {
         None => Sources { proxy: proxy_listen.is_some(), ..default.sources },
         Some(names) => sources(&read, &names)?,
     };
+    let on_event = read.text("on_event")?.map(str::to_owned);
+    let forms = "\"auto\", \"text\", \"json\" or \"journald\"";
+    let log = read.get("log", forms, |value| value.as_str().and_then(LogFormat::of))?;
     Ok(AgentSettings {
+        metrics: read.flag("metrics")?.unwrap_or(default.metrics),
+        // Whoever has news sent elsewhere does not want them twice, unless he says so.
+        desktop: read.flag("desktop")?.unwrap_or(on_event.is_none()),
+        on_event,
+        log: log.unwrap_or_default(),
         listen: listen.unwrap_or(default.listen),
         listen_is_default: listen.is_none(),
         proxy_listen: proxy_listen.unwrap_or(default.proxy_listen),
@@ -119,6 +167,17 @@ mod tests {
                 "{error:?}"
             );
         }
+    }
+
+    #[test]
+    fn news_go_to_the_desktop_or_to_a_command_or_to_both() {
+        let desktop = |text: &str| read(text).expect("fine").desktop;
+        assert!(desktop("") && desktop("on_event = \"mail\"\ndesktop = true"));
+        assert!(!desktop("on_event = \"mail\"") && !desktop("desktop = false"));
+        assert_eq!(read("log = \"json\"").expect("fine").log, LogFormat::Json);
+        assert!(read("log = \"xml\"").expect_err("unknown").hint.contains("journald"));
+        assert!(read("on_event = \"\"").is_err());
+        assert!(read("").expect("fine").metrics && !read("metrics = false").expect("fine").metrics);
     }
 
     #[test]

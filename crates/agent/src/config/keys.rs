@@ -48,6 +48,30 @@ pub const KEYS: &[Key] = &[
         "a list of what the agent offers: `process` (always), `container`, `imds`, `proxy`",
     ),
     key(
+        "agent",
+        "on_event",
+        "",
+        "a command (`sh -c`) that is run with each event as one JSON object on its standard input: rotated, held, stuck, failed, quarantine, …",
+    ),
+    key(
+        "agent",
+        "desktop",
+        "true; false with on_event",
+        "whether events are shown as desktop notifications, if there is a desktop",
+    ),
+    key(
+        "agent",
+        "metrics",
+        "true",
+        "whether the agent answers `GET /metrics` (Prometheus) on its Unix socket",
+    ),
+    key(
+        "agent",
+        "log",
+        "\"auto\"",
+        "the form of the log: `text`, `json`, `journald`, or `auto`: `journald` if systemd's journal reads it, else `text`. ROTAKEY_LOG_FORMAT goes before it",
+    ),
+    key(
         "store",
         "kind",
         "\"keyring\"",

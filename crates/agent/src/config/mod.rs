@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use agent::{AgentSettings, Sources};
+pub use agent::{AgentSettings, LogFormat, Sources};
 pub use keys::KEYS;
 pub use paths::{Paths, SOCKET, run_dir};
 pub use session::{MfaSettings, RoleSettings, Serve, SessionSettings};

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::rotations::{self, Rotations};
 use crate::cli::failure::{Exit, Failed};
 use crate::command::App;
+use crate::incident::quarantine;
 use crate::serving::Serving;
 use crate::serving::sessions::{Sessions, Turns};
 use crate::serving::supply::{self, Supply};
@@ -103,6 +104,7 @@ impl Engine {
 struct Worker {
     supply: mpsc::UnboundedSender<supply::Order>,
     rotations: mpsc::UnboundedSender<rotations::Order>,
+    quarantine: mpsc::UnboundedSender<Rc<App>>,
     yielding: Rc<Cell<bool>>,
 }
 
@@ -212,6 +214,8 @@ impl Workshop {
                 sessions: Sessions::new(self.turns.clone()),
             };
             self.tasks.spawn_local(task.run(supply_inbox, done));
+            let (quarantine, configured) = mpsc::unbounded_channel();
+            self.tasks.spawn_local(quarantine::watch(Rc::clone(&app), configured));
             let ending = Rc::clone(&self.ending);
             let yielding = Rc::new(Cell::new(false));
             let rotation = Rotations {
@@ -222,7 +226,7 @@ impl Workshop {
                 failures: 0,
             };
             self.waiting.push((rotation, rotations_inbox));
-            self.workers.insert(holder.clone(), Worker { supply, rotations, yielding });
+            self.workers.insert(holder.clone(), Worker { supply, rotations, quarantine, yielding });
             started.push(first);
         }
         if self.may_rotate {
@@ -244,6 +248,7 @@ impl Workshop {
         for (holder, worker) in &self.workers {
             let app = Rc::new(self.app.for_profile(holder));
             let _ = worker.supply.send(supply::Order::Configure(Rc::clone(&app)));
+            let _ = worker.quarantine.send(Rc::clone(&app));
             let _ = worker.rotations.send(rotations::Order::Configure(app));
         }
     }

@@ -96,7 +96,9 @@ impl Rotations {
     /// What is to be done now, or when to look again.
     fn wanted(&self, status: &Status, now: Timestamp) -> Result<Goal, Timestamp> {
         let far = Err(later(now, LONG));
-        let Some(current) = &status.current else { return far };
+        let Some(current) = status.current.as_ref().filter(|_| status.withdrawn.is_none()) else {
+            return far;
+        };
         if let Some(open) = &status.rotation {
             return if open.stuck.is_some() { far } else { Ok(Goal::Resume) };
         }

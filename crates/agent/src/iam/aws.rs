@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials, KeyStatus, SecretAccessKey};
 use rotakey_core::iam::{CallerIdentity, Doubt, KeyList, LastUsed, ListedKey, NewKey, Outcome};
 
+use super::calls::{CallLog, Keeper};
 use super::classify::{ErrorAnswer, unknown};
 use super::{AssumeRole, KeyService, Mfa, Temporary};
 
@@ -56,6 +57,7 @@ pub struct AwsKeyService {
     call_timeout: Duration,
     now: fn() -> Timestamp,
     http: SharedHttpClient,
+    log: CallLog,
 }
 
 impl AwsKeyService {
@@ -66,7 +68,18 @@ impl AwsKeyService {
         call_timeout: Duration,
         now: fn() -> Timestamp,
     ) -> Self {
-        Self { endpoints, region, call_timeout, now, http: HTTP.clone() }
+        let (http, log) = (HTTP.clone(), CallLog::default());
+        Self { endpoints, region, call_timeout, now, http, log }
+    }
+
+    /// The calls made by this service and its copies.
+    pub fn calls(&self) -> &CallLog {
+        &self.log
+    }
+
+    fn keeper(&self, signer: &Credentials, region: &str) -> Keeper {
+        let (log, signer) = (self.log.clone(), signer.access_key_id.clone());
+        Keeper { log, signer, region: region.to_owned(), now: self.now }
     }
 
     fn timeouts(&self) -> TimeoutConfig {
@@ -88,7 +101,8 @@ impl AwsKeyService {
             .timeout_config(self.timeouts())
             .stalled_stream_protection(config::StalledStreamProtectionConfig::disabled())
             .http_client(self.http.clone())
-            .interceptor(date.clone());
+            .interceptor(date.clone())
+            .interceptor(self.keeper(signer, iam_region(&self.region)));
         // A name that does not fit into a user agent is left out; the call matters more.
         config.set_app_name(AppName::new(app.to_owned()).ok());
         config.set_endpoint_url(self.endpoints.iam.clone());
@@ -105,7 +119,8 @@ impl AwsKeyService {
             .retry_config(RetryConfig::disabled())
             .timeout_config(self.timeouts())
             .stalled_stream_protection(config::StalledStreamProtectionConfig::disabled())
-            .http_client(self.http.clone());
+            .http_client(self.http.clone())
+            .interceptor(self.keeper(signer, region));
         config.set_app_name(AppName::new("rotakey").ok());
         config.set_endpoint_url(self.endpoints.sts.clone());
         aws_sdk_sts::Client::from_conf(config.build())
@@ -408,6 +423,24 @@ impl KeyService for AwsKeyService {
 
     async fn untag_user(&self, signer: &Credentials, user: &str, key: &str) -> Outcome<()> {
         done(self.plain(signer).untag_user().user_name(user).tag_keys(key).send().await)
+    }
+
+    async fn attached_policies(&self, signer: &Credentials, user: &str) -> Outcome<Vec<String>> {
+        let client = self.plain(signer);
+        let all = pages!(client.list_attached_user_policies().user_name(user), attached_policies);
+        let names = all.iter().filter_map(|policy| policy.policy_name());
+        Outcome::Done(names.map(str::to_owned).collect())
+    }
+
+    async fn put_user_policy(
+        &self,
+        signer: &Credentials,
+        user: &str,
+        name: &str,
+        document: &str,
+    ) -> Outcome<()> {
+        let request = self.plain(signer).put_user_policy().user_name(user).policy_name(name);
+        done(request.policy_document(document).send().await)
     }
 
     async fn list_users(&self, signer: &Credentials) -> Outcome<Vec<String>> {

@@ -1,6 +1,7 @@
 //! IAM and STS, as the engine's orders need them.
 
 pub mod aws;
+pub mod calls;
 pub mod classify;
 #[cfg(test)]
 mod faults;
@@ -92,6 +93,22 @@ pub trait KeyService {
         signer: &Credentials,
         user: &str,
         key: &str,
+    ) -> impl Future<Output = Outcome<()>>;
+
+    /// `iam:ListAttachedUserPolicies`, all pages: the policies' names.
+    fn attached_policies(
+        &self,
+        signer: &Credentials,
+        user: &str,
+    ) -> impl Future<Output = Outcome<Vec<String>>>;
+
+    /// `iam:PutUserPolicy`: an inline policy of the user, as JSON. One of that name is replaced.
+    fn put_user_policy(
+        &self,
+        signer: &Credentials,
+        user: &str,
+        name: &str,
+        document: &str,
     ) -> impl Future<Output = Outcome<()>>;
 
     /// `iam:ListUsers`, all pages: the users' names.

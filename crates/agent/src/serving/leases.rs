@@ -56,7 +56,11 @@ pub fn raise(key: &ServedKey, now: &Now) -> Result<Option<Raised>, StateError> {
         let until = horizon.and_then(|horizon| horizon.served_until)?;
         (until >= wanted).then_some(Raised { generation: ledger.generation, until })
     };
-    if let Some(raised) = key.state.ledger()?.as_ref().and_then(covers) {
+    let ledger = key.state.ledger()?;
+    if ledger.as_ref().is_some_and(|ledger| ledger.withdrawn.is_some()) {
+        return Ok(None);
+    }
+    if let Some(raised) = ledger.as_ref().and_then(covers) {
         return Ok(Some(raised));
     }
     key.state.update_ledger(|slot| {

@@ -130,6 +130,7 @@ impl Serving {
                 temporary: temporary.subscribe(),
                 token: ArcSwap::from_pointee(token::load_or_make(&app.paths.state, name)?),
                 ready: ArcSwapOption::empty(),
+                out_of_service: ArcSwapOption::empty(),
                 executables: settings.executables.iter().map(PathBuf::from).collect(),
             });
             if sources.imds && settings.imds {

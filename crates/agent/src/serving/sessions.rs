@@ -34,6 +34,8 @@ impl Default for Turns {
 pub struct Sessions {
     profiles: HashMap<String, Kept>,
     turns: Turns,
+    /// Those minted before this are void, and are dropped already.
+    void_before: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -41,12 +43,14 @@ struct Kept {
     plan: Plan,
     keeper: Keeper,
     roles: RoleCache,
+    /// When the last mint began.
+    asked: Option<Timestamp>,
 }
 
 impl Sessions {
     /// None yet. `turns` are shared with the sessions of other keys.
     pub fn new(turns: Turns) -> Self {
-        Self { profiles: HashMap::new(), turns }
+        Self { profiles: HashMap::new(), turns, void_before: None }
     }
 
     /// A person gave a code of the MFA device of a profile.
@@ -65,6 +69,22 @@ impl Sessions {
     /// Forgets all: what was minted is of a key that is not this profile's any more.
     pub fn forget(&mut self) {
         self.profiles.clear();
+    }
+
+    /// Drops what was minted before `since`, and stops serving it: its key leaked, or it was revoked.
+    pub fn void(&mut self, app: &App, key: &ServedKey, since: Option<Timestamp>) {
+        if since <= self.void_before {
+            return;
+        }
+        self.void_before = since;
+        app.mfa.forget();
+        self.profiles.retain(|_, kept| kept.asked >= since);
+        for served in &key.profiles {
+            if !self.profiles.contains_key(&served.profile.name) {
+                served.temporary.withdraw();
+                served.profile.ready.store(None);
+            }
+        }
     }
 
     /// Mints what is due with the key that is served. Answers when something is due again.
@@ -86,7 +106,7 @@ impl Sessions {
             };
             if self.profiles.get(name).is_none_or(|kept| kept.plan != *plan) {
                 let (plan, keeper) = (plan.clone(), Keeper::new(plan));
-                let kept = Kept { plan, keeper, roles: RoleCache::default() };
+                let kept = Kept { plan, keeper, roles: RoleCache::default(), asked: None };
                 self.profiles.insert(name.clone(), kept);
             }
             let Some(kept) = self.profiles.get_mut(name) else { continue };
@@ -150,6 +170,7 @@ impl Kept {
             patience: CODE_LIVES,
         };
         self.keeper.begun(generation);
+        self.asked = Some(app.clock.now().wall);
         let minted = minter.mint(&self.plan, credentials, generation, &self.roles).await;
         let now = app.clock.now();
         match minted {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials, Generation};
-use rotakey_core::journal::{Open, Reason};
+use rotakey_core::journal::Open;
 use rotakey_core::lease::Ledger;
 use rotakey_core::time::later;
 use rotakey_endpoint::publish::Snapshot;
@@ -93,9 +93,10 @@ impl Supply {
         };
         match self.take_up_key(key, &clock) {
             Ok(None) => later(clock.now().wall, self.poll),
-            Ok(Some((generation, credentials))) => {
+            Ok(Some((generation, credentials, since))) => {
                 let keystore = self.keystore.as_ref();
                 let (app, sessions) = (&self.app, &mut self.sessions);
+                sessions.void(app, key, since);
                 let fresh = sessions.refresh(app, keystore, key, generation, &credentials).await;
                 fresh.min(later(clock.now().wall, self.poll))
             }
@@ -114,26 +115,29 @@ impl Supply {
         &mut self,
         key: &ServedKey,
         clock: &SystemClock,
-    ) -> Result<Option<(Generation, Credentials)>, NotHanded> {
+    ) -> Result<Option<(Generation, Credentials, Option<Timestamp>)>, NotHanded> {
         // Not being able to write must not stop programs.
         let raised = leases::raise(key, &clock.now());
         let Some(ledger) = key.state.ledger()? else {
-            key.key.withdraw();
-            key.other.store(None);
-            key.profiles.iter().for_each(|served| served.temporary.withdraw());
+            withdraw(key, None);
             return Ok(None);
         };
+        if ledger.withdrawn.is_some() {
+            withdraw(key, Some(crate::serve::withdrawn(&ledger.access_key_id)));
+            self.sessions.forget();
+            return Ok(None);
+        }
+        let since = ledger.sessions_since;
         let served = key.key.subscribe();
         if let Some(served) = served.latest().as_ref() {
             if served.generation == ledger.generation && served.key == ledger.access_key_id {
                 let credentials = served.credentials.clone();
                 self.take_up_other(key, &ledger);
-                return Ok(Some((ledger.generation, credentials)));
+                return Ok(Some((ledger.generation, credentials, since)));
             }
             if served.generation >= ledger.generation {
                 // The profile was removed, and added again with another key.
-                key.key.withdraw();
-                key.profiles.iter().for_each(|served| served.temporary.withdraw());
+                withdraw(key, None);
                 self.sessions.forget();
             }
         }
@@ -160,7 +164,7 @@ impl Supply {
                 tracing::warn!(profile = self.holder, %error, "the lease is not recorded")
             }
         }
-        Ok(Some((ledger.generation, credentials)))
+        Ok(Some((ledger.generation, credentials, since)))
     }
 
     /// Takes up the other key of a rotation whose keys are both Active, for the proxy.
@@ -190,12 +194,25 @@ impl Supply {
     }
 }
 
+/// Nothing is served from now on; programs are told why, if there is a reason.
+fn withdraw(key: &ServedKey, why: Option<String>) {
+    key.key.withdraw();
+    key.other.store(None);
+    let why = why.map(Arc::new);
+    for served in &key.profiles {
+        served.temporary.withdraw();
+        served.profile.ready.store(None);
+        served.trouble.store(Arc::new(why.as_ref().map(|why| why.as_str().to_owned())));
+        served.profile.out_of_service.store(why.clone());
+    }
+}
+
 /// The key that is Active beside the served one, and was served before it. One that was not served yet is not known to
 /// work.
 fn other_key<'a>(open: &'a Open, served: &AccessKeyId) -> Option<&'a AccessKeyId> {
     // What may be in a stranger's hands is not used again.
-    match open.reason {
-        Reason::Forced | Reason::Scheduled => {}
+    if open.is_cut_off() {
+        return None;
     }
     let is_served = open.incoming.as_ref().is_some_and(|incoming| incoming.id == *served);
     (is_served && open.deactivated.is_none()).then_some(&open.outgoing.id)

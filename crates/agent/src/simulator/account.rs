@@ -9,18 +9,7 @@ use rotakey_core::credential::KeyStatus;
 use super::answer::{KeyRow, UseRow, UserRow};
 use super::behaviour::Behaviour;
 use super::mfa::Device;
-
-/// What AWS forbids to users whose keys leaked, as far as the simulator has it.
-pub(super) const QUARANTINED: [&str; 5] = [
-    "iam:CreateAccessKey",
-    "iam:UpdateAccessKey",
-    "iam:DeleteAccessKey",
-    "iam:ListUsers",
-    "sts:GetSessionToken",
-];
-
-/// The policy that AWS attaches to such users.
-pub(super) const QUARANTINE_POLICY: &str = "AWSCompromisedKeyQuarantineV3";
+use super::policies::Inline;
 
 /// Whether an action is allowed, and if not, by what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,21 +31,10 @@ pub(super) struct User {
     pub(super) tags: BTreeMap<String, String>,
     pub(super) denied: BTreeSet<String>,
     pub(super) quarantined: bool,
+    pub(super) inline: BTreeMap<String, Inline>,
     pub(super) mfa: Option<Device>,
     /// Whether a policy of the user's denies IAM to whoever signed without MFA.
     pub(super) requires_mfa: bool,
-}
-
-impl User {
-    pub(super) fn decide(&self, action: &str) -> Decision {
-        if self.quarantined && QUARANTINED.contains(&action) {
-            Decision::Quarantine
-        } else if self.denied.contains(action) {
-            Decision::ImplicitDeny
-        } else {
-            Decision::Allowed
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

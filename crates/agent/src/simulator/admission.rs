@@ -15,6 +15,8 @@ pub(super) struct Caller {
     pub(super) root: String,
     /// The user whose key that is.
     pub(super) user: String,
+    /// `aws:TokenIssueTime`: only temporary credentials have one.
+    pub(super) issued: Option<Timestamp>,
     pub(super) via: Via,
 }
 
@@ -57,7 +59,7 @@ impl Simulator {
         self.check_signature(now, signature)?;
         self.record_use(now, id, &request.service, region);
         let user = self.key(id).map(|key| key.user.clone()).ok_or(Refused::KeyUnknown)?;
-        Ok(Caller { root: id.to_owned(), user, via: Via::Key })
+        Ok(Caller { root: id.to_owned(), user, issued: None, via: Via::Key })
     }
 
     /// Whether a vantage lets a key in just now.
@@ -172,7 +174,7 @@ impl Simulator {
             // The simulated roles are for data.
             Via::Role { .. } => Decision::ImplicitDeny,
             Via::Key | Via::Session { .. } if own.requires_mfa && !mfa => Decision::NoMfa,
-            Via::Key | Via::Session { .. } => own.decide(&action),
+            Via::Key | Via::Session { .. } => own.decide(caller, &action),
         };
         // An id that the account does not know is refused like one that the caller may not see.
         let unknown = action == "iam:GetAccessKeyLastUsed"
@@ -201,7 +203,7 @@ impl Simulator {
         resource: &str,
     ) -> Result<(), ApiError> {
         let decision = match &caller.via {
-            Via::Key | Via::Session { .. } => self.user(&caller.user)?.decide(action),
+            Via::Key | Via::Session { .. } => self.user(&caller.user)?.decide(caller, action),
             Via::Role { .. } => Decision::Allowed,
         };
         match decision {
@@ -222,7 +224,8 @@ impl Simulator {
     ) -> Result<(), ApiError> {
         match &caller.via {
             Via::Role { .. } => Ok(()),
-            Via::Key | Via::Session { .. } => match self.user(&caller.user)?.decide(action) {
+            Via::Key | Via::Session { .. } => match self.user(&caller.user)?.decide(caller, action)
+            {
                 Decision::Allowed => Ok(()),
                 decision => Err(self.denied(caller, action, resource, decision)),
             },
@@ -241,6 +244,9 @@ impl Simulator {
                 format!("because no identity-based policy allows the {action} action")
             }
             Decision::NoMfa | Decision::ExplicitDeny => {
+                "with an explicit deny in an identity-based policy".to_owned()
+            }
+            Decision::Quarantine if !self.behaviour.denials_name_policies => {
                 "with an explicit deny in an identity-based policy".to_owned()
             }
             Decision::Quarantine => {

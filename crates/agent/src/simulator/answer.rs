@@ -105,6 +105,17 @@ pub enum Answer {
     User(UserRow),
     /// `ListUsers`.
     Users(Vec<UserRow>),
+    /// `ListUserPolicies`.
+    PolicyNames(Vec<String>),
+    /// `GetUserPolicy`.
+    Policy {
+        /// Whose.
+        user: String,
+        /// Its name.
+        name: String,
+        /// JSON.
+        document: String,
+    },
     /// `ListUserTags`.
     Tags(Vec<(String, String)>),
     /// `SimulatePrincipalPolicy`: actions and decisions.
@@ -186,6 +197,8 @@ impl std::fmt::Debug for Answer {
             Self::Tags(tags) => write!(f, "Tags({tags:?})"),
             Self::Decisions(decisions) => write!(f, "Decisions({decisions:?})"),
             Self::Policies(policies) => write!(f, "Policies({policies:?})"),
+            Self::PolicyNames(names) => write!(f, "PolicyNames({names:?})"),
+            Self::Policy { user, name, .. } => write!(f, "Policy({user}, {name})"),
             Self::Document(document) => document.fmt(f),
             Self::Empty => f.write_str("Empty"),
         }

@@ -45,6 +45,8 @@ pub struct Behaviour {
     /// Whether a session dies with the key at its root. AWS lets it live on to its end; this shows who still
     /// uses one that was made from a retired key.
     pub sessions_die_with_key: bool,
+    /// Whether a denial names the quarantine policy that it comes from. AWS began to in 2025, and does not everywhere.
+    pub denials_name_policies: bool,
 }
 
 impl Default for Behaviour {
@@ -68,6 +70,7 @@ impl Default for Behaviour {
             max_skew: 15 * 60 * 1000,
             session_seconds_min: 900,
             sessions_die_with_key: false,
+            denials_name_policies: true,
         }
     }
 }

@@ -314,6 +314,7 @@ impl Simulator {
             tags: BTreeMap::new(),
             denied: BTreeSet::new(),
             quarantined: false,
+            inline: BTreeMap::new(),
             mfa: None,
             requires_mfa: false,
         };

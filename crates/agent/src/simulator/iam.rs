@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::account::{Decision, Key, QUARANTINE_POLICY, State};
+use super::account::{Decision, Key, State};
 use super::admission::{Caller, Via};
 use super::answer::{Answer, KeyRow};
 use super::message::{ApiError, Request};
@@ -51,12 +51,10 @@ impl Simulator {
                 Ok(Answer::Empty)
             }
             "SimulatePrincipalPolicy" => self.decisions(request),
-            "ListAttachedUserPolicies" => {
-                let quarantined = self.user(user)?.quarantined;
-                let policy = (QUARANTINE_POLICY.to_owned(), self.quarantine_arn());
-                Ok(Answer::Policies(quarantined.then_some(policy).into_iter().collect()))
-            }
             _ => {
+                if let Some(done) = self.policies(request, user) {
+                    return done;
+                }
                 let message = format!("Could not find operation {action} for version 2010-05-08");
                 Err(ApiError::new(400, "InvalidAction", message))
             }
@@ -162,7 +160,13 @@ impl Simulator {
         let user = found.ok_or_else(|| {
             ApiError::new(404, "NoSuchEntity", format!("Entity {arn} does not exist."))
         })?;
-        let decide = |action: &str| match user.decide(action) {
+        let whose = Caller {
+            root: String::new(),
+            user: user.row.name.clone(),
+            issued: None,
+            via: Via::Key,
+        };
+        let decide = |action: &str| match user.decide(&whose, action) {
             Decision::Allowed => "allowed",
             Decision::ImplicitDeny => "implicitDeny",
             Decision::Quarantine | Decision::ExplicitDeny | Decision::NoMfa => "explicitDeny",

@@ -296,6 +296,27 @@ impl KeyService for InProcess {
         self.iam(signer, "UntagUser", &params).map(drop)
     }
 
+    async fn attached_policies(&self, signer: &Credentials, user: &str) -> Outcome<Vec<String>> {
+        let answer = self.iam(signer, "ListAttachedUserPolicies", &[("UserName", user)]);
+        expect(answer, |answer, _| match answer {
+            Answer::Policies(policies) => {
+                Some(policies.into_iter().map(|(name, _)| name).collect())
+            }
+            _ => None,
+        })
+    }
+
+    async fn put_user_policy(
+        &self,
+        signer: &Credentials,
+        user: &str,
+        name: &str,
+        document: &str,
+    ) -> Outcome<()> {
+        let params = [("UserName", user), ("PolicyName", name), ("PolicyDocument", document)];
+        self.iam(signer, "PutUserPolicy", &params).map(drop)
+    }
+
     async fn list_users(&self, signer: &Credentials) -> Outcome<Vec<String>> {
         expect(self.iam(signer, "ListUsers", &[]), |answer, _| match answer {
             Answer::Users(users) => Some(users.into_iter().map(|user| user.name).collect()),

@@ -19,6 +19,7 @@ mod in_process;
 mod lot;
 mod message;
 mod mfa;
+mod policies;
 mod refused;
 mod reply;
 mod roles;

@@ -86,7 +86,7 @@ impl Simulator {
             expires: started.checked_add(life).unwrap_or(Timestamp::MAX),
         };
         self.sessions.retain(|_, old| started.duration_since(old.row.expires) < REMEMBERED);
-        let caller = Caller { via, ..from.clone() };
+        let caller = Caller { via, issued: Some(started), ..from.clone() };
         let session = Session { row: row.clone(), caller };
         self.sessions.insert(row.id.clone(), session.into());
         row

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::account::{Key, QUARANTINE_POLICY, User};
+use super::account::{Key, User};
 use super::admission::Caller;
 use super::answer::{Answer, KeyRow};
 use super::behaviour::{Behaviour, Fault};
 use super::dynamodb::Tables;
 use super::lot::Lot;
 use super::message::{ApiError, Call, Delivery, Event, Reply, Request};
+use super::policies::QUARANTINE_POLICY;
 use super::refused::throttled;
 use super::roles::Role;
 use super::s3;

@@ -104,6 +104,15 @@ fn inner(answer: &Answer) -> String {
             };
             page("AttachedPolicies", &members(policies, policy))
         }
+        Answer::PolicyNames(names) => {
+            let name = |name: &String| escape(name);
+            page("PolicyNames", &members(names, name))
+        }
+        Answer::Policy { user, name, document } => {
+            element("UserName", user)
+                + &element("PolicyName", name)
+                + &element("PolicyDocument", &url_encoded(document))
+        }
         Answer::Document(_) | Answer::Empty => String::new(),
     }
 }
@@ -130,6 +139,20 @@ fn page(name: &str, members: &str) -> String {
 
 pub(super) fn element(name: &str, text: &str) -> String {
     format!("<{name}>{}</{name}>", escape(text))
+}
+
+/// IAM hands policies out as RFC 3986 has it.
+fn url_encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 fn date(time: Timestamp) -> String {

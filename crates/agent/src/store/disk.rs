@@ -5,8 +5,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use rustix::fs::OFlags;
+use zeroize::Zeroizing;
 
 use super::durable::{self, Disk, Lock, Open, OpenFile};
 
@@ -42,11 +45,71 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
+/// Opens a file of anybody's to look at; `None` if it is a folder, a pipe, a device or a socket. Never waits for one, and
+/// never makes a terminal ours.
+pub fn open_regular(path: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut options = OpenOptions::new();
+    let file = options.read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    Ok(file.metadata()?.is_file().then_some(file))
+}
+
+/// The same, read; no more than `most` bytes. Wiped when dropped, as there may be secrets in it.
+pub fn read_regular(path: &Path, most: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let Some(file) = open_regular(path)? else { return Ok(None) };
+    // Room for all of it, and for what is being added: a vector that grows leaves copies behind.
+    let room = usize::try_from(file.metadata()?.len().min(most)).unwrap_or_default() + 4096;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    file.take(most.min(room as u64)).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Where a path truly is, past all links, and whether a folder is there.
+pub fn target(path: &Path) -> io::Result<(PathBuf, bool)> {
+    let real = fs::canonicalize(path)?;
+    let is_folder = fs::metadata(&real)?.is_dir();
+    Ok((real, is_folder))
+}
+
 /// Adds a line to a private file, and says how long that is now. Not synced: for what may be lost.
 pub fn append_line(path: &Path, line: &str) -> io::Result<u64> {
     let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
     file.write_all(format!("{line}\n").as_bytes())?;
     Ok(file.metadata()?.len())
+}
+
+/// The names in a folder, sorted; none if there is no such folder.
+pub fn names(path: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry?.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The last bytes of a file, as many as asked for or as there are, and how long it is; `None` if it does not exist.
+pub fn read_end(path: &Path, bytes: u64) -> io::Result<Option<(Vec<u8>, u64)>> {
+    use std::io::{Seek, SeekFrom};
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end)?;
+    Ok(Some((end, length)))
+}
+
+/// Moves a file to another name, and makes that durable.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_dir(to.parent().unwrap_or(Path::new(".")))
 }
 
 /// Listens at a socket that only its owner can reach, in a private folder. One that is there is replaced.

@@ -49,6 +49,11 @@ pub enum Record {
         /// How it came to us.
         origin: Origin,
     },
+    /// The secret was shown to a person: whoever he gives it to, we do not know of.
+    Exported {
+        /// The key, which is the served one.
+        access_key_id: AccessKeyId,
+    },
     /// A rotation begins.
     Begun {
         /// Why.
@@ -100,10 +105,20 @@ pub enum Record {
         /// The key.
         access_key_id: AccessKeyId,
     },
+    /// A person said that the outgoing key leaked: it goes at once after publish, and never comes back by itself.
+    ///
+    /// A rotation that was begun for that says so in [`Begun`](Record::Begun); this is for one that was open already.
+    Compromised {
+        /// The key.
+        access_key_id: AccessKeyId,
+    },
     /// The previous key is to be served again.
     UndoBegun {
         /// Why.
         why: String,
+        /// A person insists, though the key leaked.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        forced: bool,
     },
     /// The rotation is given up before anything was published.
     AbortBegun {
@@ -129,6 +144,17 @@ pub enum Record {
     },
     /// The rotation is complete: one key, the published one.
     Finished,
+    /// A person takes the served key out of service, with nothing in its place: it leaked, and there is no room for
+    /// another. It is written before the key is set Inactive.
+    Withdrawn {
+        /// The key.
+        access_key_id: AccessKeyId,
+    },
+    /// The withdrawn key was set Inactive, and seen refused.
+    Disabled {
+        /// The key.
+        access_key_id: AccessKeyId,
+    },
 }
 
 /// What can be changed outside.
@@ -203,11 +229,15 @@ impl Record {
         match self {
             Self::Intended { act } | Self::Done { act } => act.access_key_id(),
             Self::Enrolled { access_key_id, .. }
+            | Self::Exported { access_key_id }
             | Self::Created { access_key_id, .. }
             | Self::OrphanFound { access_key_id, .. }
             | Self::Verified { access_key_id }
             | Self::Drained { access_key_id }
-            | Self::Vanished { access_key_id } => Some(access_key_id),
+            | Self::Compromised { access_key_id }
+            | Self::Vanished { access_key_id }
+            | Self::Withdrawn { access_key_id }
+            | Self::Disabled { access_key_id } => Some(access_key_id),
             _ => None,
         }
     }
@@ -221,6 +251,8 @@ pub enum Reason {
     Forced,
     /// The key came of age.
     Scheduled,
+    /// A person said that the key leaked.
+    Compromised,
 }
 
 #[cfg(test)]
@@ -266,7 +298,11 @@ mod tests {
             Record::OrphanFound { access_key_id: id(), created },
             Record::Verified { access_key_id: id() },
             Record::Drained { access_key_id: id() },
+            Record::Exported { access_key_id: id() },
             Record::Vanished { access_key_id: id() },
+            Record::Compromised { access_key_id: id() },
+            Record::Withdrawn { access_key_id: id() },
+            Record::Disabled { access_key_id: id() },
         ] {
             assert_eq!(record.access_key_id(), Some(&id()));
         }

@@ -22,6 +22,17 @@ pub struct Status {
     pub rotation: Option<Open>,
     /// Why the last rotation came to nothing, if it did.
     pub last_failure: Option<String>,
+    /// The current key was taken out of service, and nothing is served.
+    pub withdrawn: Option<Withdrawn>,
+}
+
+/// A key that a person took out of service, as it leaked and could not be replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// Since when it is not served.
+    pub since: Timestamp,
+    /// When it was seen refused.
+    pub disabled: Option<Timestamp>,
 }
 
 /// Whose keys a profile's are.
@@ -44,6 +55,15 @@ pub struct Key {
     pub created: Option<Timestamp>,
     /// How it came to us.
     pub origin: Origin,
+    /// A person was shown its secret.
+    pub exported: bool,
+}
+
+impl Key {
+    /// Whether programs that we do not know of may hold it: only then is there anything to observe.
+    pub fn has_unknown_holders(&self) -> bool {
+        self.exported || self.origin == Origin::HandedOver
+    }
 }
 
 /// How a key came to us.
@@ -126,6 +146,8 @@ pub struct Open {
     pub published: Option<Timestamp>,
     /// When the outgoing key was seen deactivated.
     pub deactivated: Option<Timestamp>,
+    /// The key that leaked, if a person said so of the one that was outgoing then.
+    pub compromised: Option<AccessKeyId>,
     /// The incoming key has to be activated first: it is the previous key, and may be Inactive.
     pub reactivate: bool,
     /// The key this rotation was to delete is gone.
@@ -179,6 +201,19 @@ impl Open {
         ]
         .into_iter()
         .flatten()
+    }
+
+    /// Whether the outgoing key is to go at once: nobody's lease counts, and only force brings it back.
+    pub fn is_cut_off(&self) -> bool {
+        self.compromised.as_ref() == Some(&self.outgoing.id)
+    }
+
+    /// Whether a person may still say that the outgoing key leaked: once it is Inactive, it is the other one.
+    pub fn can_be_cut_off(&self) -> bool {
+        self.step <= Step::Deactivate
+            && self.aborting.is_none()
+            && !self.deleted
+            && !self.is_cut_off()
     }
 
     /// Whether `undo` applies: something is published, and nothing is irrevocable yet.
@@ -241,8 +276,12 @@ impl Open {
             }
             Act::Activate { access_key_id } => self.reactivate && self.is_incoming(access_key_id),
             Act::Deactivate { access_key_id } => {
-                self.is_orphan(access_key_id)
-                    || (self.step == Step::Deactivate && self.outgoing.id == *access_key_id)
+                let step_allows = match self.step {
+                    Step::Deactivate => true,
+                    Step::Drain => self.is_cut_off(),
+                    _ => false,
+                };
+                self.is_orphan(access_key_id) || (step_allows && self.outgoing.id == *access_key_id)
             }
             Act::Delete { access_key_id } => {
                 self.orphan
@@ -328,12 +367,34 @@ impl Status {
                     arn: arn.clone(),
                     user: user.clone(),
                 });
-                self.current =
-                    Some(Key { id: access_key_id.clone(), created: *created, origin: *origin });
+                self.current = Some(Key {
+                    id: access_key_id.clone(),
+                    created: *created,
+                    origin: *origin,
+                    exported: false,
+                });
                 self.generation = Generation(1);
                 Ok(())
             }
+            Record::Exported { access_key_id } => self.export(access_key_id),
             Record::Begun { reason } => self.begin(entry, *reason),
+            Record::Withdrawn { access_key_id } => {
+                if self.rotation.is_some() || self.withdrawn.is_some() {
+                    return Err("a rotation is open, or it is withdrawn already");
+                }
+                if self.current.as_ref().is_none_or(|key| key.id != *access_key_id) {
+                    return Err("it is not the current key");
+                }
+                self.withdrawn = Some(Withdrawn { since: entry.time, disabled: None });
+                Ok(())
+            }
+            Record::Disabled { access_key_id } => {
+                let is_current = self.current.as_ref().is_some_and(|key| key.id == *access_key_id);
+                let withdrawn = self.withdrawn.as_mut().filter(|_| is_current);
+                let withdrawn = withdrawn.ok_or("it was not withdrawn")?;
+                withdrawn.disabled = Some(entry.time);
+                Ok(())
+            }
             record => {
                 let open = self.rotation.as_mut().ok_or("no rotation is open")?;
                 if entry.rotation.as_ref() != Some(&open.id) {
@@ -352,11 +413,28 @@ impl Status {
         }
     }
 
+    /// Whatever else is under way: nothing about it changes but who may hold the key.
+    fn export(&mut self, id: &AccessKeyId) -> Result<(), &'static str> {
+        if self.current.as_ref().is_none_or(|key| key.id != *id) {
+            return Err("it is not the served key");
+        }
+        let open = self.rotation.iter_mut();
+        let ours = open.flat_map(|open| [Some(&mut open.outgoing), open.incoming.as_mut()]);
+        for key in ours.flatten().chain(self.current.as_mut()).filter(|key| key.id == *id) {
+            key.exported = true;
+        }
+        Ok(())
+    }
+
     fn begin(&mut self, entry: &Entry, reason: Reason) -> Result<(), &'static str> {
         if self.rotation.is_some() {
             return Err("a rotation is open already");
         }
+        if self.withdrawn.is_some() {
+            return Err("the key is withdrawn: it cannot make another one");
+        }
         let outgoing = self.current.clone().ok_or("no key is enrolled")?;
+        let compromised = (reason == Reason::Compromised).then(|| outgoing.id.clone());
         self.rotation = Some(Open {
             id: entry.rotation.clone().ok_or("it names no rotation")?,
             reason,
@@ -371,6 +449,7 @@ impl Status {
             verified: false,
             published: None,
             deactivated: None,
+            compromised,
             reactivate: false,
             deleted: false,
             forgotten: false,
@@ -396,6 +475,12 @@ impl Status {
                 {
                     open.enter(Step::Delete, at);
                 }
+                // From here on it may be Inactive.
+                if matches!(act, Act::Deactivate { access_key_id } if open.outgoing.id == *access_key_id)
+                    && open.step == Step::Drain
+                {
+                    open.enter(Step::Deactivate, at);
+                }
                 open.reply_lost = None;
                 open.intent = Some((act.clone(), at));
             }
@@ -419,6 +504,7 @@ impl Status {
                     id: access_key_id.clone(),
                     created: Some(*created),
                     origin: Origin::Created,
+                    exported: false,
                 });
                 open.enter(Step::Verify, at);
             }
@@ -462,9 +548,18 @@ impl Status {
                 }
                 open.enter(Step::Deactivate, at);
             }
-            Record::UndoBegun { why } => {
+            Record::Compromised { access_key_id } => {
+                if open.outgoing.id != *access_key_id || !open.can_be_cut_off() {
+                    return Err("it is not on its way out, or is cut off already");
+                }
+                open.compromised = Some(access_key_id.clone());
+            }
+            Record::UndoBegun { why, forced } => {
                 if !open.can_undo() || open.undone.is_some() {
                     return Err("there is nothing to undo, or no way back");
+                }
+                if open.is_cut_off() && !forced {
+                    return Err("the previous key leaked");
                 }
                 open.stuck = None;
                 open.turn_round(why.clone(), at)?;
@@ -480,7 +575,10 @@ impl Status {
                 if open.is_orphan(access_key_id) {
                     open.orphan = None;
                     open.intent = None;
-                } else if open.undone.is_some() && !open.deleted && open.is_incoming(access_key_id)
+                } else if open.undone.is_some()
+                    && !open.deleted
+                    && !open.is_cut_off()
+                    && open.is_incoming(access_key_id)
                 {
                     // There is nothing to go back to: round once more, to the newer key.
                     open.turn_round(format!("the previous key {access_key_id} is gone"), at)?;
@@ -523,7 +621,11 @@ impl Status {
                 self.last_failure.clone_from(&open.undone);
                 self.rotation = None;
             }
-            Record::Enrolled { .. } | Record::Begun { .. } => return Err("a rotation is open"),
+            Record::Enrolled { .. }
+            | Record::Exported { .. }
+            | Record::Begun { .. }
+            | Record::Withdrawn { .. }
+            | Record::Disabled { .. } => return Err("a rotation is open"),
         }
         Ok(())
     }

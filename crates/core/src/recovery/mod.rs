@@ -112,6 +112,10 @@ fn survivor_trouble(open: &Open, observed: &KeyList) -> Option<String> {
 /// there: what programs are given does not work, or is about not to.
 fn nothing_to_go_back_to<'a>(open: &'a Open, observed: &KeyList) -> Option<&'a AccessKeyId> {
     let previous = &open.incoming.as_ref().filter(|_| open.undone.is_some())?.id;
+    // One that leaked is not served again because the other one is gone.
+    if open.is_cut_off() {
+        return None;
+    }
     let is_gone = observed.find(previous).is_none();
     let newer = observed.find(&open.outgoing.id)?;
     let is_deleting = matches!(&open.intent, Some((Act::Delete { .. }, _)));

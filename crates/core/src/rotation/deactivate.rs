@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::drain::Drained;
 use super::precheck::{Checked, Precheck};
+use super::publish::Published;
 use super::{Command, Context, Event, State, Turn, WaitingFor, soak};
 use crate::credential::KeyStatus;
 use crate::iam::RefusalClass;
@@ -13,8 +14,20 @@ use crate::time::later;
 #[derive(Clone, Debug)]
 pub(crate) struct Deactivate {
     /// The proof is kept until the act it allows.
-    _drained: Drained,
+    _ground: Ground,
     phase: Phase,
+}
+
+/// Why the old key may go.
+#[derive(Clone, Debug)]
+enum Ground {
+    Drained {
+        _proof: Drained,
+    },
+    /// It leaked, and the new one is published: whoever holds it is refused.
+    Leaked {
+        _proof: Published,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -30,16 +43,25 @@ enum Phase {
 
 impl Deactivate {
     pub(crate) fn enter(cx: &Context<'_>, drained: Drained) -> Turn {
+        Self::on(cx, Ground::Drained { _proof: drained })
+    }
+
+    /// Without a drain: the one exception to "no stale key", asked for by a person.
+    pub(crate) fn cut_off(cx: &Context<'_>, published: Published) -> Turn {
+        Self::on(cx, Ground::Leaked { _proof: published })
+    }
+
+    fn on(cx: &Context<'_>, ground: Ground) -> Turn {
         let (precheck, command) = Precheck::start(cx);
-        let step = Self { _drained: drained, phase: Phase::Checking(precheck) };
+        let step = Self { _ground: ground, phase: Phase::Checking(precheck) };
         Turn::new(State::Deactivate(step), command)
     }
 
     pub(crate) fn on_event(self, cx: &Context<'_>, event: Event) -> Turn {
         let id = cx.open().outgoing.id.clone();
         let act = Act::Deactivate { access_key_id: id.clone() };
-        let Self { _drained, phase } = self;
-        let to = |phase, command| Turn::new(State::Deactivate(Self { _drained, phase }), command);
+        let Self { _ground, phase } = self;
+        let to = |phase, command| Turn::new(State::Deactivate(Self { _ground, phase }), command);
         match (phase, event) {
             (Phase::Checking(precheck), event) => match precheck.on_event(cx, event) {
                 Checked::Next(precheck, command) => to(Phase::Checking(precheck), command),

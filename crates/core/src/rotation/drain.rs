@@ -6,7 +6,7 @@ use super::deactivate::Deactivate;
 use super::publish::Published;
 use super::{Command, Context, Event, State, Turn, WaitingFor};
 use crate::iam::LastUsed;
-use crate::journal::{Act, Origin, Record, Step};
+use crate::journal::{Act, Record, Step};
 use crate::lease::{Horizon, Safety, safety};
 use crate::policy::OnStraggler;
 use crate::time::later;
@@ -53,7 +53,7 @@ impl Drain {
                 }
                 // What our own ledger explains shows nobody unknown: observing begins when that ends.
                 let observed = later(self.explained(cx, published), cx.policy().observe);
-                if open.outgoing.origin == Origin::HandedOver && cx.now.wall < observed {
+                if open.outgoing.has_unknown_holders() && cx.now.wall < observed {
                     return self.wait(observed, WaitingFor::Observation);
                 }
                 let signer = open.survivor().id.clone();

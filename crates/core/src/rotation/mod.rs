@@ -77,10 +77,22 @@ pub enum Goal {
     Check,
     /// Go on with what was begun, also if it was stuck.
     Resume,
-    /// Serve the previous key again.
+    /// Serve the previous key again, unless it leaked.
     Undo,
+    /// Serve the previous key again, even if it leaked.
+    ForceUndo,
     /// Give up what is not published yet.
     Abort,
+}
+
+impl Goal {
+    /// Replace a key that leaked.
+    pub const COMPROMISED: Self = Self::Rotate(Reason::Compromised);
+
+    /// Whether the previous key is wanted back.
+    pub fn is_undo(&self) -> bool {
+        matches!(self, Self::Undo | Self::ForceUndo)
+    }
 }
 
 /// A rotation in the hands of a driver: each command is carried out and answered before the next.
@@ -91,6 +103,8 @@ pub struct Rotation {
     state: State,
     last: Command,
     failing: Option<Failing>,
+    /// The rotation that fills the quota, and has to end before a leaked key is replaced.
+    first: Option<RotationId>,
 }
 
 /// What a step sees besides the event.
@@ -98,6 +112,8 @@ pub(crate) struct Context<'a> {
     pub(crate) now: &'a Now,
     pub(crate) task: &'a Task,
     pub(crate) status: &'a Status,
+    /// What has to end first, whatever it waits for.
+    pub(crate) first: Option<&'a RotationId>,
 }
 
 /// A step and the command it waits for.
@@ -203,7 +219,17 @@ impl Context<'_> {
     /// Whether a person wants the previous key back, and that is still to be begun.
     pub(crate) fn turns_round(&self) -> bool {
         let open = self.open();
-        self.task.goal == Goal::Undo && open.undone.is_none() && open.can_undo()
+        self.task.goal.is_undo() && open.undone.is_none() && open.can_undo()
+    }
+
+    /// Whether a person says of the open rotation's outgoing key that it leaked, and that is still to be recorded.
+    pub(crate) fn cuts_off(&self) -> bool {
+        self.task.goal == Goal::COMPROMISED && self.open().can_be_cut_off()
+    }
+
+    /// Whether the deactivated key is deleted without a soak: it makes room for the replacement of one that leaked.
+    pub(crate) fn hurries(&self) -> bool {
+        self.first == Some(&self.open().id)
     }
 
     /// Whether a source served who it is meant to serve.
@@ -227,7 +253,10 @@ impl Rotation {
     /// Takes up what the journal says. The first command comes from [`start`](Self::start).
     pub fn new(task: Task, status: Status) -> Self {
         let last = Command::End(Ending::Finished);
-        Self { task, status, state: State::Door, last, failing: None }
+        let open = status.rotation.as_ref().filter(|_| task.goal == Goal::COMPROMISED);
+        let is_ending = |open: &&Open| open.step >= Step::Soak || open.aborting.is_some();
+        let first = open.filter(is_ending).map(|open| open.id.clone());
+        Self { task, status, state: State::Door, last, failing: None, first }
     }
 
     /// What the journal amounts to by now.
@@ -238,10 +267,7 @@ impl Rotation {
     /// The first command.
     pub fn start(&mut self, now: &Now) -> Command {
         let turn = match self.first() {
-            Ok(Some(record)) => {
-                let cx = Context { now, task: &self.task, status: &self.status };
-                cx.then_door(record)
-            }
+            Ok(Some(record)) => self.context(now).then_door(record),
             Ok(None) => self.door(now),
             Err(why) => Turn::end(Ending::Failed(Failure::Operator(why.to_owned()))),
         };
@@ -269,7 +295,8 @@ impl Rotation {
             }
             (event, _) => event,
         };
-        let cx = Context { now, task: &self.task, status: &self.status };
+        let first = self.first.as_ref();
+        let cx = Context { now, task: &self.task, status: &self.status, first };
         let turn = match std::mem::replace(&mut self.state, State::End) {
             State::Door => self.door(now),
             State::Look(look) => look.on_event(&cx, event),
@@ -292,10 +319,13 @@ impl Rotation {
     fn first(&self) -> Result<Option<Record>, &'static str> {
         let open = self.status.rotation.as_ref();
         match (&self.task.goal, open) {
-            (Goal::Undo, Some(open)) if open.undone.is_some() => Ok(None),
+            (Goal::Undo | Goal::ForceUndo, Some(open)) if open.undone.is_some() => Ok(None),
+            (Goal::Undo, Some(open)) if open.can_undo() && open.is_cut_off() => {
+                Err("the previous key leaked: only force brings it back")
+            }
             // Whether the previous key is there still, only a list can tell.
-            (Goal::Undo, Some(open)) if open.can_undo() => Ok(None),
-            (Goal::Undo, _) => Err("there is nothing to undo"),
+            (Goal::Undo | Goal::ForceUndo, Some(open)) if open.can_undo() => Ok(None),
+            (Goal::Undo | Goal::ForceUndo, _) => Err("there is nothing to undo"),
             (Goal::Abort, Some(open)) if open.aborting.is_some() => Ok(None),
             (Goal::Abort, Some(open))
                 if open.step <= Step::Publish && open.undone.is_none() && !open.can_undo() =>
@@ -304,16 +334,31 @@ impl Rotation {
             }
             (Goal::Abort, _) => Err("there is no rotation to abort"),
             (Goal::Check, Some(_)) => Err("a rotation is under way already"),
-            (Goal::Resume, Some(open)) if open.stuck.is_some() => Ok(Some(Record::Resumed)),
+            (Goal::Resume | Goal::Rotate(Reason::Compromised), Some(open))
+                if open.stuck.is_some() =>
+            {
+                Ok(Some(Record::Resumed))
+            }
             _ => Ok(None),
         }
     }
 
+    fn context<'a>(&'a self, now: &'a Now) -> Context<'a> {
+        Context { now, task: &self.task, status: &self.status, first: self.first.as_ref() }
+    }
+
     /// The one way in.
     fn door(&self, now: &Now) -> Turn {
-        let cx = Context { now, task: &self.task, status: &self.status };
+        let cx = self.context(now);
         let Some(open) = &self.status.rotation else {
-            return match (&self.task.goal, matches!(self.last, Command::Append(_))) {
+            let is_closed = match &self.last {
+                // Unless it was what had to end first.
+                Command::Append(Entry { rotation, .. }) => {
+                    self.first.is_none() || *rotation != self.first
+                }
+                _ => false,
+            };
+            return match (&self.task.goal, is_closed) {
                 (Goal::Rotate(_) | Goal::Check, false) => Preflight::enter(&cx),
                 // The last record closed the rotation.
                 _ => Turn::end(match &self.last {
@@ -326,6 +371,10 @@ impl Rotation {
         };
         if let Some(why) = open.stuck.as_ref().filter(|_| !cx.turns_round()) {
             return Turn::end(Ending::Stuck(why.clone()));
+        }
+        if cx.cuts_off() {
+            let access_key_id = open.outgoing.id.clone();
+            return cx.then_door(Record::Compromised { access_key_id });
         }
         look::Look::enter(&cx)
     }

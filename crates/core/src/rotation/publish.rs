@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::deactivate::Deactivate;
 use super::drain::Drain;
 use super::verify::KeyVerified;
 use super::{Command, Context, Event, Fetched, State, Turn, WaitingFor};
@@ -9,7 +10,11 @@ use crate::credential::AccessKeyId;
 use crate::journal::{Act, Record, Step};
 use crate::time::later;
 
-/// Every enabled source was seen to serve the incoming key, in this process.
+/// How long the sources are waited for while a leaked key works.
+const LEAKED: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Every enabled source was seen to serve the incoming key, in this process; or the outgoing one leaked, and the sources
+/// had their time.
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
     _private: (),
@@ -50,7 +55,11 @@ impl Publish {
     }
 
     fn to_state(cx: &Context<'_>, key: AccessKeyId, phase: Phase, command: Command) -> Turn {
-        let deadline = later(cx.now.wall, cx.policy().deadline);
+        let patience = match cx.open().is_cut_off() {
+            true => cx.policy().deadline.min(LEAKED),
+            false => cx.policy().deadline,
+        };
+        let deadline = later(cx.now.wall, patience);
         Turn::new(State::Publish(Self { key, deadline, phase }), command)
     }
 
@@ -71,7 +80,7 @@ impl Publish {
                 Some(why) => self.not_served(cx, why),
             },
             (Phase::Fetching, Event::Fault(failure)) => self.not_served(cx, failure.to_string()),
-            (Phase::Recording, Event::Appended) => Drain::enter(cx, Published { _private: () }),
+            (Phase::Recording, Event::Appended) => Self::retire(cx),
             (_, event) => Turn::refused("the fetch through the sources", event, "publish"),
         }
     }
@@ -101,7 +110,7 @@ impl Publish {
     fn published(self, cx: &Context<'_>) -> Turn {
         // After a restart it stands in the journal already.
         if cx.open().step > Step::Publish {
-            return Drain::enter(cx, Published { _private: () });
+            return Self::retire(cx);
         }
         let Some((act, _)) = &cx.open().intent else {
             return Turn::bug("published without an intent", &Event::Ready);
@@ -110,10 +119,23 @@ impl Publish {
         self.to(Phase::Recording, command)
     }
 
+    /// The old key goes: when nobody can use it by right any more, or at once if it leaked.
+    fn retire(cx: &Context<'_>) -> Turn {
+        let published = Published { _private: () };
+        match cx.open().is_cut_off() {
+            true => Deactivate::cut_off(cx, published),
+            false => Drain::enter(cx, published),
+        }
+    }
+
     fn not_served(self, cx: &Context<'_>, why: String) -> Turn {
         if cx.now.wall < self.deadline {
             let wait = cx.wait(std::time::Duration::from_secs(1), WaitingFor::Sources);
             return self.to(Phase::Again, wait);
+        }
+        // The new key was verified, and is the ledger's. A source that is broken must not keep a leaked key alive.
+        if cx.open().is_cut_off() {
+            return self.published(cx);
         }
         if cx.open().undone.is_some() || !cx.open().can_undo() {
             return cx.stuck(format!("the sources do not serve {}: {why}", self.key));
@@ -121,6 +143,7 @@ impl Publish {
         // The previous key goes back to where it was; the new one becomes the one that is to go.
         cx.then_door(Record::UndoBegun {
             why: format!("the sources do not serve the new key: {why}"),
+            forced: false,
         })
     }
 }

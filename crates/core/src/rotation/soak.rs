@@ -24,7 +24,7 @@ impl Soak {
             return Turn::bug("a soak before deactivation", &Event::Woke);
         };
         let until = later(deactivated, cx.policy().soak);
-        if cx.now.wall < until {
+        if cx.now.wall < until && !cx.hurries() {
             let wait = Command::Wait { until, waiting_for: WaitingFor::Soak };
             return Turn::new(State::Soak(Self::Waiting), wait);
         }
@@ -64,8 +64,11 @@ impl Soak {
     }
 }
 
-/// Whether the soak is over by now.
+/// Whether the soak is over by now. A person cuts it short when the key that is served leaked: this one's room is needed.
 fn is_over(cx: &Context<'_>) -> bool {
+    if cx.hurries() {
+        return true;
+    }
     let deactivated = cx.open().deactivated;
     deactivated.is_some_and(|at| cx.now.wall >= later(at, cx.policy().soak))
 }

@@ -2,6 +2,7 @@
 
 mod alone;
 mod answers;
+mod compromised;
 mod creation;
 mod enumeration;
 mod guard;

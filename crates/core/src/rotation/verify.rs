@@ -153,7 +153,8 @@ impl Verify {
         if self.successes < cx.policy().successes {
             return self.to(Phase::Spacing, cx.wait(cx.policy().spacing, WaitingFor::Propagation));
         }
-        if cx.open().verified || cx.policy().settle.is_zero() {
+        let settles = !cx.open().verified && !cx.open().is_cut_off();
+        if !settles || cx.policy().settle.is_zero() {
             return self.verified(cx);
         }
         self.to(Phase::Settling, cx.wait(cx.policy().settle, WaitingFor::Settling))

@@ -89,6 +89,13 @@ impl MfaSessions {
         device.was_given.notify_one();
     }
 
+    /// Forgets all sessions: AWS refuses those that were revoked.
+    pub fn forget(&self) {
+        for device in lock(&self.devices).values() {
+            lock(&device.sessions).clear();
+        }
+    }
+
     /// Returns once somebody gives a code of this device, or has given one that is not used yet.
     pub async fn given(&self, serial: &str) {
         self.device(serial).was_given.notified().await;

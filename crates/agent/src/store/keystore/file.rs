@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-pub use super::passphrase::Passphrase;
+pub use super::passphrase::{Asker, Passphrase};
 use super::{Keystore, KeystoreError};
 
 /// The version of the format that is written.

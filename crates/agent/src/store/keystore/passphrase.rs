@@ -12,8 +12,24 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-/// How long a passphrase command may take.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Who waits for a passphrase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// A person, or the agent at its start. A command may talk to him.
+    Person,
+    /// A program that waits for its credential for a few seconds. A command that takes longer is killed, and whatever
+    /// it began: it would hold the pipes open that the program reads to their end.
+    Program,
+}
+
+impl Asker {
+    fn patience(self) -> Duration {
+        match self {
+            Self::Person => Duration::from_secs(30),
+            Self::Program => Duration::from_secs(4),
+        }
+    }
+}
 
 /// Longest passphrase taken: enough for a key in base64, and an end to a mistaken `/dev/zero`.
 const LONGEST: u64 = 4096;
@@ -24,7 +40,7 @@ pub enum Passphrase {
     /// A file that only its owner can read.
     File(PathBuf),
     /// What a command, run by `sh -c`, writes to its standard output.
-    Command(String),
+    Command(String, Asker),
     /// A credential that systemd hands to the service.
     Credential {
         /// The value of `$CREDENTIALS_DIRECTORY`, if it is set.
@@ -40,7 +56,7 @@ impl fmt::Debug for Passphrase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
-            Self::Command(_) => f.write_str("Command([redacted])"),
+            Self::Command(..) => f.write_str("Command([redacted])"),
             Self::Credential { name, .. } => f.debug_tuple("Credential").field(name).finish(),
             Self::Literal(_) => f.write_str("Literal([redacted])"),
         }
@@ -52,7 +68,7 @@ impl Passphrase {
     pub fn obtain(&self) -> Result<Zeroizing<Vec<u8>>, String> {
         let mut passphrase = match self {
             Self::File(path) => read(path, true)?,
-            Self::Command(command) => run(command)?,
+            Self::Command(command, asker) => run(command, *asker)?,
             Self::Credential { directory, name } => {
                 let directory = directory.as_ref().ok_or_else(|| {
                     format!("no $CREDENTIALS_DIRECTORY to take the credential {name} from")
@@ -100,22 +116,25 @@ fn read_all(source: impl Read) -> Result<Zeroizing<Vec<u8>>, String> {
     Ok(bytes)
 }
 
-fn run(command: &str) -> Result<Zeroizing<Vec<u8>>, String> {
-    let mut child = Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("passphrase command did not start: {error}"))?;
+fn run(command: &str, asker: Asker) -> Result<Zeroizing<Vec<u8>>, String> {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::piped());
+    #[cfg(unix)]
+    if asker == Asker::Program {
+        use std::os::unix::process::CommandExt;
+        shell.stderr(Stdio::null()).process_group(0);
+    }
+    let mut child =
+        shell.spawn().map_err(|error| format!("passphrase command did not start: {error}"))?;
     let output = child.stdout.take().expect("standard output was piped");
-    let deadline = Instant::now() + COMMAND_TIMEOUT;
+    let deadline = Instant::now() + asker.patience();
     let (send, receive) = mpsc::channel();
     // Read beside, since a grandchild can hold the pipe open for as long as it likes.
     thread::spawn(move || {
         // Nobody listens any more after the timeout.
         let _ = send.send(read_all(output));
     });
-    let answer = receive.recv_timeout(COMMAND_TIMEOUT);
+    let answer = receive.recv_timeout(asker.patience());
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break Some(status),
@@ -125,9 +144,14 @@ fn run(command: &str) -> Result<Zeroizing<Vec<u8>>, String> {
     };
     let (Some(status), Ok(answer)) = (status, answer) else {
         // It may have ended just now; then there is nothing to kill.
+        #[cfg(unix)]
+        if asker == Asker::Program {
+            use rustix::process::{Pid, Signal, kill_process_group};
+            let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+        }
         let _ = child.kill();
         let _ = child.wait();
-        return Err(format!("passphrase command did not end in {} s", COMMAND_TIMEOUT.as_secs()));
+        return Err(format!("passphrase command did not end in {} s", asker.patience().as_secs()));
     };
     if !status.success() {
         return Err(format!("passphrase command failed: {status}"));
@@ -157,7 +181,7 @@ mod tests {
         let directory = Some(folder.path().to_owned());
         for source in [
             Passphrase::File(path),
-            Passphrase::Command("printf 'tidal moon \\n'".to_owned()),
+            Passphrase::Command("printf 'tidal moon \\n'".to_owned(), Asker::Person),
             Passphrase::Credential { directory, name: "pass".to_owned() },
             Passphrase::Literal(Zeroizing::new("tidal moon ".to_owned())),
         ] {
@@ -169,8 +193,8 @@ mod tests {
     fn a_missing_passphrase_says_why() {
         for (source, expected) in [
             (Passphrase::File("/nonexistent".into()), "/nonexistent"),
-            (Passphrase::Command("exit 3".to_owned()), "3"),
-            (Passphrase::Command("echo".to_owned()), "empty"),
+            (Passphrase::Command("exit 3".to_owned(), Asker::Program), "3"),
+            (Passphrase::Command("echo".to_owned(), Asker::Person), "empty"),
             (Passphrase::Credential { directory: None, name: "p".to_owned() }, "$CREDENTIALS"),
             (
                 Passphrase::Credential { directory: Some("/tmp".into()), name: "../x".to_owned() },

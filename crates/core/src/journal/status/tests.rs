@@ -258,7 +258,7 @@ fn a_second_act_waits_until_the_first_is_known() {
 
 #[test]
 fn an_undo_is_legal_from_publish_until_the_deletion_is_intended() {
-    let undo = Record::UndoBegun { why: why() };
+    let undo = Record::UndoBegun { why: why(), forced: false };
     let (from, to) = (position(&done(publish())), position(&intended(delete(old()))));
     for place in 2..rotation().len() {
         if (from..=to).contains(&place) {
@@ -278,7 +278,7 @@ fn an_undo_is_legal_from_publish_until_the_deletion_is_intended() {
     refuses(&undone, Record::AbortBegun { why: why() });
     refuses(&undone, Record::Abandoned { why: why() });
     // A key that may be Inactive is not verified before it was activated.
-    let soaking = takes(&after(to), Record::UndoBegun { why: why() });
+    let soaking = takes(&after(to), Record::UndoBegun { why: why(), forced: false });
     refuses(&soaking, Record::Verified { access_key_id: old() });
     let activate = Act::Activate { access_key_id: old() };
     let active = takes(&takes(&soaking, intended(activate.clone())), done(activate));
@@ -310,7 +310,7 @@ fn a_stuck_rotation_takes_only_a_persons_decision() {
         refuses(&stuck, record);
     }
     takes(&takes(&stuck, Record::Resumed), done(publish()));
-    takes(&stuck, Record::UndoBegun { why: why() });
+    takes(&stuck, Record::UndoBegun { why: why(), forced: false });
     refuses(&after(6), Record::Resumed);
 }
 
@@ -333,7 +333,7 @@ fn only_a_key_that_may_be_inactive_is_activated() {
         refuses(&after(place), activate(new()));
     }
     let deactivated = after(position(&intended(delete(old()))));
-    let undone = takes(&deactivated, Record::UndoBegun { why: why() });
+    let undone = takes(&deactivated, Record::UndoBegun { why: why(), forced: false });
     refuses(&undone, activate(new()));
     takes(&undone, activate(old()));
 }
@@ -376,4 +376,43 @@ fn a_step_is_told_by_the_word_that_stands_in_the_state() {
         assert_eq!(word, format!("\"{step}\""));
     }
     assert_eq!(format!("{:>7}|", Step::Soak), "   soak|");
+}
+
+#[test]
+fn a_key_that_was_shown_has_unknown_holders_from_then_on() {
+    let exported = |key: AccessKeyId| Entry {
+        time: at(0),
+        rotation: None,
+        record: Record::Exported { access_key_id: key },
+    };
+    refuses(&Status::default(), Record::Exported { access_key_id: old() });
+    for records in 1..rotation().len() {
+        let mut status = after(records);
+        let served = status.current.clone().expect("a key").id;
+        let other = if served == old() { new() } else { old() };
+        assert!(status.apply(&exported(other)).is_err(), "{records}: only what is served");
+        status.apply(&exported(served.clone())).expect("at any time");
+        // What goes on is told of it, and nothing else has changed.
+        for record in &rotation()[records..] {
+            status.apply(&entry(record.clone())).expect("legal as before");
+            if let Some(open) = &status.rotation {
+                for key in [Some(&open.outgoing), open.incoming.as_ref()].into_iter().flatten() {
+                    assert_eq!(key.exported, key.id == served, "{records}: {key:?}");
+                }
+            }
+        }
+        assert_eq!(status.current.map(|key| key.exported), Some(served == new()), "{records}");
+    }
+    let mut stuck = after(3);
+    stuck.apply(&entry(Record::Stuck { why: why() })).expect("legal");
+    stuck.apply(&exported(old())).expect("also while a person is asked for");
+    assert!(stuck.rotation.is_some_and(|open| open.stuck.is_some()));
+}
+
+#[test]
+fn who_may_hold_a_key_is_known_only_of_what_we_made_and_never_showed() {
+    let key = |origin, exported| Key { id: old(), created: None, origin, exported };
+    assert!(!key(Origin::Created, false).has_unknown_holders());
+    assert!(key(Origin::Created, true).has_unknown_holders());
+    assert!(key(Origin::HandedOver, false).has_unknown_holders());
 }

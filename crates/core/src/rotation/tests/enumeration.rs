@@ -13,7 +13,7 @@ fn world() -> World {
 }
 
 /// A whole run from a world: its commands.
-fn trace(world: &World, goal: Goal) -> Vec<Command> {
+pub(super) fn trace(world: &World, goal: Goal) -> Vec<Command> {
     let mut world = world.clone();
     let before = world.commands().count();
     world.drive(goal, None);
@@ -21,7 +21,7 @@ fn trace(world: &World, goal: Goal) -> Vec<Command> {
 }
 
 /// Runs each case on all cores; counts what the cases count.
-fn each<T: Sync>(cases: &[T], run: impl Fn(&T) -> usize + Sync) -> usize {
+pub(super) fn each<T: Sync>(cases: &[T], run: impl Fn(&T) -> usize + Sync) -> usize {
     let next = AtomicUsize::new(0);
     let total = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism().map_or(4, usize::from);
@@ -38,12 +38,12 @@ fn each<T: Sync>(cases: &[T], run: impl Fn(&T) -> usize + Sync) -> usize {
 }
 
 #[allow(clippy::print_stdout, reason = "the figure is the result")]
-fn say(what: &str, cases: usize) {
+pub(super) fn say(what: &str, cases: usize) {
     println!("{what}: {cases} cases");
 }
 
 /// The worlds that a crash after each command of a rotation leaves.
-fn left_behind() -> Vec<World> {
+pub(super) fn left_behind() -> Vec<World> {
     let length = trace(&world(), ROTATE).len();
     let leave = |n: usize| {
         let mut world = world();
@@ -59,7 +59,7 @@ fn resume_goal(world: &World) -> Goal {
 }
 
 /// Every blow at every command of what `goal` does from `start`, then healed.
-fn all_blows(start: &World, goal: &Goal) -> usize {
+pub(super) fn all_blows(start: &World, goal: &Goal) -> usize {
     let mut cases = 0;
     for (n, command) in trace(start, goal.clone()).iter().enumerate() {
         for blow in CRASHES.into_iter().chain(faults(command)) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::world::{Answer, World, seconds, signer};
 use crate::credential::{AccessKeyId, KeyStatus};
-use crate::journal::{Act, Entry, Reason, Record};
+use crate::journal::{Act, Entry, Reason, Record, Step};
 use crate::rotation::{Command, Goal, WaitingFor};
 use crate::time::later;
 
@@ -61,8 +61,23 @@ impl World {
         match command {
             Command::Update { id, status: KeyStatus::Inactive, .. } => {
                 self.guard_loss(id, command);
-                if self.served.contains(id) {
+                let open = self.status().rotation;
+                let leaked = open.is_some_and(|open| {
+                    open.is_cut_off() && open.outgoing.id == *id && open.published.is_some()
+                });
+                if self.served.contains(id) && !leaked {
                     self.guard_safe(id, command);
+                }
+            }
+            Command::Update { id, status: KeyStatus::Active, .. } => {
+                let forced =
+                    |record: &Record| matches!(record, Record::UndoBegun { forced, .. } if *forced);
+                let leaked = self.status().rotation.is_some_and(|open| {
+                    open.compromised.as_ref() == Some(id)
+                        && (open.step >= Step::Drain || open.undone.is_some())
+                });
+                if leaked && self.recorded(forced) == 0 {
+                    self.fail("a leaked key comes back by itself", command);
                 }
             }
             Command::Delete { id, .. } if self.iam.contains_key(id) => {
@@ -75,7 +90,9 @@ impl World {
                 };
                 // Nobody can see what somebody else does after the last list.
                 let status = if self.meddled { self.listed.get(id) } else { Some(&key.status) };
-                if status != Some(&KeyStatus::Inactive) || self.now.wall < later(key.changed, wait)
+                let is_early = self.now.wall < later(key.changed, wait);
+                if status != Some(&KeyStatus::Inactive)
+                    || (is_early && self.hurried.as_ref() != Some(id))
                 {
                     self.fail("deleted before it was Inactive for long enough", command);
                 }
@@ -95,7 +112,8 @@ impl World {
                 }
             }
             Command::Append(Entry { record: Record::Verified { access_key_id }, .. }) => {
-                let confirms = usize::from(!self.policy.settle.is_zero());
+                let leaked = self.status().rotation.is_some_and(|open| open.is_cut_off());
+                let confirms = usize::from(!self.policy.settle.is_zero() && !leaked);
                 self.guard_believed(access_key_id, 2 + confirms, command);
             }
             Command::Append(Entry {

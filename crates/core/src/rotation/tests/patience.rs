@@ -9,7 +9,7 @@ use super::world::{Blow, LAG, World, at, id, old, seconds};
 use crate::credential::KeyStatus;
 use crate::error::Failure;
 use crate::iam::RefusalClass;
-use crate::journal::{Origin, Record};
+use crate::journal::{Entry, Origin, Record};
 use crate::rotation::{Command, Ending, Goal, WaitingFor};
 use crate::time::{earlier, later};
 
@@ -248,6 +248,16 @@ fn a_key_with_unknown_holders_is_observed_and_one_of_our_own_is_not() {
         assert_eq!(waited, observed, "{origin:?}");
         world.settled();
     }
+}
+
+#[test]
+fn a_key_of_our_own_that_was_exported_is_observed() {
+    let mut world = World::new(Origin::Created);
+    let record = Record::Exported { access_key_id: old() };
+    world.journal.push(Entry { time: world.now.wall, rotation: None, record });
+    world.drive(ROTATE, None);
+    assert_eq!(waits(&world, |what| *what == WaitingFor::Observation), 1);
+    world.settled();
 }
 
 #[test]

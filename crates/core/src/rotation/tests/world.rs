@@ -90,6 +90,8 @@ pub(super) struct World {
     pub(super) meddled: bool,
     /// A person's key may be set Inactive: nobody could tell it from an orphan.
     pub(super) may_fence: bool,
+    /// A key whose soak a person cuts short.
+    pub(super) hurried: Option<AccessKeyId>,
     pub(super) done: Vec<(Command, Answer)>,
     /// What the last list said.
     pub(super) listed: BTreeMap<AccessKeyId, KeyStatus>,
@@ -245,6 +247,7 @@ impl World {
             caller: identity(),
             meddled: false,
             may_fence: false,
+            hurried: None,
             done: Vec::new(),
             listed: BTreeMap::new(),
             made: 0,
@@ -314,6 +317,12 @@ impl World {
         blows: &[(usize, Blow)],
         mut before: impl FnMut(&mut Self, usize, &Command),
     ) -> (usize, Option<Ending>) {
+        if goal == Goal::COMPROMISED
+            && let Some(open) = self.status().rotation
+            && open.deactivated.is_some()
+        {
+            self.hurried = Some(open.outgoing.id);
+        }
         let task = Task {
             policy: self.policy.clone(),
             rotation: RotationId(format!("{:016x}", self.journal.len())),

@@ -1,0 +1,216 @@
+//! Programs that were turned away, in the audit trail: by a thread of its own, and never more lines than a disk can take.
+//!
+//! The first refusal of a kind is written at once. Further ones of the same kind are counted, and written together after a
+//! minute, then after two, and so on up to an hour.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rotakey_core::time::later;
+use rotakey_endpoint::table::{Caller, Refused};
+
+use super::{Audit, By};
+use crate::clock::SystemClock;
+use crate::proc;
+
+/// Refusals that wait to be noted. When more come in, some go uncounted here; the metrics count them all.
+const QUEUE: usize = 256;
+
+const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE_MAX: Duration = Duration::from_secs(3600);
+
+/// Between two looks at what is to be written.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// A user who comes with more kinds than that is not told apart any more.
+const KINDS_MAX: usize = 64;
+
+/// What is cut from what a stranger sent.
+const WHAT_MAX: usize = 120;
+
+/// Takes refusals, and does not wait.
+#[derive(Clone, Debug)]
+pub struct Refusals {
+    queue: SyncSender<(Refused, Option<Caller>, String)>,
+}
+
+/// A reason, and the user.
+type Kind = (Refused, Option<u32>);
+
+#[derive(Debug)]
+struct Pending {
+    count: u64,
+    what: String,
+    next: Timestamp,
+    pause: Duration,
+}
+
+impl Refusals {
+    /// Begins, in a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no thread.
+    pub fn start(audit: Audit, clock: SystemClock) -> std::io::Result<Self> {
+        let (queue, inbox) = sync_channel(QUEUE);
+        let work = move || {
+            let mut tally = Tally::default();
+            work(&inbox, &mut tally, &audit, &clock);
+        };
+        std::thread::Builder::new().name("audit".to_owned()).spawn(work)?;
+        Ok(Self { queue })
+    }
+
+    /// Notes one.
+    pub fn note(&self, why: Refused, caller: Option<&Caller>, what: &str) {
+        // A program that asks for what there is not, or before there is a key, is no intruder.
+        if !matches!(why, Refused::NotFound | Refused::Unavailable) {
+            let what = what.chars().filter(|c| !c.is_control()).take(WHAT_MAX).collect();
+            let _ = self.queue.try_send((why, caller.cloned(), what));
+        }
+    }
+}
+
+fn work(
+    inbox: &Receiver<(Refused, Option<Caller>, String)>,
+    tally: &mut Tally,
+    audit: &Audit,
+    clock: &SystemClock,
+) {
+    loop {
+        let got = inbox.recv_timeout(LOOK);
+        let now = clock.wall();
+        if let Ok((why, caller, what)) = &got
+            && let Some((kind, line)) = tally.note((*why, caller.as_ref().map(uid)), what, now)
+        {
+            write(audit, kind, caller.as_ref(), &line);
+        }
+        let is_over = matches!(got, Err(RecvTimeoutError::Disconnected));
+        for (kind, line) in tally.due(if is_over { Timestamp::MAX } else { now }) {
+            write(audit, kind, None, &line);
+        }
+        if is_over {
+            return;
+        }
+    }
+}
+
+fn uid(caller: &Caller) -> u32 {
+    match caller {
+        Caller::Process { uid, .. } | Caller::Socket { uid, .. } => *uid,
+    }
+}
+
+fn write(audit: &Audit, (why, uid): Kind, caller: Option<&Caller>, detail: &str) {
+    let pid = match caller {
+        Some(Caller::Process { pid, .. }) => Some(*pid),
+        Some(Caller::Socket { inode, .. }) => proc::owner_of(*inode).map(|program| program.pid),
+        None => None,
+    };
+    let by = match (uid, pid) {
+        (Some(uid), Some(pid)) => By::process(uid, pid),
+        (uid, _) => By { uid: uid.unwrap_or(u32::MAX), pid: None, exe: None, parent_exe: None },
+    };
+    let detail = format!("{why:?}: {detail}");
+    if let Err(error) = audit.record_of(&by, "refused", "", None, &detail) {
+        tracing::warn!(%error, "a refusal is not in the audit trail");
+    }
+}
+
+/// What was counted and is not written yet.
+#[derive(Debug, Default)]
+struct Tally {
+    kinds: HashMap<Kind, Pending>,
+}
+
+impl Tally {
+    /// What is to be written at once, if anything.
+    fn note(&mut self, kind: Kind, what: &str, now: Timestamp) -> Option<(Kind, String)> {
+        let kind = match self.kinds.len() {
+            KINDS_MAX.. if !self.kinds.contains_key(&kind) => (kind.0, None),
+            _ => kind,
+        };
+        if let Some(pending) = self.kinds.get_mut(&kind) {
+            pending.count += 1;
+            what.clone_into(&mut pending.what);
+            return None;
+        }
+        let next = later(now, PAUSE);
+        self.kinds.insert(kind, Pending { count: 0, what: String::new(), next, pause: PAUSE });
+        Some((kind, what.to_owned()))
+    }
+
+    /// What is to be written by now. A kind of which there was no more is forgotten.
+    fn due(&mut self, now: Timestamp) -> Vec<(Kind, String)> {
+        let mut lines = Vec::new();
+        self.kinds.retain(|kind, pending| {
+            if now < pending.next {
+                return true;
+            }
+            if pending.count == 0 {
+                return false;
+            }
+            lines.push((*kind, format!("{} more, the last one: {}", pending.count, pending.what)));
+            pending.count = 0;
+            pending.pause = (pending.pause * 2).min(PAUSE_MAX);
+            pending.next = later(now, pending.pause);
+            true
+        });
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + second).expect("in range")
+    }
+
+    /// A flood of a day is a few dozen lines.
+    #[test]
+    fn a_flood_fills_no_disk_and_every_refusal_is_counted() {
+        let mut tally = Tally::default();
+        let (mut lines, mut counted) = (0u64, 0u64);
+        for second in 0..86_400 {
+            for uid in [0, 1000] {
+                if tally.note((Refused::User, Some(uid)), "GET /", at(second)).is_some() {
+                    (lines, counted) = (lines + 1, counted + 1);
+                }
+            }
+            for (_, line) in tally.due(at(second)) {
+                lines += 1;
+                counted += line.split(' ').next().expect("a count").parse::<u64>().expect("one");
+            }
+        }
+        let rest = tally.due(Timestamp::MAX);
+        counted += rest
+            .iter()
+            .map(|(_, line)| line.split(' ').next().expect("a count").parse::<u64>().expect("one"))
+            .sum::<u64>();
+        assert_eq!(counted, 2 * 86_400);
+        assert!((20..100).contains(&lines), "{lines}");
+    }
+
+    #[test]
+    fn what_is_quiet_for_a_while_is_told_at_once_again() {
+        let mut tally = Tally::default();
+        let kind = (Refused::Token, Some(1));
+        assert!(tally.note(kind, "one", at(0)).is_some());
+        assert!(tally.note(kind, "two", at(1)).is_none());
+        assert_eq!(tally.due(at(60)), [(kind, "1 more, the last one: two".to_owned())]);
+        assert_eq!(tally.due(at(60 + 120)), []);
+        assert!(tally.note(kind, "three", at(200)).is_some());
+    }
+
+    #[test]
+    fn strangers_of_many_kinds_share_a_line() {
+        let mut tally = Tally::default();
+        let told =
+            (0..1000).filter(|uid| tally.note((Refused::User, Some(*uid)), "", at(0)).is_some());
+        assert_eq!(told.count(), KINDS_MAX + 1);
+    }
+}

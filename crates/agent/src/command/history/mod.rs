@@ -1,0 +1,177 @@
+//! `history`: the journal, readable; receipts; and whether all of it is whole.
+
+pub mod verify;
+
+use clap::Args;
+use rotakey_core::journal::{Entry, Record, Status};
+use serde_json::{Map, Value};
+
+use super::App;
+use super::status::seconds;
+use crate::cli::failure::{Exit, Failed};
+use crate::cli::layout;
+use crate::clock::Clock;
+use crate::receipts::Receipts;
+
+/// The arguments of `history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The profile
+    pub name: Option<String>,
+    /// As JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Check that no journal, receipt or audit trail was tampered with; all profiles, if none is named
+    #[arg(long)]
+    pub verify: bool,
+    /// The receipts of the rotations that have ended, for an auditor
+    #[arg(long, conflicts_with = "verify")]
+    pub receipts: bool,
+}
+
+/// Runs it.
+pub fn run(app: &App, args: &HistoryArgs) -> Result<(), Failed> {
+    if args.receipts {
+        return receipts(app, args.json);
+    }
+    let (entries, _) = app.state()?.read()?;
+    let mut status = Status::default();
+    let mut rotation = None;
+    for entry in &entries {
+        let before = step(&status);
+        // Reading has replayed it already: every entry is legal.
+        let _ = status.apply(entry);
+        let step = if before.is_empty() { step(&status) } else { before };
+        if args.json {
+            app.printer.data(&as_json(&app.profile, step, entry).to_string());
+            continue;
+        }
+        if entry.rotation != rotation {
+            rotation.clone_from(&entry.rotation);
+            if let Some(id) = &rotation {
+                app.printer.data(&format!("rotation {id}"));
+            }
+        }
+        for line in as_text(step, entry) {
+            app.printer.data(&line);
+        }
+    }
+    Ok(())
+}
+
+/// `--receipts`. One that a crash kept from being written is written now, if nobody is at work.
+fn receipts(app: &App, json: bool) -> Result<(), Failed> {
+    let state = app.state()?;
+    let receipts = Receipts::of(&state);
+    let cannot = |error: std::io::Error| {
+        Failed::new(
+            Exit::Failed,
+            format!("the receipts of {} cannot be read: {error}", app.profile),
+        )
+        .hint("`rotakey history --verify` says more")
+    };
+    if let Ok((_engine, _)) = state.lock() {
+        let now = app.clock.now().wall;
+        receipts.write_missing(&app.audit(), &app.install_tag()?, now).map_err(cannot)?;
+    }
+    for found in receipts.read().map_err(cannot)? {
+        let written = found.written.map_err(|why| {
+            let path = found.path.display();
+            Failed::new(Exit::Failed, format!("{path} cannot be read: {why}"))
+                .hint("`rotakey history --verify` says more")
+        })?;
+        if json {
+            let mut value = serde_json::to_value(&written).unwrap_or_default();
+            value["cis"] = crate::receipts::cis(&written.receipt);
+            app.printer.data(&value.to_string());
+        } else {
+            for line in crate::receipts::text::lines(&written) {
+                app.printer.data(&line);
+            }
+            app.printer.data(&format!("  sha256    {}\n", found.digest));
+        }
+    }
+    Ok(())
+}
+
+/// The step that a journal is at; empty if no rotation is open.
+pub(crate) fn step(status: &Status) -> &'static str {
+    status.rotation.as_ref().map_or("", |open| open.step.name())
+}
+
+/// A line, as `--json` prints it.
+pub(crate) fn as_json(profile: &str, step: &str, entry: &Entry) -> Value {
+    let mut line = Map::new();
+    line.insert("time".into(), seconds(entry.time).into());
+    line.insert("profile".into(), profile.into());
+    let rotation = entry.rotation.as_ref().map(|id| id.0.clone());
+    line.insert("rotation".into(), rotation.into());
+    line.insert("step".into(), step.into());
+    line.insert("kind".into(), kind(&entry.record).into());
+    if let Some(id) = entry.record.access_key_id() {
+        line.insert("access_key_id".into(), id.as_str().into());
+    }
+    line.insert("detail".into(), detail(&entry.record).into());
+    Value::Object(line)
+}
+
+/// One line of 80 columns, and what is said about it below.
+fn as_text(step: &str, entry: &Entry) -> Vec<String> {
+    let kind = kind(&entry.record);
+    let id = entry.record.access_key_id().map_or("", |id| id.as_str());
+    let (what, said) = match &entry.record {
+        Record::Intended { act } | Record::Done { act } => {
+            (format!("{kind} {}", act.name()), String::new())
+        }
+        record => (kind.to_owned(), detail(record)),
+    };
+    let step = if step.is_empty() { "-" } else { step };
+    let line = format!("  {}  {step:<10}  {what:<19}  {id}", seconds(entry.time));
+    let said = layout::wrap(&said, 76 - 22);
+    let below = said.into_iter().map(|line| format!("{:24}{line}", ""));
+    std::iter::once(line.trim_end().to_owned()).chain(below).collect()
+}
+
+/// The record's kind, as it stands in the journal.
+fn kind(record: &Record) -> &'static str {
+    match record {
+        Record::Enrolled { .. } => "enrolled",
+        Record::Exported { .. } => "exported",
+        Record::Begun { .. } => "begun",
+        Record::Intended { .. } => "intended",
+        Record::Done { .. } => "done",
+        Record::Created { .. } => "created",
+        Record::NotCreated { .. } => "not-created",
+        Record::CreateUnknown { .. } => "create-unknown",
+        Record::OrphanFound { .. } => "orphan-found",
+        Record::Verified { .. } => "verified",
+        Record::Drained { .. } => "drained",
+        Record::UndoBegun { .. } => "undo-begun",
+        Record::AbortBegun { .. } => "abort-begun",
+        Record::Vanished { .. } => "vanished",
+        Record::Stuck { .. } => "stuck",
+        Record::Resumed => "resumed",
+        Record::Abandoned { .. } => "abandoned",
+        Record::Finished => "finished",
+        Record::Compromised { .. } => "compromised",
+        Record::Withdrawn { .. } => "withdrawn",
+        Record::Disabled { .. } => "disabled",
+    }
+}
+
+fn detail(record: &Record) -> String {
+    match record {
+        Record::Enrolled { arn, .. } => arn.clone(),
+        Record::Begun { reason } => format!("{reason:?}").to_lowercase(),
+        Record::Intended { act } | Record::Done { act } => act.name().to_owned(),
+        Record::Created { adopted: true, .. } => "found again by its secret".to_owned(),
+        Record::NotCreated { why }
+        | Record::CreateUnknown { why }
+        | Record::AbortBegun { why }
+        | Record::Stuck { why }
+        | Record::Abandoned { why } => why.clone(),
+        Record::UndoBegun { why, forced: true } => format!("{why}, by force"),
+        Record::UndoBegun { why, forced: false } => why.clone(),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,94 @@
+//! `history --verify`: is the record whole? Journals, receipts and the audit trail, each for itself and against the others.
+
+use serde_json::json;
+
+use crate::audit::verify::Found as Trail;
+use crate::cli::failure::{Exit, Failed};
+use crate::command::App;
+use crate::receipts::Receipts;
+use crate::store::disk;
+use crate::store::profile::ProfileState;
+
+/// A file, or a set of files, that was looked at.
+struct Looked {
+    what: String,
+    /// How much of it there is, and where it ends.
+    has: String,
+    wrong: Vec<String>,
+}
+
+/// Runs it, for one profile or for all. Exit code 1 if anything is wrong.
+pub fn run(app: &App, name: Option<String>, as_json: bool) -> Result<(), Failed> {
+    let names = match name {
+        Some(name) => vec![app.for_profile(&name).key_profile()?.to_owned()],
+        None => app.managed()?,
+    };
+    let trail = app.audit().verify();
+    let mut looked = vec![audit(&trail)];
+    for name in names {
+        let state = ProfileState::new(&app.paths.state, &name);
+        looked.push(journal(&state));
+        let receipts = Receipts::of(&state);
+        let (count, wrong) = receipts.verify(&trail);
+        let what = state.dir().join("receipts").display().to_string();
+        looked.push(Looked { what, has: format!("{count} receipts"), wrong });
+    }
+    for one in &looked {
+        if as_json {
+            let line = json!({"what": one.what, "ok": one.wrong.is_empty(), "has": one.has, "wrong": one.wrong});
+            app.printer.data(&line.to_string());
+            continue;
+        }
+        let verdict = if one.wrong.is_empty() { "ok   " } else { "WRONG" };
+        app.printer.data(&format!("{verdict}  {}", one.what));
+        app.printer.data(&format!("       {}", one.has));
+        one.wrong.iter().for_each(|why| app.printer.data(&format!("       {why}")));
+    }
+    for remark in &trail.remarks {
+        app.printer.say(remark);
+    }
+    let wrong = looked.iter().map(|one| one.wrong.len()).sum::<usize>();
+    if wrong == 0 {
+        return Ok(());
+    }
+    Err(Failed::new(Exit::Failed, format!("{wrong} things are wrong with the record"))
+        .hint("compare with a backup, and see docs/audit.md for what each of them means"))
+}
+
+fn audit(trail: &Trail) -> Looked {
+    let what = match trail.files.last() {
+        Some((path, _)) => path.display().to_string(),
+        None => "no audit trail yet".to_owned(),
+    };
+    let lines: usize = trail.files.iter().map(|(_, lines)| lines).sum();
+    let head = trail.head.chain.get(..16).unwrap_or_default();
+    let has = match lines {
+        0 => "0 lines".to_owned(),
+        lines => format!(
+            "{lines} lines in {} files, the last one is number {}, {head}",
+            trail.files.len(),
+            trail.head.n
+        ),
+    };
+    Looked { what, has, wrong: trail.wrong.clone() }
+}
+
+fn journal(state: &ProfileState) -> Looked {
+    let path = state.dir().join("journal");
+    let what = path.display().to_string();
+    match state.read() {
+        Ok((entries, _)) => {
+            let bytes = disk::read(&path).ok().flatten().unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let head = text.lines().last().and_then(|line| line.split(' ').next());
+            let has = match entries.len() {
+                0 => "no journal yet".to_owned(),
+                lines => format!("{lines} lines, the last one is {}", head.unwrap_or_default()),
+            };
+            Looked { what, has, wrong: Vec::new() }
+        }
+        Err(error) => {
+            Looked { what, has: "cannot be read".to_owned(), wrong: vec![error.to_string()] }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The policy that AWS attaches to a user whose key it found in public: noticed without anybody asking, and told once.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rotakey_core::iam::Outcome;
+use rotakey_core::time::later;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::advice;
+use crate::clock::Clock;
+use crate::command::{App, mfa};
+use crate::driver::quarantine::POLICY;
+use crate::iam::KeyService;
+use crate::news::{Kind, News};
+use crate::store::disk;
+use crate::store::profile::ProfileState;
+
+/// How often the agent looks.
+const EVERY: Duration = Duration::from_secs(3600);
+
+/// What an administrator does about it, and in which order.
+pub fn hint(
+    user: &str,
+    arn: &str,
+    policy: &str,
+    id: &rotakey_core::credential::AccessKeyId,
+) -> String {
+    let partition = arn.split(':').nth(1).unwrap_or("aws");
+    format!(
+        "AWS found this key in public. As an administrator: `{}`, give the new key to this profile (`rotakey remove` and `rotakey add`), then `{}`, and `{}`. docs/incident.md has the rest",
+        advice::create(user),
+        advice::deactivate(user, id),
+        advice::detach_quarantine(user, partition, policy)
+    )
+}
+
+/// Whether the user of a profile was seen under quarantine, and was not seen free of it since. Nothing that a leaked key
+/// could need is done by itself then.
+pub fn is_marked(state: &ProfileState) -> bool {
+    matches!(disk::read(&mark(state)), Ok(Some(bytes)) if !bytes.is_empty())
+}
+
+fn mark(state: &ProfileState) -> PathBuf {
+    state.dir().join("quarantine")
+}
+
+/// Asks IAM whether the user of a profile is under quarantine; the policy's name, if so. It is told once, until it is
+/// over. Whatever cannot be asked is asked again later.
+pub async fn look(app: &App) -> Option<String> {
+    let state = app.state().ok()?;
+    let status = app.status().ok()?;
+    let (whose, key) = (status.enrolment?, status.current?);
+    let settings = app.settings().ok()?;
+    let keystore = app.keystore().ok()?;
+    let signer = mfa::iam_signer_at_hand(app, &settings, keystore.as_ref(), &key.id)?;
+    let service = app.service(&settings);
+    let Outcome::Done(policies) = service.attached_policies(&signer, &whose.user).await else {
+        return None;
+    };
+    let policy = policies.into_iter().find(|name| name.starts_with(POLICY));
+    let Some(policy) = policy else {
+        if is_marked(&state) {
+            tracing::info!(profile = state.profile(), "the quarantine is over");
+            let _ = disk::replace(&mark(&state), b"");
+        }
+        return None;
+    };
+    if !is_marked(&state) {
+        app.announcer.tell(&News {
+            time: app.clock.now().wall,
+            profile: state.profile().to_owned(),
+            kind: Kind::Quarantine,
+            rotation: status.rotation.map(|open| open.id),
+            access_key_id: Some(key.id.clone()),
+            message: format!(
+                "{}: AWS put {} under quarantine ({policy}): {} leaked",
+                state.profile(),
+                whose.user,
+                key.id
+            ),
+            hint: Some(hint(&whose.user, &whose.arn, &policy, &key.id)),
+        });
+        if let Err(error) =
+            disk::replace(&mark(&state), format!("{policy} {}\n", key.id).as_bytes())
+        {
+            tracing::warn!(profile = state.profile(), %error, "the quarantine is not noted");
+        }
+    }
+    Some(policy)
+}
+
+/// Looks for as long as the agent serves the key. `configured` brings the configuration whenever it was changed.
+pub async fn watch(mut app: Rc<App>, mut configured: UnboundedReceiver<Rc<App>>) {
+    loop {
+        look(&app).await;
+        let next = later(app.clock.now().wall, EVERY);
+        let clock = app.clock.clone();
+        tokio::select! {
+            new = configured.recv() => match new {
+                Some(new) => app = new,
+                None => return,
+            },
+            () = clock.sleep_until(next) => {}
+        }
+    }
+}
