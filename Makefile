@@ -66,7 +66,7 @@ docs-generated: clients-deps ## writes the documents anew that are made from the
 upstream-table: deps ## writes the table of AWS's hosts anew, from the botocore that tests/requirements.txt pins
 	.venv/bin/python crates/endpoint/build-data/upstream.py > crates/endpoint/src/proxy/upstream/table.txt
 
-bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many"
+bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan"
 	@bash .ci/deps bench
 	$(CARGO) build --locked --release -q -p rotakey-agent -p rotakey-bench
 	@target/release/rotakey-bench $(PARTS)

@@ -50,6 +50,9 @@ fn a_planted_secret_is_found_in_every_form() {
     assert_eq!(find_secret(b"passphrase_file = \"/x/passphrase\"", PASSPHRASE), None);
 }
 
+/// The forms of the log.
+const FORMS: [&str; 3] = ["text", "json", "journald"];
+
 /// Everything that was seen, by where.
 #[derive(Default)]
 struct Seen {
@@ -111,6 +114,9 @@ impl Seen {
         if self.runs % 2 == 1 {
             command.env("ROTAKEY_LOG", "trace");
         }
+        // In each form, and with the AWS SDK asked to log the bodies of answers.
+        command.env("ROTAKEY_LOG_FORMAT", FORMS[self.runs % FORMS.len()]);
+        command.env("LOG_SENSITIVE_BODIES", "true");
         let mut child = command
             .arg("-vvv")
             .args(args)
@@ -227,8 +233,13 @@ fn no_secret_is_anywhere_but_in_the_answer() {
     seen.run(&world, 0, &["resume", "--wait", "deleted"], "");
     world.assert_rotated();
     seen.run(&world, 2, &["undo"], "");
-    seen.run(&world, 0, &["rotate", "--wait", "deleted"], "");
-    world.assert_rotated();
+    // Once for each form of the log.
+    for _ in FORMS {
+        seen.run(&world, 0, &["rotate", "--wait", "deleted"], "");
+        world.assert_rotated();
+    }
+    seen.run(&world, 0, &["history", "--receipts"], "");
+    seen.run(&world, 0, &["history", "--verify", "--json"], "");
     let history = seen.run(&world, 0, &["history", "--json"], "").stdout;
 
     let mut secrets = seen.secrets(&world, &history);
@@ -250,9 +261,12 @@ fn no_secret_is_anywhere_but_in_the_answer() {
     let stderr = seen.places.get("stderr of [\"rotate\", \"--wait\", \"deleted\"]").unwrap();
     let traced = |log: &Vec<u8>| {
         let log = String::from_utf8_lossy(log);
-        log.contains("TRACE") && log.contains("CreateAccessKey")
+        let is_traced = log.contains("TRACE") || log.contains("<7>");
+        is_traced && log.contains("CreateAccessKey")
     };
-    assert!(stderr.iter().any(traced), "it logs at trace");
+    assert!(stderr.iter().filter(|log| traced(log)).count() >= FORMS.len(), "it logs at trace");
+    assert!(count("file state/audit.jsonl") >= 4 && count("file state/app/receipts") == 0);
+    assert!(seen.places.keys().any(|place| place.starts_with("file state/app/receipts/")));
 
     seen.assert_clean(&secrets);
 }
@@ -264,6 +278,7 @@ fn broken_answer(kind: &str) {
     world.fault("CreateAccessKey", kind);
     let mut command = world.command();
     command.env("ROTAKEY_LOG", "trace").args(["-vvv", "rotate"]);
+    command.env("LOG_SENSITIVE_BODIES", "true");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     let pid = child.id();

@@ -180,3 +180,42 @@ fn programs_without_a_key_work_before_during_and_after_a_rotation_on_moto() {
     assert_eq!(run.code, 0, "{run:?}");
     assert_ne!(world.served_id(), world.id);
 }
+
+/// Makes users, every tenth with a key.
+const MANY_USERS: &str = "
+import boto3, sys
+iam = boto3.client('iam', endpoint_url=sys.argv[1], region_name='us-east-1')
+for n in range(130):
+    iam.create_user(UserName=f'user{n:03}')
+    if n % 10 == 0:
+        iam.create_access_key(UserName=f'user{n:03}')
+";
+
+#[test]
+fn keys_lists_all_users_of_moto() {
+    let moto = Moto::start(&[]);
+    let world = world(&moto);
+    let output = Command::new(venv().join("bin/python"))
+        .args(["-c", MANY_USERS, &world.url])
+        .env_clear()
+        .env("AWS_ACCESS_KEY_ID", &world.id)
+        .env("AWS_SECRET_ACCESS_KEY", &world.secret)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let run = world.expect(0, &["keys", "--all-users", "--json"]);
+    let mut lines: Vec<Value> =
+        run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let summary = lines.pop().unwrap();
+    let made = |line: &&Value| line["user"].as_str().unwrap().starts_with("user");
+    let made: Vec<&Value> = lines.iter().filter(made).collect();
+    assert_eq!(made.len(), 130, "{summary}");
+    assert_eq!(made.iter().filter(|line| line["type"] == "key").count(), 13);
+    assert!(made.iter().all(|line| line["profile"].is_null()));
+    let own = lines.iter().find(|line| line["access_key_id"] == world.id.as_str()).unwrap();
+    assert_eq!((&own["profile"], &own["stage"]), (&"app".into(), &"current".into()));
+    assert_eq!(
+        (&summary["root_has_keys"], &summary["users_not_read"]),
+        (&false.into(), &Value::Array(Vec::new()))
+    );
+}

@@ -180,6 +180,7 @@ fn keys_lists_users_and_their_keys() {
         .stdout
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["user"].clone())
+        .filter(Value::is_string)
         .collect();
     assert_eq!(users, ["app", "other"]);
     let run = world.expect(0, &["keys", "--user", "other"]);

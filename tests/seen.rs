@@ -13,5 +13,11 @@ mod support;
 mod desktop;
 #[path = "seen/logs.rs"]
 mod logs;
+#[path = "seen/metrics.rs"]
+mod metrics;
+#[path = "seen/prometheus.rs"]
+mod prometheus;
 #[path = "seen/record.rs"]
 mod record;
+#[path = "seen/status.rs"]
+mod status;

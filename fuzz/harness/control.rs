@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use rotakey_agent::audit::refusals::Refusals;
 use rotakey_agent::cli::printer::Printer;
 use rotakey_agent::clock::{Clock, SystemClock};
 use rotakey_agent::command::App;
 use rotakey_agent::config::Env;
 use rotakey_agent::daemon::{Control, Desk, Order};
+use rotakey_agent::metrics::Counters;
 use rotakey_agent::serving::books::Books;
 use rotakey_agent::serving::holders::Holders;
 use rotakey_agent::serving::leases::LeaseWriter;
@@ -87,14 +89,19 @@ impl World {
         let leases = leases.expect("a thread");
         let holders = Holders::start(clock.clone()).expect("a thread");
         let told = Arc::<Mutex<Vec<_>>>::default();
+        let counters = Arc::<Counters>::default();
         let desk = Desk {
             books: Arc::new(Books::new(
                 Arc::clone(&serving),
                 leases.asker(),
                 holders.clone(),
                 clock.clone(),
+                Arc::clone(&counters),
+                Refusals::start(app.audit(), clock.clone()).expect("a thread"),
             )),
             serving,
+            counters,
+            app: ArcSwap::from_pointee(app.clone()),
             holders,
             imds_tokens: Tokens::new(zeroize::Zeroizing::new([7; 32])),
             since: clock.now().wall,
@@ -120,7 +127,8 @@ impl World {
             given += usize::from(is_secret);
             if !body.is_empty() {
                 let json: Result<serde_json::Value, _> = serde_json::from_slice(body);
-                assert!(json.is_ok_and(|json| json.is_object()), "{body:?}");
+                let is_metrics = body.ends_with(b"# EOF\n");
+                assert!(is_metrics || json.is_ok_and(|json| json.is_object()), "{body:?}");
             }
         }
         let asked = count(bytes, b"/credential-process/deploy");

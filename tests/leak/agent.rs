@@ -31,7 +31,7 @@ impl Handed {
     }
 }
 
-fn start(world: &World) -> Agent {
+fn start(world: &World, form: &str) -> Agent {
     // A core dump would be written there, if it may be written at all.
     let plain = world.command();
     let mut command = Command::new("sh");
@@ -40,6 +40,7 @@ fn start(world: &World) -> Agent {
     for (name, value) in plain.get_envs() {
         command.env(name, value.unwrap());
     }
+    command.env("ROTAKEY_LOG_FORMAT", form).env("LOG_SENSITIVE_BODIES", "true");
     Agent::start_at(world, command, "-vvv")
 }
 
@@ -63,15 +64,17 @@ fn an_agent_that_serves_rotates_and_crashes_says_no_secret() {
     let world = World::added();
     let mut seen = Seen::default();
     let mut handed = Handed::default();
+    // Each event is written down, as the command is given it.
+    let events = world.home.path().join("events");
     world.configure_agent(
-        ANYWHERE,
+        &format!("{ANYWHERE}on_event = \"cat >> {}\"\n", events.display()),
         "imds = true\n[profile.other]\nserve = \"session\"\nsource_profile = \"app\"\n",
     );
     let token = |profile: &str| {
         let path = world.home.path().join("state").join(profile).join("token");
         std::fs::read_to_string(path).unwrap()
     };
-    let agent = start(&world);
+    let agent = start(&world, "json");
     let mut tokens = vec![token("app"), token("other")];
     let mut watch = |seen: &mut Seen, agent: &Agent| {
         handed.fetch(agent);
@@ -80,6 +83,7 @@ fn an_agent_that_serves_rotates_and_crashes_says_no_secret() {
         let session: Value = serde_json::from_str(&process.stdout).unwrap();
         handed.0.insert(session["SecretAccessKey"].as_str().unwrap().to_owned());
         handed.0.insert(session["SessionToken"].as_str().unwrap().to_owned());
+        seen.note("metrics", agent.control("GET", "/metrics", b"").body);
         seen.note("what the agent says of itself", agent.control("GET", "/v1/status", b"").body);
     };
     watch(&mut seen, &agent);
@@ -112,14 +116,14 @@ fn an_agent_that_serves_rotates_and_crashes_says_no_secret() {
     seen.note("a refusal", agent.control("POST", "/v1/profiles/app/mfa", b"271828").body);
     assert_leaves_no_core(&world, agent, "ABRT", &mut seen);
 
-    let agent = start(&world);
+    let agent = start(&world, "journald");
     watch(&mut seen, &agent);
     seen.run(&world, 0, &["revoke", "app"], "");
     tokens.push(token("app"));
     watch(&mut seen, &agent);
     assert_leaves_no_core(&world, agent, "KILL", &mut seen);
 
-    let agent = start(&world);
+    let agent = start(&world, "text");
     watch(&mut seen, &agent);
     let (code, said) = agent.stop();
     assert_eq!(code, 0, "{}", tail(&said));
@@ -128,6 +132,11 @@ fn an_agent_that_serves_rotates_and_crashes_says_no_secret() {
     seen.files(&world);
     world.assert_rotated();
 
+    seen.run(&world, 0, &["history", "--verify"], "");
+    seen.run(&world, 0, &["history", "app", "--receipts", "--json"], "");
+    assert!(
+        seen.places.contains_key("metrics") && seen.places.contains_key("file state/audit.jsonl")
+    );
     let history = seen.run(&world, 0, &["history", "app", "--json"], "").stdout;
     let mut secrets = seen.secrets(&world, &history);
     assert!(secrets.len() >= 2, "{} keys were made", secrets.len());
@@ -145,9 +154,9 @@ fn an_agent_that_serves_rotates_and_crashes_says_no_secret() {
         // A new one is written beside the old one first, as private, and takes its place.
         let on_purpose = [
             "file state/app/token ",
-            "file state/app/token.new ",
+            "file state/app/token.",
             "file state/other/token ",
-            "file state/other/token.new ",
+            "file state/other/token.",
             "/proc environ ",
         ];
         let leaks: Vec<_> = found

@@ -40,6 +40,13 @@ impl SystemClock {
     }
 }
 
+/// The monotonic clock alone, for how long something takes.
+pub fn ticks() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
 impl Default for SystemClock {
     fn default() -> Self {
         Self::new()

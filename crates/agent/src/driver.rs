@@ -365,6 +365,7 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
 }
 
 fn event<T>(outcome: Outcome<T>, done: impl FnOnce(T) -> Event) -> Event {
+    crate::metrics::called(&outcome);
     match outcome {
         Outcome::Done(value) => done(value),
         Outcome::Refused(refusal) => Event::Refused(refusal),

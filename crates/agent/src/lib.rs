@@ -12,12 +12,14 @@ pub mod engine;
 pub mod iam;
 pub mod incident;
 pub mod local_http;
+pub mod metrics;
 pub mod news;
 pub mod proc;
 pub mod receipts;
 pub mod serve;
 pub mod serving;
 pub mod session;
+pub mod shared_files;
 #[cfg(feature = "demo")]
 pub mod simulator;
 pub mod sources;

@@ -98,6 +98,12 @@ impl News {
     }
 }
 
+/// The news of a file, the oldest first.
+#[must_use]
+pub fn recent(file: &std::path::Path) -> Vec<News> {
+    told::read(file)
+}
+
 /// News that wait to be told. When more come in, some are only logged.
 const QUEUE: usize = 64;
 

@@ -177,6 +177,9 @@ impl Draft {
                     _ => {}
                 }
             }
+            Record::Compromised { access_key_id } => {
+                self.acted(at, "compromised", access_key_id);
+            }
             Record::Vanished { access_key_id } => {
                 self.acted(at, "vanished", access_key_id);
                 self.delete(access_key_id, at);

@@ -13,6 +13,7 @@ mod load;
 mod many;
 mod memory;
 mod pairs;
+mod scan;
 mod startup;
 mod swap;
 mod table;
@@ -23,12 +24,13 @@ use world::Error;
 
 type Part = fn(&mut Table) -> Result<(), Error>;
 
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 6] = [
     ("answers", answers::measure),
     ("startup", startup::measure),
     ("memory", memory::measure),
     ("swap", swap::measure),
     ("many", many::measure),
+    ("scan", scan::measure),
 ];
 
 fn main() -> Result<(), Error> {

@@ -2,7 +2,10 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::command::export::ExportArgs;
 use crate::command::history::HistoryArgs;
+use crate::command::import::ImportArgs;
+use crate::command::status::StatusArgs;
 
 /// Rotates AWS IAM access keys, and hands the current one to the programs of this machine.
 #[derive(Debug, Parser)]
@@ -31,6 +34,14 @@ pub enum Verb {
         after_help = "Example: rotakey add deploy --access-key-id AKIA... --region eu-west-1"
     )]
     Add(AddArgs),
+    /// Take keys out of ~/.aws/credentials and ~/.aws/config; programs go on getting them
+    #[command(
+        after_help = "Example: rotakey import --all --dry-run\n         rotakey import --all"
+    )]
+    Import(ImportArgs),
+    /// Print the key of a profile: from then on, others may hold it
+    #[command(after_help = "Example: rotakey export deploy")]
+    Export(ExportArgs),
     /// Give a profile up; its key stays as it is in IAM
     #[command(after_help = "Example: rotakey remove deploy --yes")]
     Remove {
@@ -74,6 +85,9 @@ pub enum Verb {
         after_help = "Example: rotakey agent\nSIGHUP reads the configuration again, SIGTERM ends it in order."
     )]
     Agent,
+    /// Have the agent run whenever its user does
+    #[command(after_help = "Example: rotakey service install", subcommand)]
+    Service(crate::command::service::ServiceVerb),
     /// Run a program whose SDK gets its credentials from rotakey, and from nowhere else
     #[command(after_help = "Example: rotakey exec deploy -- aws s3 ls")]
     Exec(ExecArgs),
@@ -86,15 +100,11 @@ pub enum Verb {
         /// The profile
         name: Option<String>,
     },
-    /// Keys, ages, the rotation under way and what it waits for
-    #[command(after_help = "Example: rotakey status --json")]
-    Status {
-        /// The profile; all of them if none is named
-        name: Option<String>,
-        /// As one JSON object
-        #[arg(long)]
-        json: bool,
-    },
+    /// Keys, ages, the rotation under way and what it waits for, until when
+    #[command(
+        after_help = "Example: rotakey status --watch\n         rotakey status deploy --json"
+    )]
+    Status(StatusArgs),
     /// What was done, by which rotation, when; receipts; and whether that record is whole
     #[command(
         after_help = "Example: rotakey history deploy --json\n         rotakey history deploy --receipts\n         rotakey history --verify"
@@ -124,6 +134,11 @@ pub enum Verb {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Print a manual page, or write them all
+    #[command(
+        after_help = "Example: rotakey man | man -l -\n         rotakey man --dir ~/.local/share/man/man1"
+    )]
+    Man(crate::command::man::ManArgs),
     /// Show a whole rotation on the embedded simulator: no AWS account, about half a minute
     #[cfg(feature = "demo")]
     #[command(after_help = "Example: rotakey demo")]

@@ -82,6 +82,10 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
             let app = app(args.name.clone())?;
             runtime()?.block_on(command::add::run(&app, &args))
         }
+        Verb::Import(args) => runtime()?.block_on(command::import::run(&app(None)?, &args)),
+        Verb::Export(args) => {
+            runtime()?.block_on(command::export::run(&app(args.name.clone())?, &args))
+        }
         Verb::Remove { name, yes } => command::remove::run(&app(name)?, yes),
         Verb::Rotate(args) if args.admin.user.is_some() => {
             let app = app(args.admin.signer.clone())?;
@@ -104,7 +108,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
             runtime()?.block_on(command::rotate::resume(&app(name)?, wait))
         }
         Verb::Abort { name } => runtime()?.block_on(command::rotate::abort(&app(name)?)),
-        Verb::Status { name, json } => command::status::run(&app(None)?, name.or(profile), json),
+        Verb::Status(args) => command::status::run(&app(None)?, profile.clone(), &args),
         Verb::History(args) if args.verify => {
             let name = args.name.or(profile.clone());
             command::history::verify::run(&app(None)?, name, args.json)
@@ -113,6 +117,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
         Verb::Keys(args) => runtime()?.block_on(command::keys::run(&app(None)?, &args)),
         Verb::Scan(args) => return command::scan::run(&app(None)?, profile.as_deref(), &args),
         Verb::CredentialProcess => command::credential_process::run(&app(None)?),
+        Verb::Service(verb) => command::service::run(&app(None)?, &verb),
         Verb::Agent => agent(app(None)?),
         Verb::Exec(args) => {
             let app = app(Some(args.name.clone()))?;
@@ -122,6 +127,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
         Verb::Revoke { name } => command::revoke::run(&app(name)?),
         Verb::Mfa(args) => runtime()?.block_on(command::mfa::run(&app(args.name.clone())?, &args)),
         Verb::Completions { shell } => command::completions(shell, printer),
+        Verb::Man(args) => command::man::run(&args, printer),
         #[cfg(feature = "demo")]
         Verb::Demo => runtime()?.block_on(command::demo::run(printer)),
         #[cfg(feature = "demo")]

@@ -2,21 +2,14 @@
 
 use std::io::Read;
 
-use rotakey_core::credential::{AccessKeyId, Credentials, Generation, SecretAccessKey};
-use rotakey_core::iam::Outcome;
-use rotakey_core::journal::{Entry, Origin, Record};
-use rotakey_core::lease::Ledger;
-use rotakey_core::rotation;
+use rotakey_core::credential::{AccessKeyId, Credentials, SecretAccessKey};
 
-use super::{App, expect};
+use super::{App, enrol, env};
 use crate::cli::args::AddArgs;
 use crate::cli::failure::{Exit, Failed};
-use crate::clock::Clock;
 use crate::config::{self, edit};
 use crate::control::Agent;
-use crate::iam::KeyService;
-use crate::store::keystore;
-use crate::store::profile::ProfileState;
+use crate::shared_files::plaintext_copies;
 
 /// Runs it.
 pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
@@ -38,118 +31,66 @@ pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
         settings.endpoints.iam = Some(url.clone());
         settings.endpoints.sts = Some(url.clone());
     }
-    let credentials = ask(args)?;
-    let id = &credentials.access_key_id;
-
-    let service = app.service(&settings);
-    let identity = service.caller_identity(&credentials, &settings.region).await;
-    let identity = expect("sts:GetCallerIdentity", identity)?;
-    let Some(user) = identity.user_name().map(str::to_owned) else {
-        let message = format!("{id} is not an IAM user's key: it belongs to {}", identity.arn);
-        return Err(Failed::new(Exit::Usage, message)
-            .hint("rotakey rotates keys of IAM users; root keys should be deleted, not rotated"));
-    };
-    if args.user.as_ref().is_some_and(|wanted| *wanted != user) {
+    let checked = enrol::check(app, &settings, ask(args)?).await?;
+    let (id, user) = (&checked.credentials.access_key_id, &checked.user);
+    if args.user.as_ref().is_some_and(|wanted| wanted != user) {
         let wanted = args.user.as_deref().unwrap_or_default();
         let message = format!("{id} belongs to the user {user}, not to {wanted}");
         return Err(
             Failed::new(Exit::Usage, message).hint("leave --user out, or give that user's key")
         );
     }
-    if let Some(other) = holder(app, id)? {
-        edit::add_profile(&app.paths.config, name, &[("source_profile", &other)])?;
-        Agent::at(app.paths.socket()).reload();
-        app.printer.say(&format!("{name} uses the key of {other}, {id}"));
-        return Ok(());
-    }
-    // Listing may not be allowed yet: `rotate --dry-run` says so. The key's age is then unknown.
-    let created = match service.list_access_keys(&credentials, &user).await {
-        Outcome::Done(list) => list.find(id).map(|key| key.created),
-        _ => None,
-    };
-
-    let tag = app.install_tag()?;
-    refuse_second_install(&service, &credentials, &user, &tag).await?;
-
-    let keystore = app.keystore()?;
-    keystore::probe(keystore.as_ref(), name)?;
-    keystore.put(id, &credentials.secret_access_key)?;
-
-    let state = ProfileState::new(&app.paths.state, name);
-    let (_engine, mut journal) = state.lock()?;
-    match &journal.status().current {
-        // An `add` that was cut short: it goes on.
-        Some(current) if current.id == *id => {}
-        Some(current) => {
-            let message = format!("the state of {name} holds another key, {}", current.id);
-            let dir = state.dir().display();
-            return Err(Failed::new(Exit::Usage, message)
-                .hint(format!("choose another name, or move {dir} away")));
-        }
-        None => {
-            let record = Record::Enrolled {
-                access_key_id: id.clone(),
-                account_id: identity.account_id.clone(),
-                arn: identity.arn.clone(),
-                user: user.clone(),
-                created,
-                origin: Origin::HandedOver,
-            };
-            journal.append(&Entry { time: app.clock.now().wall, rotation: None, record })?;
-        }
-    }
-    let now = app.clock.now().wall;
-    state.update_ledger(|slot| {
-        slot.get_or_insert_with(|| Ledger::new(id.clone(), Generation(1), now));
-    })?;
     let mut values = Vec::new();
     let region = args.region.as_ref().or(app.env.get("AWS_REGION").map(|_| &settings.region));
     values.extend(region.map(|region| ("region", region.as_str())));
-    values.push(("user", &user));
+    let holders = enrol::holders(app)?;
+    if let Some(other) = holders.get(id) {
+        values.push(("source_profile", other));
+        edit::add_profile(&app.paths.config, name, &values)?;
+        Agent::at(app.paths.socket()).reload();
+        app.printer.say(&format!("{name} uses the key of {other}, {id}"));
+        return say_how(app, id);
+    }
+    let tag = app.install_tag()?;
+    checked.refuse_second_install(&tag).await?;
+    let created = checked.created().await;
+    let keystore = app.keystore()?;
+    checked.keep(app, keystore.as_ref(), created)?;
+    values.push(("user", user));
     values.extend(args.endpoint_url.as_ref().map(|url| ("endpoint_url", url.as_str())));
     edit::add_profile(&app.paths.config, name, &values)?;
-    app.audited("add", Some(id), &format!("of {}, into {}", identity.arn, keystore.describe()));
+    app.audited(
+        "add",
+        Some(id),
+        &format!("of {}, into {}", checked.identity.arn, keystore.describe()),
+    );
     Agent::at(app.paths.socket()).reload();
-    // Now any other installation can see that this user's keys are ours to rotate. It may be denied:
-    // `rotate --dry-run` says so.
-    let _ = service.tag_user(&credentials, &user, &tag, rotation::INSTALL_TAG_VALUE).await;
-    app.printer.say(&format!("{name}: {id} of {} is in {}", identity.arn, keystore.describe()));
-    app.printer.say(&format!(
-        "Programs get it by this line in ~/.aws/config, under [profile {name}]:\n  credential_process = {} credential-process --profile {name}\nThen `rotakey rotate {name}` replaces it.",
-        std::env::current_exe().map_or_else(|_| "rotakey".to_owned(), |p| p.display().to_string())
-    ));
-    Ok(())
+    checked.tag(&tag).await;
+    let arn = &checked.identity.arn;
+    app.printer.say(&format!("{name}: {id} of {arn} is in {}", keystore.describe()));
+    say_how(app, id)
 }
 
-/// Two installations on one user would take each other's keys away.
-async fn refuse_second_install(
-    service: &impl KeyService,
-    credentials: &Credentials,
-    user: &str,
-    ours: &str,
-) -> Result<(), Failed> {
-    let Outcome::Done(tags) = service.user_tags(credentials, user).await else { return Ok(()) };
-    let Some(other) = rotation::preflight::other_install(&tags, ours) else { return Ok(()) };
-    let message = format!("another installation rotates the user {user}: tag {other}");
-    Err(Failed::new(Exit::Decide, message).hint(format!(
-        "add the key there; or, if that installation is gone: aws iam untag-user --user-name {user} --tag-keys {other}"
-    )))
-}
-
-/// The profile that manages this key already.
-fn holder(app: &App, id: &AccessKeyId) -> Result<Option<String>, Failed> {
-    for name in app.managed()? {
-        let (_, status) = ProfileState::new(&app.paths.state, &name).read()?;
-        let mut ours = status
-            .current
-            .iter()
-            .map(|key| &key.id)
-            .chain(status.rotation.iter().flat_map(|open| open.ours()));
-        if ours.any(|key| key == id) {
-            return Ok(Some(name));
-        }
+/// How programs come to use it, and what would keep them from it.
+fn say_how(app: &App, id: &AccessKeyId) -> Result<(), Failed> {
+    let name = &app.profile;
+    let copies = plaintext_copies(&app.env, &[id]);
+    if let Some(copy) = copies.first() {
+        app.printer.say(&format!(
+            "{} holds it in plaintext (line {}), and SDKs take it from there: `rotakey import --profile {}` takes it out",
+            copy.path.display(),
+            copy.line,
+            copy.profile
+        ));
     }
-    Ok(None)
+    if !copies.iter().any(|copy| copy.profile == *name) {
+        let section = if name == "default" { name.clone() } else { format!("profile {name}") };
+        let line = env::credential_process(name)?;
+        app.printer.say(&format!(
+            "Programs get it by this line in ~/.aws/config, under [{section}]:\n  {line}\nThen `rotakey rotate {name}` replaces it."
+        ));
+    }
+    Ok(())
 }
 
 fn ask(args: &AddArgs) -> Result<Credentials, Failed> {

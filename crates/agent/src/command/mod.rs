@@ -5,16 +5,21 @@ pub mod admin;
 pub mod credential_process;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod enrol;
 pub mod env;
 pub mod exec;
+pub mod export;
 pub mod history;
+pub mod import;
 pub mod incident;
 pub mod keys;
+pub mod man;
 pub mod mfa;
 pub mod remove;
 pub mod revoke;
 pub mod rotate;
 pub mod scan;
+pub mod service;
 pub mod status;
 mod through_proxy;
 

@@ -7,6 +7,7 @@ use crate::config::edit;
 use crate::control::Agent;
 use crate::serving::holders::Holder;
 use crate::session::mfa::seed_id;
+use crate::shared_files::rotakey_line;
 use crate::store::disk;
 
 /// Runs it.
@@ -21,6 +22,7 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
         edit::remove_profile(&app.paths.config, name)?;
         Agent::at(app.paths.socket()).reload();
         app.printer.say(&format!("{name} is removed; the key it shared stays"));
+        say_line(app);
         return Ok(());
     }
     let sharers: Vec<_> = app.config.sharers(name).collect();
@@ -80,7 +82,19 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
     edit::remove_profile(&app.paths.config, name)?;
     Agent::at(app.paths.socket()).reload();
     app.printer.say(&format!("{name} is removed; IAM was not touched"));
+    say_line(app);
     Ok(())
+}
+
+/// Programs of the profile would go on asking us.
+fn say_line(app: &App) {
+    let name = &app.profile;
+    if let Some((path, line)) = rotakey_line(&app.env, name) {
+        app.printer.say(&format!(
+            "line {line} of {} still gets {name}'s credentials from rotakey: take it out",
+            path.display()
+        ));
+    }
 }
 
 /// Until when somebody holds a key of the profile, as the agent says.

@@ -98,6 +98,8 @@ pub const KEYS: &[Key] = &[
         "AWS_ENDPOINT_URL[_IAM|_STS]",
         "the URL of an IAM- and STS-compatible server",
     ),
+    key(PROFILE, "endpoint_url_iam", "endpoint_url", "the same, of IAM alone"),
+    key(PROFILE, "endpoint_url_sts", "endpoint_url", "the same, of STS alone"),
     key(
         PROFILE,
         "serve",

@@ -165,13 +165,17 @@ pub(super) fn profile(
     let own = read.url("endpoint_url")?;
     // With a placeholder beside it, it is our own proxy, and the environment that of a program of ours.
     let is_program = env.get("AWS_ACCESS_KEY_ID").is_some_and(is_placeholder);
-    let from_env = |name| env.get(name).filter(|_| !is_program);
-    let anywhere = own.or_else(|| from_env("AWS_ENDPOINT_URL"));
-    let endpoint = |service| own.or_else(|| from_env(service)).or(anywhere).map(str::to_owned);
+    let nothing = Env::default();
+    let env = if is_program { &nothing } else { env };
+    let anywhere = own.or_else(|| env.get("AWS_ENDPOINT_URL"));
+    let endpoint = |key: &str, variable: &str| {
+        let named = read.url(key)?.or(own).or_else(|| env.get(variable));
+        Ok(named.or(anywhere).map(str::to_owned))
+    };
     Ok(ProfileSettings {
         endpoints: Endpoints {
-            iam: endpoint("AWS_ENDPOINT_URL_IAM"),
-            sts: endpoint("AWS_ENDPOINT_URL_STS"),
+            iam: endpoint("endpoint_url_iam", "AWS_ENDPOINT_URL_IAM")?,
+            sts: endpoint("endpoint_url_sts", "AWS_ENDPOINT_URL_STS")?,
         },
         region,
         user: read.text("user")?.map(str::to_owned),

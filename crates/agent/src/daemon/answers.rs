@@ -18,8 +18,10 @@ use zeroize::Zeroizing;
 
 use super::engine::{Order, Orders};
 use crate::cli::failure::Failed;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, ticks};
+use crate::command::App;
 use crate::command::status::seconds;
+use crate::metrics::{self, Counters};
 use crate::serving::books::Books;
 use crate::serving::holders::Holders;
 use crate::serving::{ServedKey, ServedProfile, Serving, proxying, token};
@@ -49,6 +51,10 @@ pub struct Desk {
     pub serving: Arc<ArcSwap<Serving>>,
     /// The accounts.
     pub books: Arc<Books>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    /// The configuration.
+    pub app: ArcSwap<App>,
     /// Who holds what.
     pub holders: Holders,
     /// The tokens of IMDS.
@@ -75,7 +81,7 @@ pub struct Control(pub Arc<Desk>);
 
 impl server::Handler for Programs {
     async fn handle(&self, caller: &Caller, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let desk = &self.0;
+        let (desk, began) = (&self.0, ticks());
         let (head, _) = request.into_parts();
         let path = head.uri.path();
         if path.starts_with("/credentials/") || path.starts_with(IMDS_CREDENTIALS) {
@@ -84,7 +90,9 @@ impl server::Handler for Programs {
         let serving = desk.serving.load();
         let now = desk.clock.wall();
         let books = desk.books.as_ref();
-        route::answer(&serving.table, books, &desk.imds_tokens, now, caller, &head)
+        let answer = route::answer(&serving.table, books, &desk.imds_tokens, now, caller, &head);
+        desk.counters.took(ticks().saturating_sub(began));
+        answer
     }
 
     fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str) {
@@ -98,6 +106,7 @@ impl server::Handler for Control {
         let segments: Vec<&str> = head.uri.path().split('/').skip(1).collect();
         match (&head.method, &segments[..]) {
             (&Method::GET, ["credential-process", profile]) => self.process(caller, profile),
+            (&Method::GET, ["metrics"]) => self.metrics().await,
             (&Method::GET, ["v1", "status"]) => answer_json(&self.0.status()),
             (&Method::GET, ["v1", "profiles", profile]) => match self.0.profile(profile) {
                 Some(view) => answer_json(&view),
@@ -126,6 +135,24 @@ impl Control {
         }
         let now = desk.clock.wall();
         route::process(&serving.table, desk.books.as_ref(), now, caller, &profile)
+    }
+
+    /// Files are read for it, where that holds up nobody.
+    async fn metrics(&self) -> Response<Full<Bytes>> {
+        if !self.0.app.load().config.agent.metrics {
+            return say(StatusCode::NOT_FOUND, "NotFound", "[agent] metrics is false");
+        }
+        let desk = Arc::clone(&self.0);
+        let rendered = tokio::task::spawn_blocking(move || {
+            metrics::render(metrics::gather(&desk), &desk.counters)
+        });
+        let Ok(text) = rendered.await else {
+            return say(StatusCode::INTERNAL_SERVER_ERROR, "Metrics", "they cannot be gathered");
+        };
+        let mut response = Response::new(Full::from(text));
+        let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(form));
+        response
     }
 
     async fn order(&self, profile: &str, order: &str, body: Incoming) -> Response<Full<Bytes>> {
@@ -220,7 +247,8 @@ impl Desk {
         })
     }
 
-    fn profile(&self, name: &str) -> Option<Value> {
+    /// What it says of one profile.
+    pub(crate) fn profile(&self, name: &str) -> Option<Value> {
         let (serving, name) = (self.serving.load(), decoded(name));
         let key = serving.key_of.get(&name)?;
         Some(self.view(&serving, key, key.profile(&name)?))

@@ -24,10 +24,12 @@ use tokio::task::JoinSet;
 pub use self::answers::{Control, Desk, Listening, Programs};
 pub use self::engine::{Engine, Order, Orders};
 use self::instance::Sockets;
+use crate::audit::refusals::Refusals;
 use crate::cli::failure::{Exit, Failed};
 use crate::clock::{Clock, SystemClock};
 use crate::command::App;
 use crate::config::{Config, Sources};
+use crate::metrics::Counters;
 use crate::serving::books::Books;
 use crate::serving::holders::Holders;
 use crate::serving::leases::LeaseWriter;
@@ -100,13 +102,19 @@ impl Service {
             Ok(_) => {}
             Err(_) => tracing::warn!("not all keys are there yet; serving begins"),
         }
+        let counters = Arc::new(Counters::default());
+        let books = Books::new(
+            Arc::clone(&serving),
+            leases.asker(),
+            holders.clone(),
+            clock.clone(),
+            Arc::clone(&counters),
+            Refusals::start(app.audit(), clock.clone()).map_err(cannot)?,
+        );
         let desk = Arc::new(Desk {
-            books: Arc::new(Books::new(
-                Arc::clone(&serving),
-                leases.asker(),
-                holders.clone(),
-                clock.clone(),
-            )),
+            books: Arc::new(books),
+            counters,
+            app: ArcSwap::from_pointee(app.clone()),
             serving: Arc::clone(&serving),
             holders,
             imds_tokens: rotakey_endpoint::imds::Tokens::new(token::imds_key(&app.paths.state)?),
@@ -274,6 +282,7 @@ fn configured(app: &mut App, service: &Service) -> Result<(), Failed> {
     let (before, now) = (service.serving.load_full(), app.clock.now());
     let serving = Serving::build(&next, &names, sources, &before, &now)?;
     service.serving.store(Arc::new(serving));
+    service.desk.app.store(Arc::new(next.clone()));
     let _ = service.engine.orders().send(Order::Configure(Box::new(next.clone())));
     *app = next;
     Ok(())

@@ -23,6 +23,7 @@ use rotakey_core::iam::{CallerIdentity, Doubt, KeyList, LastUsed, ListedKey, New
 
 use super::calls::{CallLog, Keeper};
 use super::classify::{ErrorAnswer, unknown};
+use super::patience::patiently;
 use super::{AssumeRole, KeyService, Mfa, Temporary};
 
 /// How long one call may take. The engine counts a CreateAccessKey as lost after this.
@@ -126,7 +127,7 @@ impl AwsKeyService {
         aws_sdk_sts::Client::from_conf(config.build())
     }
 
-    fn plain(&self, signer: &Credentials) -> aws_sdk_iam::Client {
+    pub(super) fn plain(&self, signer: &Credentials) -> aws_sdk_iam::Client {
         self.iam(signer, &ServerDate::default(), "rotakey")
     }
 }
@@ -208,7 +209,7 @@ fn timestamp(date: &aws_smithy_types::DateTime) -> Option<Timestamp> {
 }
 
 /// What an error of the SDK means.
-fn failed<T, E>(error: SdkError<E, HttpResponse>) -> Outcome<T>
+pub(super) fn failed<T, E>(error: SdkError<E, HttpResponse>) -> Outcome<T>
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
@@ -444,9 +445,29 @@ impl KeyService for AwsKeyService {
     }
 
     async fn list_users(&self, signer: &Credentials) -> Outcome<Vec<String>> {
+        // Ten pages for a thousand users: one that is throttled must not cost the others.
         let client = self.plain(signer);
-        let all = pages!(client.list_users(), users);
-        Outcome::Done(all.iter().map(|user| user.user_name().to_owned()).collect())
+        let (mut names, mut marker) = (Vec::new(), None);
+        for _ in 0..MAX_PAGES {
+            let request = || client.list_users().set_marker(marker.clone());
+            let page = patiently(async || match request().send().await {
+                Ok(page) => Outcome::Done(page),
+                Err(error) => failed(error),
+            });
+            let page = match page.await {
+                Outcome::Done(page) => page,
+                Outcome::Refused(refusal) => return Outcome::Refused(refusal),
+                Outcome::Unknown(doubt) => return Outcome::Unknown(doubt),
+            };
+            names.extend(page.users().iter().map(|user| user.user_name().to_owned()));
+            marker = page.marker().map(str::to_owned);
+            match (page.is_truncated(), &marker) {
+                (false, _) => return Outcome::Done(names),
+                (true, None) => return unknown("a list was cut without saying where it goes on"),
+                (true, Some(_)) => {}
+            }
+        }
+        unknown("a list without end")
     }
 
     async fn get_session_token(

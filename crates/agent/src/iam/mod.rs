@@ -1,10 +1,12 @@
 //! IAM and STS, as the engine's orders need them.
 
+mod account;
 pub mod aws;
 pub mod calls;
 pub mod classify;
 #[cfg(test)]
 mod faults;
+pub mod patience;
 mod temporary;
 
 use std::time::Duration;

@@ -11,7 +11,9 @@ use rotakey_endpoint::table::{Accounts, Caller, Handed, Profile, Refused, Source
 use super::Serving;
 use super::holders::Holders;
 use super::leases::Asker;
+use crate::audit::refusals::Refusals;
 use crate::clock::{Clock, SystemClock};
+use crate::metrics::Counters;
 use crate::proc;
 use crate::serve::ahead;
 
@@ -22,6 +24,8 @@ pub struct Books {
     leases: Asker,
     holders: Holders,
     clock: SystemClock,
+    counters: Arc<Counters>,
+    refusals: Refusals,
 }
 
 impl Books {
@@ -31,8 +35,10 @@ impl Books {
         leases: Asker,
         holders: Holders,
         clock: SystemClock,
+        counters: Arc<Counters>,
+        refusals: Refusals,
     ) -> Self {
-        Self { serving, leases, holders, clock }
+        Self { serving, leases, holders, clock, counters, refusals }
     }
 }
 
@@ -60,6 +66,7 @@ impl Accounts for Books {
     }
 
     fn handed(&self, handed: Handed) {
+        self.counters.given(handed.source);
         let serving = self.serving.load();
         if let Some(key) = serving.key_of.get(&handed.profile.name) {
             let enough = later(self.clock.wall(), key.lease + ahead(key.lease) / 2);
@@ -80,6 +87,7 @@ impl Accounts for Books {
     }
 
     fn failed(&self, profile: &Profile, source: Source) {
+        self.counters.unavailable(source);
         let serving = self.serving.load();
         let Some(key) = serving.key_of.get(&profile.name) else { return };
         let now = self.clock.now();
@@ -93,6 +101,8 @@ impl Accounts for Books {
 
     fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str) {
         tracing::warn!(?why, ?caller, what, "refused");
+        self.counters.refused(why);
+        self.refusals.note(why, caller, what);
         if why == Refused::Crowded {
             let now = self.clock.now();
             self.serving.load().keys.values().for_each(|key| key.failed(&now));

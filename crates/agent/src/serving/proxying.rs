@@ -22,6 +22,8 @@ use crate::config::ProfileSettings;
 #[derive(Clone, Debug, Default)]
 pub struct Proxied {
     endpoint: Option<Endpoint>,
+    iam: Option<Endpoint>,
+    sts: Option<Endpoint>,
     services: Option<Vec<String>>,
     regions: Option<Vec<String>>,
 }
@@ -29,9 +31,23 @@ pub struct Proxied {
 impl Proxied {
     /// As its settings say.
     pub fn of(settings: &ProfileSettings) -> Self {
-        let endpoint = settings.endpoint_url.as_deref().and_then(Endpoint::parse);
-        let (services, regions) = (settings.services.clone(), settings.regions.clone());
-        Self { endpoint, services, regions }
+        let endpoint = |url: &Option<String>| url.as_deref().and_then(Endpoint::parse);
+        Self {
+            endpoint: endpoint(&settings.endpoint_url),
+            iam: endpoint(&settings.endpoints.iam),
+            sts: endpoint(&settings.endpoints.sts),
+            services: settings.services.clone(),
+            regions: settings.regions.clone(),
+        }
+    }
+
+    /// The server that takes the place of AWS for a service.
+    fn endpoint(&self, service: &str) -> Option<Endpoint> {
+        match service {
+            "iam" => self.iam.clone(),
+            "sts" => self.sts.clone(),
+            _ => self.endpoint.clone(),
+        }
     }
 
     /// The profile's placeholders, as they are on disk.
@@ -92,7 +108,7 @@ impl Placeholders for Ring {
 }
 
 impl Keys for Ring {
-    fn pair(&self, profile: &str) -> Option<Pair> {
+    fn pair(&self, profile: &str, service: &str) -> Option<Pair> {
         let serving = self.serving.load();
         let key = serving.key_of.get(profile)?;
         let served = key.profile(profile)?;
@@ -100,8 +116,8 @@ impl Keys for Ring {
         let is_over = current.valid_until.is_some_and(|end| end <= self.clock.wall());
         let other = key.other.load_full().filter(|_| served.serves_key);
         let other = other.filter(|other| other.key != current.key);
-        let Proxied { endpoint, regions, .. } = served.proxied.clone();
-        let regions = regions.unwrap_or_default();
+        let endpoint = served.proxied.endpoint(service);
+        let regions = served.proxied.regions.clone().unwrap_or_default();
         (!is_over).then_some(Pair { current, other, endpoint, regions })
     }
 

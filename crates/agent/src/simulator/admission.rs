@@ -187,6 +187,7 @@ impl Simulator {
                 format!("access key {}", request.param("AccessKeyId").unwrap_or_default())
             }
             "ListUsers" => self.arn("user/"),
+            "GetAccountSummary" => "*".to_owned(),
             "SimulatePrincipalPolicy" => {
                 request.param("PolicySourceArn").unwrap_or_default().to_owned()
             }

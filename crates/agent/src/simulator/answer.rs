@@ -84,6 +84,8 @@ pub enum Answer {
         user: String,
         /// The lines.
         keys: Vec<KeyRow>,
+        /// Where the list goes on, if it does.
+        marker: Option<String>,
     },
     /// `CreateAccessKey`.
     Created {
@@ -103,8 +105,10 @@ pub enum Answer {
     },
     /// `GetUser`.
     User(UserRow),
-    /// `ListUsers`.
-    Users(Vec<UserRow>),
+    /// `ListUsers`, and where the list goes on, if it does.
+    Users(Vec<UserRow>, Option<String>),
+    /// `GetAccountSummary`: some of its figures.
+    Summary(Vec<(&'static str, usize)>),
     /// `ListUserPolicies`.
     PolicyNames(Vec<String>),
     /// `GetUserPolicy`.
@@ -188,12 +192,13 @@ impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Identity { arn, .. } => write!(f, "Identity({arn})"),
-            Self::Keys { user, keys } => write!(f, "Keys({user}, {keys:?})"),
+            Self::Keys { user, keys, .. } => write!(f, "Keys({user}, {keys:?})"),
             Self::Created { key, .. } => write!(f, "Created({key:?}, [redacted])"),
             Self::Session(session, role) => write!(f, "Session({session:?}, {role:?})"),
             Self::LastUsed { user, last } => write!(f, "LastUsed({user}, {last:?})"),
             Self::User(user) => write!(f, "User({user:?})"),
-            Self::Users(users) => write!(f, "Users({users:?})"),
+            Self::Users(users, _) => write!(f, "Users({users:?})"),
+            Self::Summary(figures) => write!(f, "Summary({figures:?})"),
             Self::Tags(tags) => write!(f, "Tags({tags:?})"),
             Self::Decisions(decisions) => write!(f, "Decisions({decisions:?})"),
             Self::Policies(policies) => write!(f, "Policies({policies:?})"),

@@ -36,6 +36,10 @@ pub struct Behaviour {
     pub last_used_lag: u64,
     /// Calls answered per second and action; the others are throttled. `*` stands for each action without its own.
     pub rate: BTreeMap<String, u32>,
+    /// Whether the account's root has an access key.
+    pub root_has_key: bool,
+    /// How many users or keys a list shows at a time, unless `MaxItems` says otherwise; AWS has 100.
+    pub page_size: usize,
     /// What the server's clock is ahead of the true time (negative: behind).
     pub server_offset: i64,
     /// How far a request's time may be off the server's.
@@ -66,6 +70,8 @@ impl Default for Behaviour {
             last_used_granularity: 15 * 60 * 1000,
             last_used_lag: 0,
             rate: BTreeMap::new(),
+            root_has_key: false,
+            page_size: 100,
             server_offset: 0,
             max_skew: 15 * 60 * 1000,
             session_seconds_min: 900,

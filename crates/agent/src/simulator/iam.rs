@@ -28,7 +28,7 @@ impl Simulator {
             })?;
         }
         match action {
-            "ListAccessKeys" => self.list(now, user),
+            "ListAccessKeys" => self.list(now, request, user),
             "CreateAccessKey" => {
                 self.create(now, user).map(|(key, secret)| Answer::Created { key, secret })
             }
@@ -41,7 +41,13 @@ impl Simulator {
             }
             "GetUser" => Ok(Answer::User(self.user(user)?.row.clone())),
             "ListUsers" => {
-                Ok(Answer::Users(self.users.values().map(|user| user.row.clone()).collect()))
+                let rows = self.users.values().map(|user| user.row.clone()).collect();
+                let (rows, marker) = self.page(request, rows, |row| &row.name)?;
+                Ok(Answer::Users(rows, marker))
+            }
+            "GetAccountSummary" => {
+                let (users, root) = (self.users.len(), usize::from(self.behaviour.root_has_key));
+                Ok(Answer::Summary(vec![("Users", users), ("AccountAccessKeysPresent", root)]))
             }
             "ListUserTags" => Ok(Answer::Tags(self.user(user)?.tags.clone().into_iter().collect())),
             "TagUser" => self.tag(request, user),
@@ -61,11 +67,39 @@ impl Simulator {
         }
     }
 
-    fn list(&self, now: Timestamp, user: &str) -> Result<Answer, ApiError> {
+    fn list(&self, now: Timestamp, request: &Request, user: &str) -> Result<Answer, ApiError> {
         self.user(user)?;
         let own = self.keys.iter().filter(|key| key.user == user);
         let keys = own.filter_map(|key| key.listed(now, self.behaviour.list_lag)).collect();
-        Ok(Answer::Keys { user: user.to_owned(), keys })
+        let (keys, marker) = self.page(request, keys, |key| &key.id)?;
+        Ok(Answer::Keys { user: user.to_owned(), keys, marker })
+    }
+
+    /// The part of a list that a request asks for, and where it goes on. A marker names the last row that was shown.
+    fn page<T>(
+        &self,
+        request: &Request,
+        mut rows: Vec<T>,
+        name: impl Fn(&T) -> &str,
+    ) -> Result<(Vec<T>, Option<String>), ApiError> {
+        let most = match request.param("MaxItems") {
+            None => self.behaviour.page_size,
+            Some(text) => {
+                text.parse().ok().filter(|most| (1..=1000).contains(most)).ok_or_else(|| {
+                    ApiError::invalid("Value at 'maxItems' failed to satisfy constraint: 1 to 1000")
+                })?
+            }
+        };
+        if let Some(marker) = request.param("Marker") {
+            let last = |row: &T| hex::encode(name(row)) == marker;
+            let at = rows.iter().position(last);
+            let at = at.ok_or_else(|| ApiError::invalid(format!("Invalid Marker: {marker}")))?;
+            rows.drain(..=at);
+        }
+        let is_more = rows.len() > most;
+        rows.truncate(most);
+        let marker = rows.last().filter(|_| is_more).map(|row| hex::encode(name(row)));
+        Ok((rows, marker))
     }
 
     /// A new key of a user, and its secret.

@@ -102,7 +102,7 @@ impl InProcess {
     fn keys(&self, signer: &Credentials, user: &str) -> Outcome<KeyList> {
         let answer = self.iam(signer, "ListAccessKeys", &[("UserName", user)]);
         expect(answer, |answer, server_time| match answer {
-            Answer::Keys { keys, .. } => {
+            Answer::Keys { keys, marker: None, .. } => {
                 let keys = keys.iter().map(listed).collect::<Option<_>>()?;
                 Some(KeyList { keys, server_time })
             }
@@ -318,8 +318,10 @@ impl KeyService for InProcess {
     }
 
     async fn list_users(&self, signer: &Credentials) -> Outcome<Vec<String>> {
-        expect(self.iam(signer, "ListUsers", &[]), |answer, _| match answer {
-            Answer::Users(users) => Some(users.into_iter().map(|user| user.name).collect()),
+        // As many as AWS gives at a time: no account of these tests has more.
+        let all = [("MaxItems", "1000")];
+        expect(self.iam(signer, "ListUsers", &all), |answer, _| match answer {
+            Answer::Users(users, None) => Some(users.into_iter().map(|user| user.name).collect()),
             _ => None,
         })
     }

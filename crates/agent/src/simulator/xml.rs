@@ -43,14 +43,14 @@ fn inner(answer: &Answer) -> String {
         Answer::Identity { account, arn, user_id } => {
             element("Arn", arn) + &element("UserId", user_id) + &element("Account", account)
         }
-        Answer::Keys { user, keys } => {
+        Answer::Keys { user, keys, marker } => {
             let members = members(keys, |key| {
                 element("UserName", &key.user)
                     + &element("AccessKeyId", &key.id)
                     + &element("Status", &key.status.to_string())
                     + &element("CreateDate", &date(key.created))
             });
-            element("UserName", user) + &page("AccessKeyMetadata", &members)
+            element("UserName", user) + &page("AccessKeyMetadata", &members, marker.as_deref())
         }
         Answer::Created { key, secret } => {
             let key = element("UserName", &key.user)
@@ -84,11 +84,19 @@ fn inner(answer: &Answer) -> String {
             element("UserName", user) + &format!("<AccessKeyLastUsed>{used}</AccessKeyLastUsed>")
         }
         Answer::User(row) => format!("<User>{}</User>", user(row)),
-        Answer::Users(rows) => page("Users", &members(rows, user)),
+        Answer::Users(rows, marker) => page("Users", &members(rows, user), marker.as_deref()),
+        Answer::Summary(figures) => {
+            let figure = |(name, value): &(&str, usize)| {
+                let entry = element("key", name) + &element("value", &value.to_string());
+                format!("<entry>{entry}</entry>")
+            };
+            let entries: String = figures.iter().map(figure).collect();
+            format!("<SummaryMap>{entries}</SummaryMap>")
+        }
         Answer::Tags(tags) => {
             let tag =
                 |(key, value): &(String, String)| element("Key", key) + &element("Value", value);
-            page("Tags", &members(tags, tag))
+            page("Tags", &members(tags, tag), None)
         }
         Answer::Decisions(decisions) => {
             let decision = |(action, decision): &(String, &str)| {
@@ -96,17 +104,17 @@ fn inner(answer: &Answer) -> String {
                     + &element("EvalResourceName", "*")
                     + &element("EvalDecision", decision)
             };
-            page("EvaluationResults", &members(decisions, decision))
+            page("EvaluationResults", &members(decisions, decision), None)
         }
         Answer::Policies(policies) => {
             let policy = |(name, arn): &(String, String)| {
                 element("PolicyName", name) + &element("PolicyArn", arn)
             };
-            page("AttachedPolicies", &members(policies, policy))
+            page("AttachedPolicies", &members(policies, policy), None)
         }
         Answer::PolicyNames(names) => {
             let name = |name: &String| escape(name);
-            page("PolicyNames", &members(names, name))
+            page("PolicyNames", &members(names, name), None)
         }
         Answer::Policy { user, name, document } => {
             element("UserName", user)
@@ -133,8 +141,10 @@ fn members<T>(rows: &[T], show: impl Fn(&T) -> String) -> String {
     })
 }
 
-fn page(name: &str, members: &str) -> String {
-    format!("<IsTruncated>false</IsTruncated><{name}>{members}</{name}>")
+fn page(name: &str, members: &str, marker: Option<&str>) -> String {
+    let more = marker.map_or_else(String::new, |marker| element("Marker", marker));
+    let is_truncated = marker.is_some();
+    format!("<IsTruncated>{is_truncated}</IsTruncated><{name}>{members}</{name}>{more}")
 }
 
 pub(super) fn element(name: &str, text: &str) -> String {

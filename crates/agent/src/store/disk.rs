@@ -148,6 +148,26 @@ pub fn replace_unlocked(path: &Path, bytes: &[u8]) -> io::Result<()> {
     })
 }
 
+/// Writes a file that anybody may read, such as a manual page. Not atomic: it can be written again.
+pub fn write_shared(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::write(path, bytes)
+}
+
+/// Removes a file that an install of ours wrote; says whether it was there.
+pub fn remove(path: &Path) -> io::Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The same, if it is a symbolic link.
+pub fn remove_link(path: &Path) -> io::Result<bool> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_symlink());
+    if is_link { remove(path) } else { Ok(false) }
+}
+
 /// Moves a folder away, in one step.
 pub fn rename_dir(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;

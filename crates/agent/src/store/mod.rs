@@ -2,5 +2,6 @@
 
 pub mod disk;
 pub mod durable;
+pub mod foreign;
 pub mod keystore;
 pub mod profile;

@@ -88,7 +88,8 @@ fn a_rotation_that_went_well_says_all_that_it_did() {
 #[test]
 fn an_undo_in_the_soak_counts_both_times_of_two_keys() {
     let mut entries = deactivated();
-    entries.push(entry(200, Record::UndoBegun { why: "a person asked for it".into() }));
+    entries
+        .push(entry(200, Record::UndoBegun { why: "a person asked for it".into(), forced: false }));
     entries.extend(both(210, Act::Activate { access_key_id: id(OLD) }));
     entries.push(entry(220, Record::Verified { access_key_id: id(OLD) }));
     entries.extend(both(230, Act::Publish { access_key_id: id(OLD), generation: Generation(3) }));

@@ -27,8 +27,8 @@ pub struct Pair {
 
 /// Runs the proxy. Its calls return at once: requests wait for them.
 pub trait Keys: Placeholders + Send + Sync + 'static {
-    /// The keys of a profile; `None` if there are none to sign with.
-    fn pair(&self, profile: &str) -> Option<Pair>;
+    /// The keys of a profile, for requests to a service; `None` if there are none to sign with.
+    fn pair(&self, profile: &str, service: &str) -> Option<Pair>;
 
     /// A request goes out that is signed with the key of the other generation.
     fn fell_over(&self, profile: &str, key: &AccessKeyId);

@@ -20,6 +20,7 @@ use crate::iam::aws::AwsKeyService;
 
 /// The arguments of `rotate` for somebody else's key.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[group(id = "admin")]
 pub struct Args {
     /// Somebody else's key: the IAM user
     #[arg(long, value_name = "NAME", requires = "signer", conflicts_with_all = ["name", "all", "dry_run", "compromised"])]

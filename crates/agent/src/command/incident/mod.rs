@@ -23,6 +23,7 @@ use crate::news::{Kind, News};
 
 /// The arguments of `rotate` for a key that leaked.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[group(id = "incident")]
 pub struct Args {
     /// The key leaked: replace it, and have it refused at once
     #[arg(long, conflicts_with_all = ["all", "dry_run"])]

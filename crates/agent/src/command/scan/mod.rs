@@ -6,7 +6,7 @@ pub mod places;
 mod process;
 mod report;
 mod walk;
-mod wanted;
+pub(in crate::command) mod wanted;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ use crate::command::status::seconds;
 
 /// What a key is to rotakey. Those whose copies matter most come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stage {
+pub(in crate::command) enum Stage {
     /// On its way out.
     Previous,
     /// Served.
@@ -30,7 +30,7 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::command) fn name(self) -> &'static str {
         match self {
             Self::Previous => "previous",
             Self::Current => "current",
@@ -45,18 +45,18 @@ impl Stage {
 
 /// A key id that is looked for.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
-    pub(super) id: String,
-    pub(super) profile: Option<String>,
-    pub(super) stage: Stage,
+pub(in crate::command) struct Wanted {
+    pub(in crate::command) id: String,
+    pub(in crate::command) profile: Option<String>,
+    pub(in crate::command) stage: Stage,
     /// When copies of it stop working, as far as that is known.
-    pub(super) breaks_at: Option<Timestamp>,
+    pub(in crate::command) breaks_at: Option<Timestamp>,
     /// What becomes of copies, in words.
-    pub(super) fate: String,
+    pub(in crate::command) fate: String,
 }
 
 /// The ids of the profiles that hold keys, each once, and those that were asked for.
-pub(super) fn all(app: &App, named: &[String]) -> Result<Vec<Wanted>, Failed> {
+pub(in crate::command) fn all(app: &App, named: &[String]) -> Result<Vec<Wanted>, Failed> {
     let mut all: Vec<Wanted> = Vec::new();
     for profile in app.managed()? {
         match of_profile(&app.for_profile(&profile)) {

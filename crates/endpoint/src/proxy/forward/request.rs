@@ -78,7 +78,7 @@ impl<'a> Asked<'a> {
         if operations::is_refused(service, head, body.bytes()) {
             return Err(refused(Refusal::OperationRefused));
         }
-        let Some(pair) = proxy.keys.pair(&profile) else {
+        let Some(pair) = proxy.keys.pair(&profile, service) else {
             proxy.keys.unserved(&profile);
             return Err(refused(Refusal::NoKey));
         };

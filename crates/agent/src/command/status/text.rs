@@ -1,0 +1,171 @@
+//! A profile for a person.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use rotakey_core::journal::{Key, Open};
+use rotakey_core::time::later;
+use serde_json::json;
+
+use super::CIS_DAYS;
+use super::headline::Headline;
+use super::style::{Style, ahead, near};
+use super::view::View;
+use crate::config::duration;
+use crate::serving::holders::Holder;
+
+/// No more holders of a key are named.
+const HOLDERS_SHOWN: usize = 5;
+
+impl View {
+    pub(super) fn text(&self, style: &Style) -> Vec<String> {
+        let mut lines = vec![style.headline(&self.name, Headline::of(self))];
+        let whose = self.status.enrolment.as_ref().map_or("no key yet", |e| e.arn.as_str());
+        lines.extend(style.row("user", whose));
+        if let Some(key) = &self.status.current {
+            lines.extend(style.row("serves", &self.key(key, style, "")));
+        }
+        match &self.status.rotation {
+            Some(open) => lines.extend(self.rotation(open, style)),
+            None => lines.extend(self.next(style)),
+        }
+        if let Some((what, until, detail)) = self.held_up() {
+            let mut text = what.to_owned();
+            if let Some(until) = until {
+                text.push_str(&format!(", until {}", self.at(until)));
+            }
+            if let Some(detail) = detail {
+                text.push_str(&format!(": {detail}"));
+            }
+            lines.extend(style.row("held up", &text));
+        }
+        lines.extend(self.sources_text(style));
+        for warning in self.warnings() {
+            lines.extend(style.row("warning", &warning));
+        }
+        if let Some((why, hint)) = self.last_error() {
+            lines.extend(style.row("last time", &why));
+            lines.extend(style.row("hint", &hint));
+        }
+        if let Some(news) = &self.news {
+            let when = near(news.time, self.now.wall);
+            lines.extend(
+                style.row("news", &format!("{when} {}: {}", news.kind.name(), news.message)),
+            );
+            let is_told = news.hint.as_ref() == self.last_error().map(|(_, hint)| hint).as_ref();
+            if let Some(hint) = news.hint.as_ref().filter(|_| news.kind.is_urgent() && !is_told) {
+                lines.extend(style.row("hint", hint));
+            }
+        }
+        lines
+    }
+
+    /// `AKIA…  31 days old  [######--------------] of 90 (CIS)`
+    fn key(&self, key: &Key, style: &Style, more: &str) -> String {
+        let Some(age) = self.age(key) else { return format!("{}, of unknown age{more}", key.id) };
+        let days = age / 86_400;
+        let limit = if days > CIS_DAYS {
+            format!("past {CIS_DAYS} (CIS)")
+        } else {
+            format!("of {CIS_DAYS} (CIS)")
+        };
+        let unit = if days == 1 { "day" } else { "days" };
+        format!("{} {} {days} {unit} old, {limit}{more}", key.id, style.bar(days, CIS_DAYS))
+    }
+
+    fn rotation(&self, open: &Open, style: &Style) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(previous) = self.previous(open) {
+            let fate = match open.deactivated {
+                Some(at) => {
+                    let after = later(at, self.settings.policy.soak);
+                    format!(" Inactive, deleted after {}", self.at(after))
+                }
+                None => " Active, to be drained".to_owned(),
+            };
+            lines.extend(style.row("previous", &format!("{}{fate}", previous.id)));
+            lines.extend(self.held_by(previous, style));
+        }
+        let since = near(open.since, self.now.wall);
+        lines.extend(style.row("step", &format!("{} since {since}", open.step)));
+        let wait = self.wait(open);
+        let mut text = wait.what.clone();
+        if let Some(until) = wait.until {
+            text.push_str(&format!(", until {}", self.at(until)));
+        }
+        lines.extend(style.row("waits for", &text));
+        if let Some(when) = &wait.when {
+            lines.extend(style.row("", &format!("when {when}")));
+        }
+        if open.stuck.is_none() && self.is_left_alone() {
+            let how = format!("with `rotakey resume {}`: no agent runs", self.name);
+            lines.extend(style.row("goes on", &how));
+        }
+        if let Some(why) = &open.stuck {
+            lines.extend(style.row("stuck", why));
+            let name = &self.name;
+            let hint = format!(
+                "look with `rotakey keys`, then `rotakey resume {name}`, `undo` or `abort`"
+            );
+            lines.extend(style.row("hint", &hint));
+        }
+        lines
+    }
+
+    fn next(&self, style: &Style) -> Vec<String> {
+        let Some(next) = self.next_rotation() else { return Vec::new() };
+        let max_age = duration::format(self.settings.max_age);
+        let when = match next > self.now.wall {
+            true => self.at(next),
+            false => format!("due since {}", near(next, self.now.wall)),
+        };
+        let by = if self.is_left_alone() { "; no agent runs that would do it" } else { "" };
+        style.row("rotates", &format!("{when} (at {max_age}){by}"))
+    }
+
+    fn sources_text(&self, style: &Style) -> Vec<String> {
+        let sources = self.sources();
+        let named = sources.as_object().into_iter().flatten();
+        let on = named.filter(|(_, state)| **state != json!(false));
+        let on: Vec<String> = on
+            .map(|(name, state)| match state.as_str() {
+                Some(why) => format!("{name} ({why})"),
+                None => name.clone(),
+            })
+            .collect();
+        style.row("sources", &on.join(", "))
+    }
+
+    /// Who holds a key, the longest first.
+    fn held_by(&self, key: &Key, style: &Style) -> Vec<String> {
+        let holders = self.holders_of(key);
+        let more = holders.len().saturating_sub(HOLDERS_SHOWN);
+        let shown = holders.into_iter().take(HOLDERS_SHOWN).map(holder_text);
+        let mut lines: Vec<_> =
+            shown.flat_map(|who| style.row("", &format!("old key held by {who}"))).collect();
+        if more > 0 {
+            lines.extend(style.row("", &format!("and {more} more")));
+        }
+        lines
+    }
+
+    /// `14:32 (in 40 min)`
+    fn at(&self, at: Timestamp) -> String {
+        let near = near(at, self.now.wall);
+        match ahead(at, self.now.wall) {
+            Some(ahead) => format!("{near} ({ahead})"),
+            None => near,
+        }
+    }
+}
+
+/// "pid 4121 (python3) until 14:32 (container)", in local time.
+fn holder_text(holder: &Holder) -> String {
+    let exe = holder.exe.as_deref().and_then(|exe| exe.rsplit('/').next());
+    let who = match (holder.pid, exe) {
+        (Some(pid), Some(exe)) => format!("pid {pid} ({exe})"),
+        (Some(pid), None) => format!("pid {pid}"),
+        (None, _) => format!("a process of uid {}", holder.uid),
+    };
+    let until = holder.until.to_zoned(TimeZone::system());
+    format!("{who} until {} ({})", until.strftime("%H:%M"), holder.source)
+}

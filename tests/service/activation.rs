@@ -1,0 +1,54 @@
+//! Socket activation as such, by systemd's own tool, without a manager.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::free_port;
+use super::support::World;
+
+/// Ended, with what it became, when dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_first_question_starts_the_agent_and_is_answered() {
+    let world = World::added();
+    let port = free_port();
+    world.configure_agent(&format!("[agent]\nlisten = \"127.0.0.1:{port}\"\n"), "");
+    std::fs::create_dir(world.home.path().join("run")).unwrap();
+    std::os::unix::fs::chown(world.home.path(), None, None).unwrap();
+    let socket = world.home.path().join("run/agent.sock");
+    std::fs::set_permissions(
+        world.home.path().join("run"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o700),
+    )
+    .unwrap();
+    let mut command = Command::new("systemd-socket-activate");
+    command
+        .arg(format!("--listen={}", socket.display()))
+        .arg(format!("--listen=127.0.0.1:{port}"))
+        .arg(format!("--setenv=ROTAKEY_HOME={}", world.home.path().display()))
+        .args([env!("CARGO_BIN_EXE_rotakey"), "agent"])
+        .stderr(Stdio::null());
+    let child = command.spawn().expect("systemd-socket-activate: `make deps` installs systemd");
+    let running = Running(child);
+    while !socket.exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let exe = || std::fs::read_link(format!("/proc/{}/exe", running.0.id())).unwrap();
+    assert!(!exe().ends_with("rotakey"), "nothing runs before somebody asks");
+    assert_eq!(world.served_id(), world.id);
+    assert!(exe().ends_with("rotakey"));
+    // The agent answered, not the keystore: without its passphrase that is closed.
+    std::fs::remove_file(world.home.path().join("passphrase")).unwrap();
+    assert_eq!(world.served_id(), world.id);
+    let answer =
+        super::support::agent::http(([127, 0, 0, 1], port).into(), "GET", "/credentials/app", "");
+    assert_eq!(answer.status, 401, "{answer:?}");
+}
