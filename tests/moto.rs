@@ -156,8 +156,7 @@ fn undo_works_on_moto() {
 fn programs_without_a_key_work_before_during_and_after_a_rotation_on_moto() {
     let moto = Moto::start(&["--visible-after", "2", "--lingers", "1"]);
     let world = world(&moto);
-    world
-        .configure_agent("[agent]\nlisten = \"127.0.0.1:0\"\nproxy_listen = \"127.0.0.1:0\"\n", "");
+    world.configure_agent("[agent]\nsources = [\"proxy\"]\nproxy_listen = \"127.0.0.1:0\"\n", "");
     let _agent = world.agent();
     let aws = venv().join("bin/aws");
     let program = |arguments: &[&str]| {
