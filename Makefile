@@ -52,7 +52,7 @@ load: deps ## rotations back to back under constant load, the agent killed and r
 
 TARGET ?= http
 FUZZ_SECONDS ?= 60
-fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http or control, FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
+fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http, control, chunks, signatures or canonical; FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
 	@bash .ci/fuzz $(TARGET) $(FUZZ_SECONDS)
 
 mutants: ## every small change to core must fail its tests, or stand in docs/mutants.md (installs cargo-mutants)
@@ -66,7 +66,7 @@ docs-generated: clients-deps ## writes the documents anew that are made from the
 upstream-table: deps ## writes the table of AWS's hosts anew, from the botocore that tests/requirements.txt pins
 	.venv/bin/python crates/endpoint/build-data/upstream.py > crates/endpoint/src/proxy/upstream/table.txt
 
-bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan"
+bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan signing"
 	@bash .ci/deps bench
 	$(CARGO) build --locked --release -q -p rotakey-agent -p rotakey-bench
 	@target/release/rotakey-bench $(PARTS)

@@ -42,7 +42,7 @@ fn world_of(policy: Policy, behaviour: Behaviour, origin: Origin) -> World {
 #[test]
 fn every_blow_at_every_instant() {
     type Scenario = (&'static str, fn() -> Vec<Point>);
-    let scenarios: [Scenario; 5] = [
+    let scenarios: [Scenario; 8] = [
         ("rotate", || vec![Point::new(world(), ROTATE, depth())]),
         ("rotate, simulation denied", without_simulation),
         ("rotate, IAM lags", || {
@@ -50,8 +50,13 @@ fn every_blow_at_every_instant() {
             let world = world_of(policy, behaviour, Origin::Created);
             vec![Point::new(world, ROTATE, depth() - 1)]
         }),
-        ("undo begun anywhere", || begun_anywhere(Goal::Undo)),
-        ("abort begun anywhere", || begun_anywhere(Goal::Abort)),
+        ("undo begun anywhere", || begun_anywhere(&ROTATE, Goal::Undo)),
+        ("leaked", || vec![Point::new(world(), Goal::COMPROMISED, depth())]),
+        ("leaked, begun anywhere", || begun_anywhere(&ROTATE, Goal::COMPROMISED)),
+        ("forced undo of a leaked key, begun anywhere", || {
+            begun_anywhere(&Goal::COMPROMISED, Goal::ForceUndo)
+        }),
+        ("abort begun anywhere", || begun_anywhere(&ROTATE, Goal::Abort)),
     ];
     let tallies: Vec<Tally> = std::thread::scope(|scope| {
         let run = |(what, points): Scenario| scope.spawn(move || report(what, explore(points())));
@@ -75,11 +80,11 @@ fn without_simulation() -> Vec<Point> {
     vec![Point::new(world, ROTATE, depth() - 1)]
 }
 
-/// A person's wish, at every instant at which a rotation can have stopped.
-fn begun_anywhere(goal: Goal) -> Vec<Point> {
+/// A person's wish, at every instant at which something can have stopped.
+fn begun_anywhere(what: &Goal, goal: Goal) -> Vec<Point> {
     let mut points = Vec::new();
     let mut world = world();
-    world.start(0, ROTATE, None);
+    world.start(0, what.clone(), None);
     while world.installs[0].process.is_some() {
         go_on(&mut world);
         let mut stopped = world.clone();

@@ -14,6 +14,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+use support::awscli::by_hand;
 use support::{World, venv};
 
 struct Moto {
@@ -217,4 +218,23 @@ fn keys_lists_all_users_of_moto() {
         (&summary["root_has_keys"], &summary["users_not_read"]),
         (&false.into(), &Value::Array(Vec::new()))
     );
+}
+
+/// A server that knows nothing of us refuses the old key within seconds.
+#[test]
+fn a_leaked_key_is_refused_within_seconds_on_moto() {
+    let moto = Moto::start(&["--visible-after", "1", "--lingers", "1"]);
+    let world = world(&moto);
+    let hourly = world.quick_profile("").replace("\"1s\"", "\"1h\"");
+    world.configure(&hourly);
+    assert_eq!(aws(&world, &["sts", "get-caller-identity"]).code, 0);
+    let started = std::time::Instant::now();
+    let run = world.expect(0, &["rotate", "--compromised", "--no-revoke-sessions"]);
+    let took = started.elapsed();
+    assert!(took < std::time::Duration::from_secs(20), "{took:?}: {run:?}");
+    let old = by_hand(&world, &world.id, &world.secret, None, &["sts", "get-caller-identity"]);
+    assert!(old.stderr.contains("InvalidClientTokenId"), "{old:?}");
+    assert_eq!(aws(&world, &["sts", "get-caller-identity"]).code, 0, "by its next fetch");
+    let keys = keys(&world);
+    assert!(keys.contains(&(world.id.clone(), "Inactive".to_owned())), "{keys:?}");
 }

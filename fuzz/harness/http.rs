@@ -6,6 +6,8 @@
 
 #[path = "answers.rs"]
 mod answers;
+#[path = "heads.rs"]
+mod heads;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,6 +29,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use self::answers::{contains, read_answers};
+use self::heads::read_head;
 
 /// What a caller has to show. A real one is 64 hexadecimal digits.
 const TOKEN: &str = "0123456789abcdef0123456789abcdefTOKEN";
@@ -138,19 +141,6 @@ fn is_refusal(body: &[u8]) -> Result<(), &'static str> {
     let message = message.strip_suffix("\"}").ok_or("no end")?;
     let is_plain = |text: &str| !text.is_empty() && !text.contains(['"', '\\']);
     (is_plain(code) && is_plain(message)).then_some(()).ok_or("not plain")
-}
-
-/// The first line and the others, each as far as it can be a part of a head at all.
-fn read_head(bytes: &[u8]) -> Option<http::request::Parts> {
-    let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
-    let mut first = lines.next()?.split(|byte| *byte == b' ');
-    let (method, target) = (first.next()?, first.next()?);
-    let mut request = http::Request::builder().method(method).uri(target);
-    for line in lines.take_while(|line| !line.is_empty()) {
-        let colon = line.iter().position(|byte| *byte == b':')?;
-        request = request.header(&line[..colon], line[colon + 1..].trim_ascii());
-    }
-    Some(request.body(()).ok()?.into_parts().0)
 }
 
 /// A body that is in memory is there at once.

@@ -7,6 +7,26 @@ use std::path::Path;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use proptest::test_runner::TestRunner;
+
+/// Gives every case of a corpus to a harness.
+pub fn check_corpus(target: &str, check: fn(&[u8])) {
+    for (name, bytes) in corpus(target) {
+        let checked = std::panic::catch_unwind(|| check(&bytes));
+        assert!(checked.is_ok(), "fuzz/corpus/{target}/{name}");
+    }
+}
+
+/// Gives mutations of a corpus to a harness. `words` are what its cases are made of, and what has broken others.
+pub fn check_mutations(target: &str, words: &'static [&'static str], check: fn(&[u8])) {
+    let cases = corpus(target);
+    let strategy = (any::<Index>(), vec(mutation(words), 1..6));
+    let checked = TestRunner::new(settings()).run(&strategy, |(first, mutations)| {
+        check(&mutated(&cases, first, &mutations));
+        Ok(())
+    });
+    checked.unwrap_or_else(|error| panic!("{error}"));
+}
 
 /// The cases of a target, by name.
 pub fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -25,7 +45,7 @@ pub fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 #[derive(Clone, Debug)]
-pub enum Mutation {
+enum Mutation {
     Set(Index, u8),
     Remove(Index, usize),
     Insert(Index, Vec<u8>),
@@ -33,8 +53,8 @@ pub enum Mutation {
     Splice(Index, Index),
 }
 
-/// One change. `words` are what requests are made of, and what has broken other servers.
-pub fn mutation(words: &'static [&'static str]) -> impl Strategy<Value = Mutation> {
+/// One change.
+fn mutation(words: &'static [&'static str]) -> impl Strategy<Value = Mutation> {
     let at = any::<Index>;
     prop_oneof![
         (at(), any::<u8>()).prop_map(|(at, byte)| Mutation::Set(at, byte)),
@@ -47,7 +67,7 @@ pub fn mutation(words: &'static [&'static str]) -> impl Strategy<Value = Mutatio
 }
 
 /// A case with changes.
-pub fn mutated(cases: &[(String, Vec<u8>)], first: Index, mutations: &[Mutation]) -> Vec<u8> {
+fn mutated(cases: &[(String, Vec<u8>)], first: Index, mutations: &[Mutation]) -> Vec<u8> {
     let mut bytes = first.get(cases).1.clone();
     for mutation in mutations {
         let place = |at: &Index| at.index(bytes.len() + 1);
@@ -79,7 +99,7 @@ pub fn mutated(cases: &[(String, Vec<u8>)], first: Index, mutations: &[Mutation]
 }
 
 /// How many mutations.
-pub fn settings() -> ProptestConfig {
+fn settings() -> ProptestConfig {
     ProptestConfig {
         cases: std::env::var("PROPTEST_CASES").map_or(2000, |n| n.parse().expect("a number")),
         failure_persistence: None,

@@ -118,7 +118,35 @@ pub fn write(world: &mut World, record: Record) {
 pub fn cases() -> Vec<Case> {
     let mut cases = every_record();
     cases.extend(lost_replies());
+    cases.extend(leaked());
     cases
+}
+
+/// Keys that a person said leaked.
+fn leaked() -> Vec<Case> {
+    let mut cut_off = world();
+    dies_after(&mut cut_off, ROTATE, "done-publish");
+    dies_after(&mut cut_off, Goal::COMPROMISED, "compromised");
+    let newer = cut_off.ledger(0).access_key_id;
+    let what = "A key that a person said leaked while it was being drained; then it was killed.";
+    let come = expect(Ends::Finished, &newer);
+    let cut_off = Case::of("leaked-while-drained", what, &cut_off, Asked::Resume, come);
+
+    let mut replaced = world();
+    dies_after(&mut replaced, Goal::COMPROMISED, "intended-deactivate");
+    let newer = replaced.ledger(0).access_key_id;
+    let what = "A key that leaked, and that was about to be deactivated when it was killed.";
+    let come = expect(Ends::Finished, &newer);
+    let replaced = Case::of("leaked-to-be-deactivated", what, &replaced, Asked::Resume, come);
+
+    let mut withdrawn = world();
+    let first = withdrawn.ledger(0).access_key_id;
+    write(&mut withdrawn, Record::Withdrawn { access_key_id: first.clone() });
+    write(&mut withdrawn, Record::Disabled { access_key_id: first.clone() });
+    let what =
+        "A key that leaked and was taken out of service, and that somebody made Active again.";
+    let come = expect(Ends::Blocked, &first).because("out of service");
+    vec![cut_off, replaced, Case::of("withdrawn", what, &withdrawn, Asked::Rotate, come)]
 }
 
 /// A rotation on a good day: killed after each record, and after each act before its record.

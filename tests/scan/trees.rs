@@ -83,12 +83,13 @@ fn one_copy_in_a_huge_tree_is_found_once() {
             std::fs::write(folder.join(format!("{file}.txt")), "AKIA and nothing else\n").unwrap();
         }
     }
-    // A long file, the id far inside, across a border between two reads.
-    let mut long = "x".repeat(64 * 1024 * 16 - 10);
+    // A long file, the id across the border between the first two reads.
+    let mut long = "a line of text\n".repeat(256 * 1024 / 15);
+    long.truncate(256 * 1024 - 11);
     long.push('\n');
-    let lines = "a line of text\n".repeat(100);
-    long.push_str(&lines);
+    let line = long.lines().count() as u64 + 1;
     long.push_str(&world.id);
+    long.push_str(&"\nmore\n".repeat(100_000));
     plant(&home.path().join("huge/long.log"), &long);
     let huge = home.path().join("huge");
     // Named twice, and once by a part of it: no copy is told twice.
@@ -97,7 +98,7 @@ fn one_copy_in_a_huge_tree_is_found_once() {
     let (copies, summary, _) = scan(&world, home.path(), &args.each_ref().map(String::as_str));
     assert_eq!(
         files(&copies),
-        [(huge.join("long.log").to_str().unwrap().to_owned(), 102, "file".into())]
+        [(huge.join("long.log").to_str().unwrap().to_owned(), line, "file".into())]
     );
     assert_eq!(summary["files"], 20_001);
 }

@@ -196,7 +196,10 @@ impl Life {
         if is_stuck && self.rng.bool() {
             self.mend_keys();
         }
+        let is_leak = !self.is_calm && self.rng.u8(..) < 8;
         let goal = match open {
+            // A key leaks, whatever is open.
+            _ if is_leak => Goal::COMPROMISED,
             None => ROTATE,
             // A person looks at a stuck rotation, and at others sometimes.
             Some(open) if !self.is_calm && (is_stuck || self.rng.u8(..) < 10) => {

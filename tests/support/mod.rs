@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests touch the world")]
 
 pub mod agent;
+pub mod awscli;
 pub mod secrets;
 pub mod volume;
 

@@ -59,6 +59,9 @@ impl World {
     /// Starts an engine's process, which goes as far as its first command. `trouble` is met while the journal
     /// is opened.
     pub fn start(&mut self, which: usize, goal: Goal, trouble: Option<(usize, Trouble)>) {
+        if goal == Goal::COMPROMISED {
+            self.note_hurry(which);
+        }
         let (policy, now) = (Arc::clone(&self.policy), self.now.clone());
         let install = &mut self.installs[which];
         install.started += 1;

@@ -8,19 +8,26 @@ use rotakey_agent::simulator::Simulator;
 use rotakey_agent::store::keystore::PROBE_PREFIX;
 use rotakey_agent::store::profile::Journal;
 use rotakey_core::credential::{AccessKeyId, KeyStatus};
-use rotakey_core::journal::{Entry, Record};
+use rotakey_core::journal::{Entry, Record, Step};
 use rotakey_core::rotation::Command;
 use rotakey_core::time::{Monotonic, Now, later};
 
 use super::World;
 
 /// The invariants.
-pub const INVARIANTS: [(&str, &str); 11] = [
+pub const INVARIANTS: [(&str, &str); 12] = [
     ("never-refused", "no program is refused with a key that it was served, because of a rotation"),
     ("published-works", "the published credential is accepted by IAM, and its secret is held"),
     ("only-ours", "no key is deactivated or deleted that is not ours"),
     ("others-key-served", "no key is deactivated or deleted that another installation serves"),
-    ("no-lease-broken", "no key is deactivated that somebody may still use by right"),
+    (
+        "no-lease-broken",
+        "no key is deactivated that somebody may still use by right, unless a person said that it leaked",
+    ),
+    (
+        "leaked-stays-dead",
+        "once its replacement is published, a leaked key is never served or active again, unless a person forces it",
+    ),
     ("soak-before-delete", "no key is deleted before its soak, or an orphan before its wait"),
     ("one-create-per-intent", "CreateAccessKey is sent at most once for each intent"),
     ("secret-outlives-key", "no secret leaves the keystore while IAM has its key"),
@@ -51,6 +58,10 @@ pub struct Watch {
     pub meddled: BTreeSet<AccessKeyId>,
     /// When somebody outside last changed a key: who acts at the same instant cannot know of it.
     pub changed: BTreeMap<AccessKeyId, Timestamp>,
+    /// Keys that leaked, and whose replacement is published.
+    pub leaked: BTreeSet<AccessKeyId>,
+    /// Keys whose soak a person cuts short, to make room for the replacement of one that leaked.
+    pub hurried: BTreeSet<AccessKeyId>,
     /// Keys of other people that a lost creation may be mistaken for.
     pub may_fence: BTreeSet<AccessKeyId>,
     /// The ledger is damaged from the outset: which key is served cannot be told.
@@ -119,7 +130,9 @@ impl Watch {
     /// Whether a key may be refused because of somebody outside.
     pub fn is_unsettled(&self, id: &AccessKeyId, now: Timestamp) -> bool {
         let settles = |at: &Timestamp| later(*at, Duration::from_secs(60));
-        self.meddled.contains(id) || self.changed.get(id).is_some_and(|at| now < settles(at))
+        self.meddled.contains(id)
+            || self.leaked.contains(id)
+            || self.changed.get(id).is_some_and(|at| now < settles(at))
     }
 
     /// Until when the last holder of a key may use it.
@@ -214,6 +227,9 @@ impl World {
             }
             match is_now {
                 Some(KeyStatus::Active) => {
+                    if self.watch.leaked.contains(id) {
+                        self.watch.violation("leaked-stays-dead", format!("{id} is active again"));
+                    }
                     let now = self.now.wall;
                     self.watch.somebody_set(id, KeyStatus::Active, now);
                 }
@@ -231,7 +247,9 @@ impl World {
             self.watch.violation("only-ours", format!("{id} was deactivated"));
         }
         self.watch_others(which, id);
-        if self.watch.is_leased(id, &self.now, self.policy.signature_window) {
+        if !self.watch.leaked.contains(id)
+            && self.watch.is_leased(id, &self.now, self.policy.signature_window)
+        {
             self.watch.violation("no-lease-broken", format!("{id} was deactivated"));
         }
     }
@@ -250,6 +268,7 @@ impl World {
         };
         let since = self.watch.inactive.get(id);
         let is_early = since.is_none_or(|since| self.now.wall < later(*since, wait));
+        let is_early = is_early && !self.watch.hurried.contains(id);
         let is_raced = self.watch.changed.get(id) == Some(&self.true_time());
         if is_early && !is_raced && !self.watch.meddled.contains(id) {
             self.watch.violation("soak-before-delete", format!("{id} was deleted"));
@@ -272,12 +291,38 @@ impl World {
             return;
         }
         let served = self.ledger(which).access_key_id;
+        self.note_leaked(which);
+        if self.watch.leaked.contains(&served) {
+            self.watch.violation("leaked-stays-dead", format!("{served} is served again"));
+        }
         if !self.installs[which].machine.secrets.contains_key(&served) {
             self.watch.violation("published-works", format!("the secret of {served} is not held"));
         }
         let works = self.keys().iter().any(|(id, s)| *id == served && *s == KeyStatus::Active);
         if !works && !self.watch.meddled.contains(&served) {
             self.watch.violation("published-works", format!("{served} is not active"));
+        }
+    }
+
+    /// Which keys leaked, as the journal has it.
+    pub fn note_leaked(&mut self, which: usize) {
+        let Some(open) = self.status(which).rotation else { return };
+        if open.is_cut_off() && open.published.is_some() {
+            self.watch.leaked.insert(open.outgoing.id);
+        } else if let Some(id) = open.compromised.filter(|_| open.undone.is_some()) {
+            let is_forced = |entry: &Entry| matches!(&entry.record, Record::UndoBegun { forced, .. } if *forced);
+            if self.entries(which).iter().any(is_forced) {
+                self.watch.leaked.remove(&id);
+            }
+        }
+    }
+
+    /// A leaked key is to be replaced: the soak of the one before is cut short.
+    pub fn note_hurry(&mut self, which: usize) {
+        if let Some(open) = self.status(which).rotation
+            && open.step >= Step::Soak
+        {
+            self.watch.hurried.insert(open.outgoing.id);
         }
     }
 

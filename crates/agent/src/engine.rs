@@ -1,6 +1,6 @@
 //! One run of the engine for a profile: all that its orders touch, put together.
 
-use rotakey_core::journal::{Open, RotationId, Status};
+use rotakey_core::journal::{Open, RotationId, Status, Step};
 use rotakey_core::rotation::{Goal, Rotation, Task};
 
 use crate::cli::args::Milestone;
@@ -48,10 +48,15 @@ pub async fn run(
         goal: goal.clone(),
     };
     let started = app.clock.now().wall;
+    // What has to end before a leaked key is replaced reaches no milestone of its replacement.
+    let is_first = |open: &Open| goal == Goal::COMPROMISED && open.step >= Step::Soak;
+    let first = journal.status().rotation.as_ref().filter(|open| is_first(open));
+    let first = first.map(|open| open.id.clone());
     // A milestone that lies behind us is reached already.
     if let (Some(wait), Some(open), Goal::Rotate(_) | Goal::Resume) =
         (wait, &journal.status().rotation, &goal)
         && open.stuck.is_none()
+        && first.is_none()
         && reached(open, wait)
     {
         return Ok(Run { stop: Stop::Reached, status: journal.status().clone() });
@@ -74,8 +79,10 @@ pub async fn run(
         }),
     };
     let goes_to = wait.unwrap_or(Milestone::Deleted);
-    let until =
-        |status: &Status| status.rotation.as_ref().is_some_and(|open| reached(open, goes_to));
+    let until = |status: &Status| {
+        let open = status.rotation.as_ref().filter(|open| first.as_ref() != Some(&open.id));
+        open.is_some_and(|open| reached(open, goes_to))
+    };
     let mut witness =
         Witness { inner: observer, state: &state, policy: &settings.policy, step: None };
     let stop = driver.drive(&mut rotation, until, &mut witness).await;

@@ -14,6 +14,7 @@ mod many;
 mod memory;
 mod pairs;
 mod scan;
+mod signing;
 mod startup;
 mod swap;
 mod table;
@@ -24,13 +25,14 @@ use world::Error;
 
 type Part = fn(&mut Table) -> Result<(), Error>;
 
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("answers", answers::measure),
     ("startup", startup::measure),
     ("memory", memory::measure),
     ("swap", swap::measure),
     ("many", many::measure),
     ("scan", scan::measure),
+    ("signing", signing::measure),
 ];
 
 fn main() -> Result<(), Error> {

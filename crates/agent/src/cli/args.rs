@@ -202,10 +202,10 @@ pub struct RotateArgs {
     pub dry_run: bool,
     /// A key that leaked.
     #[command(flatten)]
-    pub incident: crate::command::incident::Args,
+    pub incident: crate::command::incident::IncidentArgs,
     /// Somebody else's key.
     #[command(flatten)]
-    pub admin: crate::command::admin::Args,
+    pub admin: crate::command::admin::AdminArgs,
 }
 
 /// A source that a program can be pointed to.

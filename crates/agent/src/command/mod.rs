@@ -25,6 +25,7 @@ mod through_proxy;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::CommandFactory;
 use rotakey_core::credential::{AccessKeyId, Credentials};
@@ -41,6 +42,7 @@ use crate::iam::aws::{AwsKeyService, CALL_TIMEOUT};
 use crate::news::{Announcer, Ways};
 use crate::session::MfaSessions;
 use crate::store::disk;
+use crate::store::durable::Disk;
 use crate::store::keystore::Keystore;
 use crate::store::keystore::file::{Asker, FileKeystore, Passphrase};
 use crate::store::keystore::keyring::Keyring;
@@ -187,14 +189,26 @@ impl App {
             Failed::new(Exit::Failed, format!("cannot use {}: {error}", path.display()))
                 .hint("make the folder writable for you, or set ROTAKEY_HOME")
         };
-        if let Some(bytes) = disk::read(&path).map_err(unusable)? {
-            return Ok(format!("rotakey:{}", String::from_utf8_lossy(&bytes).trim()));
+        let known = || -> Result<Option<String>, Failed> {
+            let bytes = disk::read(&path).map_err(unusable)?;
+            Ok(bytes.map(|bytes| format!("rotakey:{}", String::from_utf8_lossy(&bytes).trim())))
+        };
+        if let Some(tag) = known()? {
+            return Ok(tag);
+        }
+        // Of two commands that are the first, one makes it: two tags would be two installations.
+        disk::create_private_dir(&self.paths.state).map_err(unusable)?;
+        let _lock = disk::System
+            .lock(&path.with_extension("lock"), Duration::from_secs(5))
+            .and_then(|lock| lock.ok_or(std::io::ErrorKind::WouldBlock.into()))
+            .map_err(unusable)?;
+        if let Some(tag) = known()? {
+            return Ok(tag);
         }
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let host: String =
             host.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
         let name = format!("{host}-{}", &random_hex()?[..8]);
-        disk::create_private_dir(&self.paths.state).map_err(unusable)?;
         disk::replace(&path, name.as_bytes()).map_err(unusable)?;
         Ok(format!("rotakey:{name}"))
     }

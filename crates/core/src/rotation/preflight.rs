@@ -75,6 +75,14 @@ impl Preflight {
         let Some(current) = &cx.status.current else {
             return Turn::bug("preflight without a key", &Event::Woke);
         };
+        if cx.status.withdrawn.is_some() {
+            let why = format!("{} leaked, and was taken out of service", current.id);
+            let findings = vec![Finding::KeyUnusable(why)];
+            return Turn::end(match cx.task.goal {
+                Goal::Check => Ending::Checked(findings),
+                _ => Ending::Blocked(findings),
+            });
+        }
         let command = cx.identify(&current.id);
         let preflight =
             Self { key: current.id.clone(), findings: Vec::new(), check: Check::Identity };

@@ -9,15 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hmac::{Hmac, KeyInit, Mac};
 use rotakey_core::credential::{AccessKeyId, SecretAccessKey};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// The algorithm of every signature here, as it stands in headers and in what is signed.
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// How many keys are remembered: some accounts' worth of services and regions.
-const REMEMBERED_MAX: usize = 256;
+/// How many ids are remembered, and how many keys of each: a day's services and regions.
+const IDS_MAX: usize = 256;
+const KEYS_MAX: usize = 64;
 
 /// What a signature is good for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -82,11 +83,17 @@ pub(crate) fn is_same(right: &Signature, given: &[u8]) -> bool {
     right.as_slice().ct_eq(given).into()
 }
 
-type Derived = (SecretAccessKey, Arc<SigningKey>);
-
-/// Keys that were derived once. The same id with another secret is another key.
+/// Keys that were derived once. The same id with another secret has other keys.
 #[derive(Debug, Default)]
-pub struct SigningKeys(Mutex<HashMap<(AccessKeyId, Scope), Derived>>);
+pub struct SigningKeys(Mutex<HashMap<AccessKeyId, Vec<Derived>>>);
+
+#[derive(Debug)]
+struct Derived {
+    scope: Scope,
+    /// Of the secret: that itself is not kept here, and a key of a day is good for that day alone.
+    of: [u8; 32],
+    key: Arc<SigningKey>,
+}
 
 impl SigningKeys {
     /// None yet.
@@ -101,19 +108,77 @@ impl SigningKeys {
         secret: &SecretAccessKey,
         scope: &Scope,
     ) -> Arc<SigningKey> {
-        let name = (id.clone(), scope.clone());
+        let of: [u8; 32] = Sha256::digest(secret.expose()).into();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, key)) = known.get(&name)
-            && bool::from(of.expose().as_bytes().ct_eq(secret.expose().as_bytes()))
-        {
-            return Arc::clone(key);
+        let is_it = |known: &&Derived| known.scope == *scope && bool::from(known.of.ct_eq(&of));
+        if let Some(known) = known.get(id).and_then(|keys| keys.iter().find(is_it)) {
+            return Arc::clone(&known.key);
         }
         let key = Arc::new(SigningKey::derive(secret, scope));
-        if known.len() >= REMEMBERED_MAX {
-            // Most of them are of days that are over.
+        let derived = Derived { scope: scope.clone(), of, key: Arc::clone(&key) };
+        if known.len() >= IDS_MAX && !known.contains_key(id) {
             known.clear();
         }
-        known.insert(name, (secret.clone(), Arc::clone(&key)));
+        let keys = known.entry(id.clone()).or_default();
+        // Days that are over.
+        keys.retain(|known| known.scope.day >= scope.day);
+        if keys.len() >= KEYS_MAX {
+            keys.clear();
+        }
+        keys.push(derived);
         key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(service: &str) -> Scope {
+        let [day, region] = ["20261125", "eu-west-1"].map(str::to_owned);
+        Scope { day, region, service: service.to_owned() }
+    }
+
+    #[test]
+    fn a_key_is_derived_once_and_another_secret_has_another() {
+        let keys = SigningKeys::new();
+        let id: AccessKeyId = "RKEXAMPLE".parse().expect("an id");
+        let [one, other] = ["one", "other"].map(|it| SecretAccessKey::new(it.to_owned()));
+        let first = keys.key(&id, &one, &scope("s3"));
+        assert!(Arc::ptr_eq(&first, &keys.key(&id, &one, &scope("s3"))));
+        let sign = |key: &SigningKey| key.sign(&[b"a", b"b"]);
+        assert_eq!(sign(&first), first.sign(&[b"ab"]));
+        assert_ne!(sign(&first), sign(&keys.key(&id, &one, &scope("sts"))));
+        // The same id was imported again, with the secret put right.
+        assert_ne!(sign(&first), sign(&keys.key(&id, &other, &scope("s3"))));
+        assert_eq!(sign(&first), sign(&keys.key(&id, &one, &scope("s3"))));
+    }
+
+    #[test]
+    fn what_is_remembered_has_a_limit() {
+        let keys = SigningKeys::new();
+        let secret = SecretAccessKey::new("one".to_owned());
+        for number in 0..IDS_MAX + 10 {
+            let id: AccessKeyId = format!("RK{number:04}").parse().expect("an id");
+            keys.key(&id, &secret, &scope("s3"));
+        }
+        for number in 0..KEYS_MAX + 10 {
+            let id: AccessKeyId = "RKEXAMPLE".parse().expect("an id");
+            keys.key(&id, &secret, &scope(&format!("s{number}")));
+        }
+        let tomorrow = Scope { day: "20261126".to_owned(), ..scope("s3") };
+        keys.key(&"RKEXAMPLE".parse().expect("an id"), &secret, &tomorrow);
+        let known = keys.0.lock().expect("whole");
+        assert_eq!(known[&"RKEXAMPLE".parse().expect("an id")].len(), 1, "yesterday's are gone");
+        assert!(known.len() <= IDS_MAX && known.values().all(|keys| keys.len() <= KEYS_MAX));
+    }
+
+    #[test]
+    fn nothing_of_a_key_is_printed() {
+        let keys = SigningKeys::new();
+        let secret = SecretAccessKey::new("hunter2".to_owned());
+        keys.key(&"RKEXAMPLE".parse().expect("an id"), &secret, &scope("s3"));
+        let text = format!("{keys:?}");
+        assert!(text.contains("[redacted]") && !text.contains("hunter"), "{text}");
     }
 }

@@ -12,11 +12,13 @@
 //! was right, and nothing is signed without one.
 
 pub mod canonical;
+mod checks;
 mod claim;
 mod clock;
 pub mod date;
 mod error_body;
 mod forward;
+mod grammar;
 pub mod key;
 pub mod keys;
 pub mod listener;
@@ -24,6 +26,7 @@ mod operations;
 pub mod payload;
 mod pool;
 mod preferred;
+mod presigned;
 pub mod refusal;
 pub mod render;
 mod screen;

@@ -9,9 +9,8 @@ use super::canonical::values;
 use super::refusal::Refusal;
 
 /// What may stand there once. No SDK sends any of them twice.
-const SINGLE: [&str; 11] = [
+const SINGLE: [&str; 10] = [
     "authorization",
-    "content-encoding",
     "content-length",
     "content-type",
     "date",
@@ -23,10 +22,6 @@ const SINGLE: [&str; 11] = [
     "x-amz-security-token",
 ];
 
-/// What browsers cannot leave out.
-const BROWSERS: [&str; 4] =
-    ["origin", "sec-fetch-site", "sec-fetch-mode", "access-control-request-method"];
-
 /// What a `Connection` header may name: what is dropped anyway, and nothing that the signature or the body depends on.
 const NAMED: [&str; 7] =
     ["close", "keep-alive", "te", "trailer", "upgrade", "http2-settings", "proxy-connection"];
@@ -34,15 +29,14 @@ const NAMED: [&str; 7] =
 /// Lets a head pass, or says why not.
 pub(super) fn check(head: &Parts) -> Result<(), Refusal> {
     let headers = &head.headers;
-    if BROWSERS.iter().any(|name| headers.contains_key(*name)) {
+    if headers.keys().any(|name| is_of_a_browser(name.as_str())) {
         return Err(Refusal::Browser);
     }
-    let methods =
-        [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE, Method::PATCH];
-    if !methods.contains(&head.method) {
+    if !is_method(&head.method) {
         return Err(Refusal::Method);
     }
-    if SINGLE.iter().any(|name| headers.get_all(*name).iter().nth(1).is_some()) {
+    let has_doubles = headers.len() != headers.keys_len();
+    if has_doubles && SINGLE.iter().any(|name| headers.get_all(*name).iter().nth(1).is_some()) {
         return Err(Refusal::Duplicate);
     }
     check_length(head)?;
@@ -51,6 +45,18 @@ pub(super) fn check(head: &Parts) -> Result<(), Refusal> {
         return Err(Refusal::BadHead);
     }
     host(head).map(drop)
+}
+
+/// What browsers cannot leave out.
+fn is_of_a_browser(name: &str) -> bool {
+    matches!(name, "origin" | "sec-fetch-site" | "sec-fetch-mode" | "access-control-request-method")
+}
+
+fn is_method(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::PUT | Method::POST | Method::DELETE | Method::PATCH
+    )
 }
 
 /// The one host that the request names, in its `Host` header, its target or `:authority`.

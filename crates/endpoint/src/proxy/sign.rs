@@ -3,8 +3,6 @@
 //! The canonical request is [`Canonical`]'s, for the reasons that stand there. What was verified is what is signed: the body's
 //! hash or mode, every header that AWS acts on, and the path and the query in the one form that cannot be misread.
 
-use std::collections::BTreeSet;
-
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
@@ -15,7 +13,7 @@ use rotakey_core::credential::Credentials;
 use super::canonical::Canonical;
 use super::date::format_basic;
 use super::key::{ALGORITHM, Scope, SigningKeys};
-use super::payload::ChunkSigner;
+use super::payload::{ChunkSigner, Payload};
 use super::refusal::Refusal;
 use super::uri::{PathStyle, is_s3, outbound_query};
 use super::verify::{Verified, sign_head};
@@ -23,37 +21,6 @@ use super::verify::{Verified, sign_head};
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
-
-/// What is of this connection alone, what the old signature was, and what proxies add. What is left stays byte for byte.
-const DROPPED: [&str; 20] = [
-    "authorization",
-    "connection",
-    "date",
-    "expect",
-    "forwarded",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "x-amz-date",
-    "x-amz-security-token",
-    "x-real-ip",
-    "x-forwarded",
-];
-
-/// Signed whether or not the client did so.
-const SIGNED: [&str; 4] = ["content-md5", "content-type", "host", "range"];
-
-/// Never signed: they change on their way, or AWS is known to leave them out.
-const UNSIGNED: [&str; 5] =
-    ["accept-encoding", "content-length", "transfer-encoding", "user-agent", "x-amzn-trace-id"];
 
 /// Where a request goes to, and what it is signed for there.
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +76,9 @@ pub fn sign(
     if let Some(token) = &with.session_token {
         headers.insert(TOKEN, secret(token.expose())?);
     }
-    if is_s3(to.service) {
+    // A mode that was said in the URL has to be said here too.
+    let is_mode = !matches!(verified.payload, Payload::Implicit | Payload::Hash(_));
+    if is_s3(to.service) || is_mode {
         headers.insert(CONTENT_SHA256, value(&verified.payload_text)?);
     }
     let target = target(head, verified, to)?;
@@ -132,19 +101,48 @@ pub fn sign(
         format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={names}, Signature={text}");
     headers.insert(header::AUTHORIZATION, secret(&authorization)?);
     let chunks = ChunkSigner::new(key, &date, &scope, signature);
+    let chunks = match verified.payload {
+        Payload::Events => {
+            chunks.for_events(keys, (&with.access_key_id, &with.secret_access_key), &scope)
+        }
+        _ => chunks,
+    };
     Ok(Signed { method: head.method.clone(), target, headers, chunks })
 }
 
 /// The headers that go on as they are.
 fn kept(headers: &HeaderMap) -> HeaderMap {
     let mut kept = HeaderMap::with_capacity(headers.len() + 4);
-    for (name, value) in headers {
-        let text = name.as_str();
-        if !DROPPED.contains(&text) && !text.starts_with("x-forwarded-") {
-            kept.append(name, value.clone());
-        }
+    for (name, value) in headers.iter().filter(|(name, _)| !is_dropped(name.as_str())) {
+        kept.append(name, value.clone());
     }
     kept
+}
+
+/// What is of this connection alone, what the old signature was, and what proxies add. What is left stays byte for byte.
+fn is_dropped(name: &str) -> bool {
+    let is_of_this_connection = matches!(
+        name,
+        "connection"
+            | "expect"
+            | "host"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    );
+    let is_of_the_signature =
+        matches!(name, "authorization" | "date" | "x-amz-date" | "x-amz-security-token");
+    let is_of_a_proxy = matches!(name, "forwarded" | "via" | "x-real-ip" | "x-forwarded");
+    is_of_this_connection
+        || is_of_the_signature
+        || is_of_a_proxy
+        || name.starts_with("x-forwarded-")
 }
 
 /// S3: the canonical path, so that what is sent is what is signed. The others take paths as clients write them.
@@ -154,30 +152,50 @@ fn target(
     to: &Destination<'_>,
 ) -> Result<PathAndQuery, Refusal> {
     let path = to.path.unwrap_or(head.uri.path()).as_bytes();
+    let query = head.uri.query().unwrap_or_default().as_bytes();
     let mut target = match PathStyle::of(to.service) {
         PathStyle::Once => PathStyle::Once.canonical(path),
         _ => path.to_vec(),
     };
-    let query = head.uri.query().unwrap_or_default().as_bytes();
     let query = outbound_query(query, verified.is_presigned);
     if !query.is_empty() {
         target.push(b'?');
         target.extend(query);
     }
-    PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)).map_err(|_| Refusal::CannotSign)
+    // Most are as they should be.
+    match head.uri.path_and_query() {
+        Some(own) if own.as_str().as_bytes() == target => Ok(own.clone()),
+        _ => PathAndQuery::from_maybe_shared(bytes::Bytes::from(target))
+            .map_err(|_| Refusal::CannotSign),
+    }
 }
 
 /// In order, with `;` between them.
 fn signed_headers(headers: &HeaderMap, verified: &Verified) -> String {
-    let by_client: BTreeSet<&str> = verified.signed_headers.split(';').collect();
-    let is_signed = |name: &str| {
-        let is_wanted =
-            name.starts_with("x-amz-") || SIGNED.contains(&name) || by_client.contains(name);
-        is_wanted && !UNSIGNED.contains(&name)
+    let is_signed = |name: &&str| {
+        let by_client = || verified.signed_headers.split(';').any(|own| own == *name);
+        !is_never_signed(name) && (is_always_signed(name) || by_client())
     };
-    let names: BTreeSet<&str> =
-        headers.keys().map(HeaderName::as_str).filter(|name| is_signed(name)).collect();
-    names.into_iter().collect::<Vec<_>>().join(";")
+    let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).filter(is_signed).collect();
+    names.sort_unstable();
+    names.join(";")
+}
+
+/// Signed whether or not the client did so.
+fn is_always_signed(name: &str) -> bool {
+    name.starts_with("x-amz-") || matches!(name, "content-md5" | "content-type" | "host" | "range")
+}
+
+/// They change on their way, or AWS is known to leave them out.
+fn is_never_signed(name: &str) -> bool {
+    matches!(
+        name,
+        "accept-encoding"
+            | "content-length"
+            | "transfer-encoding"
+            | "user-agent"
+            | "x-amzn-trace-id"
+    )
 }
 
 fn value(text: &str) -> Result<HeaderValue, Refusal> {

@@ -74,6 +74,11 @@ pub fn decode(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn encode_with(bytes: &[u8], set: &'static AsciiSet) -> Vec<u8> {
+    let is_plain =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    if bytes.iter().all(is_plain) {
+        return bytes.to_vec();
+    }
     let mut encoded = Vec::with_capacity(bytes.len() + bytes.len() / 4);
     percent_encode(bytes, set).for_each(|part| encoded.extend_from_slice(part.as_bytes()));
     encoded
@@ -120,6 +125,9 @@ fn raw_pairs(query: &[u8]) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
 /// The canonical form of a query: decoded, encoded again, in the order of its encoded names and values; without
 /// `X-Amz-Signature`, which cannot sign itself.
 pub fn canonical_query(query: &[u8]) -> Vec<u8> {
+    if query.is_empty() {
+        return Vec::new();
+    }
     let mut pairs: Vec<_> = pairs(query)
         .filter(|(name, _)| name != b"X-Amz-Signature")
         .map(|(name, value)| (encode(&name), encode(&value)))
@@ -139,7 +147,7 @@ pub fn canonical_query(query: &[u8]) -> Vec<u8> {
 
 /// A query as it goes to AWS: in its own order, but encoded as it is in the canonical form, so that a server has nothing to
 /// guess at (a bare `+`, a bad escape); without the signature, if it carried one.
-pub(crate) fn outbound_query(query: &[u8], is_presigned: bool) -> Vec<u8> {
+pub fn outbound_query(query: &[u8], is_presigned: bool) -> Vec<u8> {
     let mut outbound = Vec::with_capacity(query.len());
     for (name, value) in raw_pairs(query) {
         let name = decode(name);

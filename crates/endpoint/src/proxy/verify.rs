@@ -9,18 +9,14 @@ use http::request::Parts;
 use jiff::{SignedDuration, Timestamp};
 use rotakey_core::credential::{AccessKeyId, SecretAccessKey, SessionToken};
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
-use super::canonical::{AUTHORITY, Canonical};
+use super::canonical::Canonical;
 use super::claim::{Claim, Place};
 use super::key::{ALGORITHM, Scope, Signature, SigningKey, SigningKeys, is_same};
 use super::payload::{ChunkSigner, Payload};
 use super::refusal::Refusal;
 use super::uri::{PathStyle, is_s3};
-use super::{screen, version2};
-
-/// How far from now a request may be signed. AWS has 5 minutes, S3 15.
-const SKEW: SignedDuration = SignedDuration::from_mins(5);
+use super::{checks, screen, version2};
 
 /// A key pair that a program signs with. It is good for nothing but this proxy.
 #[derive(Clone, Debug)]
@@ -79,92 +75,14 @@ pub fn admit(
     if claim.place != Place::Header && !policy.presigned {
         return Err(Refusal::Presigned);
     }
-    check_host(head, &claim, policy)?;
-    check_headers(head, &claim)?;
-    check_time(&claim, policy)?;
+    checks::host(head, &claim, policy)?;
+    checks::headers(head, &claim)?;
+    checks::time(&claim, policy)?;
     let placeholder = placeholders.placeholder(&claim.key_id).ok_or(Refusal::UnknownKey)?;
-    check_allowed(&claim.scope, &placeholder)?;
-    check_token(head, &claim, &placeholder)?;
+    checks::allowed(&claim.scope, &placeholder)?;
+    checks::token(head, &claim, &placeholder)?;
     let payload = payload_of(head, &claim)?;
     Ok(Admitted { claim, placeholder, payload })
-}
-
-fn check_host(head: &Parts, claim: &Claim, policy: &Policy<'_>) -> Result<(), Refusal> {
-    let is_version_2 = matches!(claim.place, Place::UrlVersion2 { .. });
-    if !is_version_2 && !claim.covers("host") && !claim.covers(AUTHORITY) {
-        return Err(Refusal::HostNotSigned);
-    }
-    let host = screen::host(head)?;
-    (policy.is_host)(host).then_some(()).ok_or(Refusal::HostNotAllowed)
-}
-
-/// Whoever got hold of a signed request could add a header that is not signed, and we would sign it. AWS does not accept
-/// that either. What is signed has to be there.
-fn check_headers(head: &Parts, claim: &Claim) -> Result<(), Refusal> {
-    if matches!(claim.place, Place::UrlVersion2 { .. }) {
-        return Ok(()); // It signs every one of them.
-    }
-    let mut names = head.headers.keys().filter(|name| name.as_str().starts_with("x-amz-"));
-    if names.any(|name| !claim.covers(name.as_str())) {
-        return Err(Refusal::HeaderNotSigned);
-    }
-    let is_dated =
-        claim.place != Place::Header || claim.covers("x-amz-date") || claim.covers("date");
-    if !is_dated {
-        return Err(Refusal::HeaderNotSigned);
-    }
-    let has_authority = head.uri.authority().is_some();
-    let is_there = |name: &str| match name {
-        AUTHORITY => has_authority,
-        "host" => true,
-        other => head.headers.contains_key(other),
-    };
-    claim.signed_headers.split(';').all(is_there).then_some(()).ok_or(Refusal::Malformed)
-}
-
-fn check_time(claim: &Claim, policy: &Policy<'_>) -> Result<(), Refusal> {
-    let clocks = [SignedDuration::ZERO, policy.upstream_offset];
-    let ages = clocks.map(|offset| policy.now.duration_since(claim.at).saturating_add(offset));
-    match &claim.place {
-        Place::UrlVersion2 { .. } => {
-            let is_over = ages.iter().all(|age| *age > SignedDuration::ZERO);
-            return if is_over { Err(Refusal::Expired) } else { Ok(()) };
-        }
-        _ if !claim.date.starts_with(&claim.scope.day) => return Err(Refusal::BadScope),
-        Place::Header if ages.iter().any(|age| age.abs() <= SKEW) => {}
-        Place::Url { life, .. } => {
-            if ages.iter().all(|age| *age < -SKEW) {
-                return Err(Refusal::Skewed);
-            }
-            if ages.iter().all(|age| *age < -SKEW || age > life) {
-                return Err(Refusal::Expired);
-            }
-        }
-        Place::Header => return Err(Refusal::Skewed),
-    }
-    Ok(())
-}
-
-fn check_allowed(scope: &Scope, placeholder: &Placeholder) -> Result<(), Refusal> {
-    let is_in = |allowed: &Option<Vec<String>>, name: &String| {
-        allowed.as_ref().is_none_or(|allowed| allowed.contains(name))
-    };
-    if !is_in(&placeholder.services, &scope.service) {
-        return Err(Refusal::ServiceNotAllowed);
-    }
-    is_in(&placeholder.regions, &scope.region).then_some(()).ok_or(Refusal::RegionNotAllowed)
-}
-
-/// A placeholder for temporary credentials goes with its token. One that has none is good with any: nothing depends on it.
-fn check_token(head: &Parts, claim: &Claim, placeholder: &Placeholder) -> Result<(), Refusal> {
-    let Some(token) = &placeholder.token else { return Ok(()) };
-    let given = match &claim.place {
-        Place::Url { token: Some(token), .. } => Some(token.as_bytes()),
-        _ => head.headers.get("x-amz-security-token").map(|value| value.as_bytes()),
-    };
-    let given = given.ok_or(Refusal::WrongToken)?;
-    let is_right: bool = token.expose().as_bytes().ct_eq(given).into();
-    is_right.then_some(()).ok_or(Refusal::WrongToken)
 }
 
 fn payload_of(head: &Parts, claim: &Claim) -> Result<Payload, Refusal> {
@@ -214,9 +132,15 @@ impl Admitted {
                 (Some(signature), Some(key))
             }
         };
-        let chunks = key.zip(signature);
-        let chunks =
-            chunks.map(|(key, seed)| ChunkSigner::new(key, &claim.date, &claim.scope, seed));
+        let chunks = key.zip(signature).map(|(key, seed)| {
+            let chunks = ChunkSigner::new(key, &claim.date, &claim.scope, seed);
+            match payload {
+                Payload::Events => {
+                    chunks.for_events(keys, (&placeholder.id, &placeholder.secret), &claim.scope)
+                }
+                _ => chunks,
+            }
+        });
         let is_presigned = claim.place != Place::Header;
         let Claim { scope, signed_headers, at, .. } = claim;
         Ok(Verified {
@@ -296,7 +220,7 @@ pub struct Verified {
     pub(super) payload: Payload,
     pub(super) payload_text: String,
     pub(super) is_presigned: bool,
-    pub(super) chunks: Option<ChunkSigner>,
+    chunks: Option<ChunkSigner>,
 }
 
 impl Verified {
@@ -318,6 +242,11 @@ impl Verified {
     /// How the body is signed.
     pub fn payload(&self) -> Payload {
         self.payload
+    }
+
+    /// Makes the signatures that the chunks of the body should have. URLs of version 2 sign none.
+    pub fn chunks(&self) -> Option<&ChunkSigner> {
+        self.chunks.as_ref()
     }
 
     /// Whether the signature stood in the URL.

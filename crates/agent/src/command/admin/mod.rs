@@ -20,8 +20,7 @@ use crate::iam::aws::AwsKeyService;
 
 /// The arguments of `rotate` for somebody else's key.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[group(id = "admin")]
-pub struct Args {
+pub struct AdminArgs {
     /// Somebody else's key: the IAM user
     #[arg(long, value_name = "NAME", requires = "signer", conflicts_with_all = ["name", "all", "dry_run", "compromised"])]
     pub user: Option<String>,
@@ -55,7 +54,7 @@ struct Desk<'a> {
     service: AwsKeyService,
     signer: Credentials,
     user: String,
-    args: &'a Args,
+    args: &'a AdminArgs,
 }
 
 /// Runs it: as far as it goes now.

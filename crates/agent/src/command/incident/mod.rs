@@ -23,8 +23,7 @@ use crate::news::{Kind, News};
 
 /// The arguments of `rotate` for a key that leaked.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[group(id = "incident")]
-pub struct Args {
+pub struct IncidentArgs {
     /// The key leaked: replace it, and have it refused at once
     #[arg(long, conflicts_with_all = ["all", "dry_run"])]
     pub compromised: bool,
@@ -43,7 +42,7 @@ pub struct Args {
 }
 
 /// Runs it.
-pub async fn run(app: &App, args: &Args, wait: Milestone) -> Result<(), Failed> {
+pub async fn run(app: &App, args: &IncidentArgs, wait: Milestone) -> Result<(), Failed> {
     let status = app.status()?;
     let leaked = leaked(&status)?;
     if args.deactivate_now {
@@ -54,6 +53,8 @@ pub async fn run(app: &App, args: &Args, wait: Milestone) -> Result<(), Failed> 
         return Err(is_withdrawn(app, &status));
     }
     let current = status.current.as_ref().map(|key| key.id.clone());
+    let choices: Vec<_> = [&leaked].into_iter().chain(&current).cloned().collect();
+    check_named(args, &choices)?;
     let named_is_current = args.access_key_id.is_some() && args.access_key_id == current;
     if let Some(open) = &status.rotation
         && open.step >= Step::Soak
@@ -62,9 +63,6 @@ pub async fn run(app: &App, args: &Args, wait: Milestone) -> Result<(), Failed> 
     {
         return Err(is_done(app, open));
     }
-    let mut choices = vec![leaked.clone()];
-    choices.extend(current);
-    check_named(args, &choices)?;
     let before = look_before(app, &leaked).await;
     replace(app, wait, &leaked).await?;
     // It was the newer one of two: the older one, cut off just now, makes room for its replacement.
@@ -84,7 +82,7 @@ fn leaked(status: &Status) -> Result<AccessKeyId, Failed> {
     key.map(|key| key.id.clone()).ok_or_else(|| Failed::new(Exit::Usage, "the profile has no key"))
 }
 
-fn check_named(args: &Args, choices: &[AccessKeyId]) -> Result<(), Failed> {
+fn check_named(args: &IncidentArgs, choices: &[AccessKeyId]) -> Result<(), Failed> {
     match &args.access_key_id {
         Some(named) if !choices.contains(named) => {
             let known: Vec<_> = choices.iter().map(AccessKeyId::as_str).collect();
@@ -204,7 +202,7 @@ async fn look_before(app: &App, leaked: &AccessKeyId) -> Before {
 }
 
 /// The leaked key is refused: what about its sessions, and what is to be kept?
-async fn conclude(app: &App, args: &Args, before: Before) -> Result<(), Failed> {
+async fn conclude(app: &App, args: &IncidentArgs, before: Before) -> Result<(), Failed> {
     let settings = app.settings()?;
     let keystore = app.keystore()?;
     let service = app.service(&settings);
@@ -278,7 +276,7 @@ fn audit(app: &App, act: &str, id: Option<&AccessKeyId>, detail: &str) {
 }
 
 /// As said on the command line, or by a person at a terminal.
-fn wants_revocation(app: &App, args: &Args, user: &str) -> bool {
+fn wants_revocation(app: &App, args: &IncidentArgs, user: &str) -> bool {
     if args.revoke_sessions || args.no_revoke_sessions {
         return args.revoke_sessions;
     }

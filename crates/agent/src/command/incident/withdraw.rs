@@ -10,7 +10,7 @@ use rotakey_core::iam::{Outcome, RefusalClass};
 use rotakey_core::journal::{Entry, Record};
 use rotakey_core::time::later;
 
-use super::{App, Args, audit, finish, look_before, merge, parts, told};
+use super::{App, IncidentArgs, audit, finish, look_before, merge, parts, told};
 use crate::cli::failure::{Exit, Failed, refused};
 use crate::clock::Clock;
 use crate::iam::KeyService;
@@ -22,7 +22,7 @@ use crate::store::profile::Journal;
 const TRIES: u32 = 5;
 
 /// Runs it, or goes on with it.
-pub(super) async fn run(app: &App, _: &Args) -> Result<(), Failed> {
+pub(super) async fn run(app: &App, _: &IncidentArgs) -> Result<(), Failed> {
     let status = app.status()?;
     if let Some(open) = &status.rotation {
         let message = format!("{}: a rotation is open (step {})", app.profile, open.step);

@@ -9,7 +9,9 @@ use http::HeaderMap;
 use hyper::body::{Body, Frame, SizeHint};
 use sha2::{Digest, Sha256};
 
-use super::chunks::{Chunks, Framing, Resign};
+use super::chunks::Chunks;
+use super::events::Events;
+use super::framing::{Resign, framing};
 use super::{ChunkSigner, Payload};
 use crate::proxy::refusal::Refusal;
 use crate::proxy::verify::Verified;
@@ -54,6 +56,8 @@ enum Work {
     Hashed { hash: Sha256, right: [u8; 32], held: Option<Bytes> },
     /// In chunks.
     Chunked(Box<Chunks>),
+    /// In messages.
+    Events(Box<Events>),
 }
 
 impl<B: Body<Data = Bytes>> Outgoing<B> {
@@ -74,10 +78,23 @@ impl<B: Body<Data = Bytes>> Outgoing<B> {
                 }
                 _ => Work::Plain,
             },
+            // They need HTTP/2, and whoever has it says so.
+            Payload::Events => return Err(Refusal::PayloadMode),
             payload => {
                 Work::Chunked(Box::new(Chunks::new(framing(head, verified, signer, payload)?)))
             }
         };
+        Ok(Self { body, work, has_ended: false, verdict: Verdict::default() })
+    }
+
+    /// An event stream, to be sent over HTTP/2: AWS answers while it goes on.
+    pub fn events(body: B, verified: &Verified, signer: &ChunkSigner) -> Result<Self, Refusal> {
+        if verified.payload() != Payload::Events {
+            return Err(Refusal::PayloadMode);
+        }
+        let verifier = verified.chunks().cloned().ok_or(Refusal::PayloadMode)?;
+        let events = Events::new(Resign { verifier, signer: signer.clone() });
+        let work = Work::Events(Box::new(events));
         Ok(Self { body, work, has_ended: false, verdict: Verdict::default() })
     }
 
@@ -87,40 +104,16 @@ impl<B: Body<Data = Bytes>> Outgoing<B> {
     }
 }
 
-/// What the head says of a body in chunks.
-fn framing(
-    head: &HeaderMap,
-    verified: &Verified,
-    signer: &ChunkSigner,
-    payload: Payload,
-) -> Result<Framing, Refusal> {
-    let resign = match payload {
-        Payload::UnsignedTrailer => None,
-        _ => {
-            let verifier = verified.chunks.clone().ok_or(Refusal::PayloadMode)?;
-            Some(Resign { verifier, signer: signer.clone() })
+impl<B> Outgoing<B> {
+    /// How much has come in and not gone out.
+    fn held_bytes(&self) -> u64 {
+        match &self.work {
+            Work::Plain => 0,
+            Work::Hashed { held, .. } => held.as_ref().map_or(0, |held| held.len() as u64),
+            Work::Chunked(chunks) => chunks.pending_bytes(),
+            Work::Events(events) => events.pending_bytes(),
         }
-    };
-    let text =
-        |name| head.get(name).map(|value| value.to_str().map_err(|_| Refusal::BadHead)).transpose();
-    let data_length = match text("x-amz-decoded-content-length")? {
-        None => None,
-        Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some(text.parse().map_err(|_| Refusal::BadHead)?)
-        }
-        Some(_) => return Err(Refusal::BadHead),
-    };
-    let has_trailer = payload != Payload::SignedChunks;
-    let mut trailers = Vec::new();
-    for value in head.get_all("x-amz-trailer") {
-        let text = value.to_str().map_err(|_| Refusal::BadHead)?;
-        let names = text.split(',').map(|name| name.trim().to_ascii_lowercase());
-        trailers.extend(names.filter(|name| !name.is_empty()));
     }
-    if !has_trailer && !trailers.is_empty() {
-        return Err(Refusal::BadTrailer);
-    }
-    Ok(Framing { resign, trailers, has_trailer, data_length })
 }
 
 type Next<E> = Poll<Option<Result<Frame<Bytes>, BodyError<E>>>>;
@@ -152,10 +145,13 @@ impl<B: Body<Data = Bytes> + Unpin> Outgoing<B> {
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, BodyError<B::Error>>> {
         loop {
-            if let Work::Chunked(chunks) = &mut self.work
-                && let Some(piece) = chunks.pop()
-            {
-                return Poll::Ready(Ok(Some(piece)));
+            let piece = match &mut self.work {
+                Work::Chunked(chunks) => chunks.pop(),
+                Work::Events(events) => events.pop(),
+                _ => None,
+            };
+            if piece.is_some() {
+                return Poll::Ready(Ok(piece));
             }
             if self.has_ended {
                 return Poll::Ready(Ok(None));
@@ -180,6 +176,8 @@ impl<B: Body<Data = Bytes> + Unpin> Outgoing<B> {
                 }
                 (Work::Chunked(chunks), Some(data)) => chunks.push(data),
                 (Work::Chunked(chunks), None) => chunks.finish(),
+                (Work::Events(events), Some(data)) => events.push(&data),
+                (Work::Events(events), None) => events.finish(),
             };
             if let Err(why) = step {
                 return Poll::Ready(Err(self.refuse(why)));
@@ -210,19 +208,15 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
             Work::Hashed { held, .. } => {
                 self.has_ended && held.is_none() && self.verdict.refusal().is_none()
             }
-            Work::Chunked(chunks) => {
-                self.has_ended && chunks.pending_bytes() == 0 && self.verdict.refusal().is_none()
+            Work::Chunked(_) | Work::Events(_) => {
+                self.has_ended && self.held_bytes() == 0 && self.verdict.refusal().is_none()
             }
         }
     }
 
     /// Nothing is longer or shorter than it was.
     fn size_hint(&self) -> SizeHint {
-        let held = match &self.work {
-            Work::Plain => 0,
-            Work::Hashed { held, .. } => held.as_ref().map_or(0, |held| held.len() as u64),
-            Work::Chunked(chunks) => chunks.pending_bytes(),
-        };
+        let held = self.held_bytes();
         let mut hint = self.body.size_hint();
         let upper = hint.upper().map(|upper| upper.saturating_add(held));
         let lower = hint.lower().saturating_add(held);

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hyper::body::Body;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -66,7 +66,7 @@ where
     B: Body<Data = Bytes>,
 {
     let mut body = pin!(body);
-    let (mut whole, mut held, mut pages) = (BytesMut::new(), None::<OwnedSemaphorePermit>, 0);
+    let (mut whole, mut held, mut pages) = (Vec::new(), None::<OwnedSemaphorePermit>, 0);
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(BodyError::Refused(Refusal::TooLarge));
     }
@@ -77,16 +77,19 @@ where
         if data.len() > bytes_max - whole.len() {
             return Err(BodyError::Refused(Refusal::TooLarge));
         }
-        let needed = (whole.len() + data.len()).div_ceil(PAGE_BYTES);
-        if needed > pages {
-            let more = budget.take(needed - pages).map_err(BodyError::Refused)?;
+        let needed = whole.len() + data.len();
+        if needed > whole.capacity() {
+            let capacity = needed.max((2 * whole.capacity()).min(bytes_max));
+            let more = capacity.div_ceil(PAGE_BYTES) - pages;
+            let more = budget.take(more).map_err(BodyError::Refused)?;
+            pages = capacity.div_ceil(PAGE_BYTES);
             match &mut held {
                 Some(held) => held.merge(more),
                 None => held = Some(more),
             }
-            pages = needed;
+            whole.reserve_exact(capacity - whole.len());
         }
         whole.extend_from_slice(&data);
     }
-    Ok(Buffered { bytes: whole.freeze(), _held: held })
+    Ok(Buffered { bytes: whole.into(), _held: held })
 }

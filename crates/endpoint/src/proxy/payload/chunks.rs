@@ -16,9 +16,10 @@
 use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 
-use super::signer::{ChunkSigner, is_digits};
+use super::chunk::{Chunk, LINE_BYTES_MAX, size_of};
+pub use super::framing::{Framing, Resign};
 use super::trailer::{self, Trailer};
 use crate::proxy::key::is_same;
 use crate::proxy::refusal::Refusal;
@@ -26,37 +27,8 @@ use crate::proxy::refusal::Refusal;
 /// The largest signed chunk: it is held in memory. SDKs send 64 KiB.
 pub const SIGNED_CHUNK_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// The longest line before a chunk: 16 digits, and a signature.
-const LINE_BYTES_MAX: usize = 16 + EXTENSION.len() + 64 + 2;
-const EXTENSION: &[u8] = b";chunk-signature=";
-
 /// The longest trailer.
 const TRAILER_BYTES_MAX: usize = 16 * 1024;
-
-/// Pieces that are smaller are copied together: a chunk that comes in byte by byte must not cost a hundred times its size.
-const COPIED_BYTES_MAX: usize = 4096;
-
-/// Verifies with the client's placeholder, and signs with the real key.
-#[derive(Debug)]
-pub struct Resign {
-    /// Makes the signatures that the client should have made.
-    pub verifier: ChunkSigner,
-    /// Makes those that go out.
-    pub signer: ChunkSigner,
-}
-
-/// What is known from the head of a body in chunks.
-#[derive(Debug, Default)]
-pub struct Framing {
-    /// If chunks are signed: how they are verified and signed anew.
-    pub resign: Option<Resign>,
-    /// The names of the headers behind the last chunk, in small letters, as `x-amz-trailer` announces them.
-    pub trailers: Vec<String>,
-    /// Whether headers behind the last chunk are signed.
-    pub has_trailer: bool,
-    /// The length of the data, as `x-amz-decoded-content-length` has it.
-    pub data_length: Option<u64>,
-}
 
 /// A body in chunks that is being read.
 #[derive(Debug)]
@@ -84,15 +56,6 @@ enum State {
     Trailer,
     /// Refused: nothing is read any more.
     Broken(Refusal),
-}
-
-/// A chunk that is being read.
-#[derive(Debug, Default)]
-struct Chunk {
-    line: Bytes,
-    pieces: Vec<Bytes>,
-    small: BytesMut,
-    hash: Sha256,
 }
 
 impl Chunks {
@@ -208,13 +171,7 @@ impl Chunks {
         if self.framing.resign.is_none() {
             return self.release(piece);
         }
-        self.chunk.hash.update(&piece);
-        if piece.len() >= COPIED_BYTES_MAX {
-            self.chunk.flush();
-            self.chunk.pieces.push(piece);
-        } else {
-            self.chunk.small.extend_from_slice(&piece);
-        }
+        self.chunk.take(piece);
     }
 
     fn read_end(&mut self, bytes: &mut Bytes, seen: usize) -> Result<(), Refusal> {
@@ -277,28 +234,4 @@ impl Chunks {
         self.release(end);
         Ok(())
     }
-}
-
-impl Chunk {
-    fn flush(&mut self) {
-        if !self.small.is_empty() {
-            self.pieces.push(self.small.split().freeze());
-        }
-    }
-}
-
-/// The size in the line before a chunk: `10000\r\n`, or `10000;chunk-signature=<64 digits>\r\n`.
-fn size_of(line: &[u8], is_signed: bool) -> Result<u64, Refusal> {
-    let line = line.strip_suffix(b"\r\n").ok_or(Refusal::BadChunk)?;
-    let digits = if is_signed {
-        let at = line.len().checked_sub(64 + EXTENSION.len()).ok_or(Refusal::BadChunk)?;
-        let (digits, extension) = line.split_at(at);
-        let signature = extension.strip_prefix(EXTENSION).ok_or(Refusal::BadChunk)?;
-        is_digits(signature).then_some(digits).ok_or(Refusal::BadChunk)?
-    } else {
-        line
-    };
-    let is_number = (1..=16).contains(&digits.len()) && digits.iter().all(u8::is_ascii_hexdigit);
-    let text = std::str::from_utf8(digits).ok().filter(|_| is_number).ok_or(Refusal::BadChunk)?;
-    u64::from_str_radix(text, 16).map_err(|_| Refusal::BadChunk)
 }

@@ -7,13 +7,18 @@
 //! | `UNSIGNED-PAYLOAD` | nothing |
 //! | `STREAMING-UNSIGNED-PAYLOAD-TRAILER` | it goes on byte for byte; the framing has to be well-formed |
 //! | `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`, `…-TRAILER` | each chunk is verified and signed anew, in the same length |
+//! | `STREAMING-AWS4-HMAC-SHA256-EVENTS` | the same with each message of an event stream, where AWS is spoken to over HTTP/2 |
 //!
 //! A body that turns out to be wrong never ends: what would complete it is held back until all of it was seen. So nothing is
 //! stored, whether its length was announced or not.
 
 mod body;
 pub mod buffer;
+mod chunk;
 pub mod chunks;
+pub mod events;
+mod framing;
+mod message;
 mod signer;
 mod trailer;
 
@@ -36,11 +41,14 @@ pub enum Payload {
     SignedChunks,
     /// The same, with signed headers behind them.
     SignedChunksTrailer,
+    /// Message by message, in an event stream over HTTP/2.
+    Events,
 }
 
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 const UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 const SIGNED: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+const EVENTS: &str = "STREAMING-AWS4-HMAC-SHA256-EVENTS";
 const SIGNED_TRAILER: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
 
 impl Payload {
@@ -51,6 +59,7 @@ impl Payload {
             UNSIGNED_TRAILER => Ok(Self::UnsignedTrailer),
             SIGNED => Ok(Self::SignedChunks),
             SIGNED_TRAILER => Ok(Self::SignedChunksTrailer),
+            EVENTS => Ok(Self::Events),
             other => {
                 let digits: [u8; 64] =
                     other.as_bytes().try_into().map_err(|_| Refusal::PayloadMode)?;
@@ -68,6 +77,7 @@ impl Payload {
             Self::UnsignedTrailer => UNSIGNED_TRAILER.to_owned(),
             Self::SignedChunks => SIGNED.to_owned(),
             Self::SignedChunksTrailer => SIGNED_TRAILER.to_owned(),
+            Self::Events => EVENTS.to_owned(),
         }
     }
 

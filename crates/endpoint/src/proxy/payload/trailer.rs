@@ -3,7 +3,6 @@
 use bytes::{Bytes, BytesMut};
 
 use super::chunks::Resign;
-use super::signer::is_digits;
 use crate::proxy::key::is_same;
 use crate::proxy::refusal::Refusal;
 
@@ -33,37 +32,28 @@ impl Trailer {
         let (mut lines, mut signature, mut at) = (Vec::new(), None, 0);
         let mut was_empty = false;
         for whole in body.split_inclusive(|byte| *byte == b'\n') {
-            let line = &whole[..whole.len() - 1];
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
             let start = at;
             at += whole.len();
-            if signature.is_some() {
+            let line = &whole[..whole.len() - 1];
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if signature.is_some() || (line.is_empty() && (was_empty || !is_signed)) {
                 return Err(Refusal::BadTrailer);
             }
             if line.is_empty() {
-                if !is_signed || was_empty {
-                    return Err(Refusal::BadTrailer);
-                }
                 was_empty = true;
                 continue;
             }
-            let colon = line.iter().position(|byte| *byte == b':').ok_or(Refusal::BadTrailer)?;
-            let (name, value) = (line[..colon].to_ascii_lowercase(), &line[colon + 1..]);
-            if name == SIGNATURE {
-                let blanks = value.len() - value.trim_ascii_start().len();
-                let digits = <[u8; 64]>::try_from(value.trim_ascii())
-                    .map_err(|_| Refusal::TrailerSignature)?;
-                if !is_signed || !is_digits(&digits) {
-                    return Err(Refusal::BadTrailer);
-                }
-                signature = Some((start + colon + 1 + blanks, digits));
-                continue;
-            }
-            let is_text = value.iter().all(|byte| *byte == b'\t' || (b' '..=b'~').contains(byte));
-            if was_empty || !is_text || !announced.iter().any(|own| own.as_bytes() == name) {
+            let (name, value) = split(line)?;
+            if name == SIGNATURE && is_signed {
+                let digits =
+                    <[u8; 64]>::try_from(trimmed(value)).map_err(|_| Refusal::BadTrailer)?;
+                let blanks = value.iter().take_while(|byte| **byte == b' ').count();
+                signature = Some((start + line.len() - value.len() + blanks, digits));
+            } else if !was_empty && announced.iter().any(|own| own.as_bytes() == name) {
+                lines.push((name, trimmed(value)));
+            } else {
                 return Err(Refusal::BadTrailer);
             }
-            lines.push((name, value.trim_ascii()));
         }
         lines.sort_unstable();
         // Each that was announced, once.
@@ -76,6 +66,19 @@ impl Trailer {
         let line = |(name, value): &(Vec<u8>, &[u8])| [&name[..], b":", value, b"\n"].concat();
         Ok(Self { canonical: lines.iter().flat_map(line).collect(), signature })
     }
+}
+
+/// Name, in small letters, and value: text, which may have spaces around it.
+fn split(line: &[u8]) -> Result<(Vec<u8>, &[u8]), Refusal> {
+    let colon = line.iter().position(|byte| *byte == b':').ok_or(Refusal::BadTrailer)?;
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    let is_text = value.iter().all(|byte| (b' '..=b'~').contains(byte));
+    is_text.then(|| (name.to_ascii_lowercase(), value)).ok_or(Refusal::BadTrailer)
+}
+
+/// Of spaces; `split` lets no other blanks through.
+fn trimmed(value: &[u8]) -> &[u8] {
+    value.trim_ascii()
 }
 
 /// The same bytes with another signature, if the one that stands there is right.

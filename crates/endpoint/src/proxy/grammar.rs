@@ -1,0 +1,68 @@
+//! The grammar of what a signature consists of: scopes, names of headers, digits. The same in a header and in a URL.
+
+use super::key::Scope;
+use super::refusal::Refusal;
+
+/// Names of headers and their number, longer than any SDK's.
+const SIGNED_HEADERS_CHARS_MAX: usize = 8192;
+
+/// `AKID/20130524/us-east-1/s3/aws4_request`
+pub(super) fn scoped(credential: &str) -> Result<(&str, Scope), Refusal> {
+    let mut parts = credential.split('/');
+    let mut next = || parts.next().ok_or(Refusal::Malformed);
+    let (key_id, day, region, service, end) = (next()?, next()?, next()?, next()?, next()?);
+    if end != "aws4_request" || parts.next().is_some() {
+        return Err(Refusal::Malformed);
+    }
+    let is_id = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if !(3..=128).contains(&key_id.len()) || !key_id.chars().all(is_id) {
+        return Err(Refusal::UnknownKey);
+    }
+    let is_day = day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_day || !is_region(region) || !is_service(service) {
+        return Err(Refusal::BadScope);
+    }
+    let [day, region, service] = [day, region, service].map(str::to_owned);
+    Ok((key_id, Scope { day, region, service }))
+}
+
+/// `^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$`, as all regions of AWS are: a part of a host's name will be made from it.
+fn is_region(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let is_word =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    let first = parts.next().is_some_and(|part| is_word(part) && (2..=4).contains(&part.len()));
+    let last = parts.next_back();
+    let last = last.is_some_and(|part| {
+        (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let words: Vec<_> = parts.collect();
+    text.len() <= 32 && first && last && !words.is_empty() && words.into_iter().all(is_word)
+}
+
+/// A signing name: letters, digits and `-`.
+fn is_service(text: &str) -> bool {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=64).contains(&text.len()) && text.bytes().all(is_name) && !text.starts_with('-')
+}
+
+/// 64 digits in small letters.
+pub(super) fn signature(text: &str) -> Result<String, Refusal> {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let is_good = text.len() == 64 && text.bytes().all(is_digit);
+    is_good.then(|| text.to_owned()).ok_or(Refusal::Malformed)
+}
+
+/// Names in small letters and in order, each once. AWS wants them so, and all SDKs send them so.
+pub(super) fn signed_headers(text: &str) -> Result<String, Refusal> {
+    let is_char = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.!#$%&'*+^`|~".contains(&byte)
+    };
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(is_char);
+    let names: Vec<_> = text.split(';').collect();
+    let is_good = text.len() <= SIGNED_HEADERS_CHARS_MAX
+        && names.iter().all(|name| is_name(name.strip_prefix(':').unwrap_or(name)))
+        && names.iter().all(|name| !name.starts_with(':') || *name == ":authority")
+        && names.is_sorted_by(|one, next| one < next);
+    is_good.then(|| text.to_owned()).ok_or(Refusal::Malformed)
+}

@@ -1,0 +1,70 @@
+//! AWS's own policy for leaked keys is recognised, also where its denials do not name it.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::support::World;
+use super::support::agent::ANYWHERE;
+
+fn quarantined(names: bool) -> World {
+    let world = World::with(json!({"last_used_granularity": 1000, "denials_name_policies": names}));
+    world.lighten_keys();
+    world.add();
+    world.configure(&world.quick_profile(""));
+    world
+}
+
+fn told(world: &World, text: &str) {
+    for words in [
+        "AWSCompromisedKeyQuarantineV3",
+        "aws iam create-access-key --user-name app",
+        &format!("--access-key-id {} --status Inactive", world.id),
+        "aws iam detach-user-policy --user-name app --policy-arn arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3",
+    ] {
+        assert!(text.contains(words), "{words} in {text}");
+    }
+}
+
+#[test]
+fn a_rotation_under_quarantine_ends_with_the_admins_commands() {
+    for names in [true, false] {
+        let world = quarantined(names);
+        world.control(json!({"op": "quarantine", "user": "app"}));
+        for args in [&["rotate"][..], &["rotate", "--compromised"]] {
+            let run = world.expect(4, args);
+            told(&world, &run.stderr);
+        }
+        assert_eq!(world.keys(), [(world.id.clone(), "Active".to_owned())]);
+    }
+}
+
+/// It comes while a rotation is under way.
+#[test]
+fn a_rotation_under_way_that_is_denied_says_why() {
+    let world = quarantined(false);
+    world.expect(0, &["rotate"]);
+    world.control(json!({"op": "quarantine", "user": "app"}));
+    let run = world.expect(4, &["resume", "--wait", "deleted"]);
+    assert!(run.stderr.contains("AWSCompromisedKeyQuarantineV3"), "{run:?}");
+}
+
+#[test]
+fn the_agent_notices_by_itself_and_tells_once() {
+    let world = quarantined(true);
+    world.configure(&format!("{ANYWHERE}{}", world.quick_profile("")));
+    world.control(json!({"op": "quarantine", "user": "app"}));
+    let said = |world: &World| {
+        let agent = world.agent();
+        std::thread::sleep(Duration::from_secs(2));
+        agent.stop().1
+    };
+    let first = said(&world);
+    assert_eq!(first.matches("under quarantine").count(), 1, "{first}");
+    let second = said(&world);
+    assert_eq!(second.matches("under quarantine").count(), 0, "it was told: {second}");
+    world.control(json!({"op": "quarantine", "user": "app", "on": false}));
+    said(&world);
+    world.control(json!({"op": "quarantine", "user": "app"}));
+    assert_eq!(said(&world).matches("under quarantine").count(), 1, "it is another one");
+}
