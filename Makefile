@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust model sim kill clients clients-deps load fuzz bench mutants docs-generated upstream-table deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model sim unattended kill clients clients-deps load fuzz bench mutants docs-generated docs-walk upstream-table deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ PROFILE ?= dev
 sim: ## the whole system in all weathers, simulated; SEEDS=n [SEED=first] [PROFILE=campaign, for many seeds]
 	$(call suite,sim,ROTAKEY_SIM_SEEDS=$(SEEDS) ROTAKEY_SIM_SEED=$(SEED) $(call suite_test,sim,--profile $(PROFILE),))
 
+DAYS ?= 90
+unattended: ## the agent left alone on virtual time: sleeps, outages, clocks, an admin; DAYS=n SEEDS=n [SEED=first] [PROFILE=campaign]
+	$(call suite,unattended,ROTAKEY_DAYS=$(DAYS) ROTAKEY_SIM_SEEDS=$(SEEDS) ROTAKEY_SIM_SEED=$(SEED) $(call suite_test,unattended,--profile $(PROFILE),months_without))
+
 KILLS ?= 40
 kill: deps ## the real binary under SIGKILL, clients at work; KILLS=n SEED=s
 	$(call suite,kill,ROTAKEY_KILLS=$(KILLS) ROTAKEY_KILL_SEED=$(SEED) $(call suite_test,kill,,))
@@ -65,6 +69,9 @@ docs-generated: clients-deps ## writes the documents anew that are made from the
 
 upstream-table: deps ## writes the table of AWS's hosts anew, from the botocore that tests/requirements.txt pins
 	.venv/bin/python crates/endpoint/build-data/upstream.py > crates/endpoint/src/proxy/upstream/table.txt
+
+docs-walk: ## writes docs/first-walk.md anew: the first walk, captured in a terminal
+	@bash .ci/walk
 
 bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan signing"
 	@bash .ci/deps bench

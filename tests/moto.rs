@@ -9,6 +9,8 @@
 )]
 
 mod support;
+#[path = "moto/unattended.rs"]
+mod unattended;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

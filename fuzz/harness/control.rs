@@ -108,6 +108,7 @@ impl World {
             listen: Default::default(),
             state: app.paths.state.clone(),
             engine: Some(engine(Arc::clone(&told))),
+            board: Arc::default(),
             clock,
         };
         let token = std::fs::read_to_string(token::path(&app.paths.state, "deploy"));

@@ -12,7 +12,7 @@ fn the_agent_finishes_what_a_person_began() {
     let world = world("");
     let agent = world.agent();
     let run = world.expect(0, &["rotate"]);
-    assert!(run.stderr.contains("by the agent"), "{run:?}");
+    assert!(run.stderr.contains("the agent drains, deactivates and deletes"), "{run:?}");
     let published = world.served_id();
     assert_ne!(published, world.id);
     // Every source serves the new key, or a session minted from it, once `rotate` says so.
@@ -92,6 +92,79 @@ fn an_agent_that_starts_or_fails_a_program_makes_the_old_key_wait() {
     drop(agent);
     let agent = world.agent();
     assert!(since(&agent) > failed, "a restart is an outage");
+}
+
+#[test]
+fn profiles_that_share_a_key_are_one_rotation() {
+    let world = World::added();
+    let sharers =
+        "[profile.one]\nsource_profile = \"app\"\n[profile.two]\nsource_profile = \"app\"\n";
+    world.configure_agent(ANYWHERE, &format!("max_age = \"1s\"\n{sharers}"));
+    let agent = world.agent();
+    eventually("a new key is served", || world.served_id() != world.id);
+    for name in ["one", "two"] {
+        let view = agent.control("GET", &format!("/v1/profiles/{name}"), b"").json();
+        assert_eq!(view["holder"], "app");
+        assert!(view["schedule"]["next_look"].is_string(), "{view}");
+    }
+    let log = world.control(serde_json::json!({"op": "log", "from": 0}));
+    let made = log["events"].as_array().unwrap().iter();
+    let begun =
+        world.expect(0, &["history", "--json"]).stdout.matches("\"kind\":\"begun\"").count();
+    let made = made.filter(|event| event["action"] == "CreateAccessKey").count();
+    assert!(made <= begun && begun <= 3, "{made} keys made in {begun} rotations");
+    assert!(!world.home.path().join("state/one/journal").exists());
+}
+
+/// A program that is served, and that reports: this test.
+#[test]
+fn only_a_holder_that_is_refused_has_the_old_key_made_active_again() {
+    let world = World::added();
+    let table = world.quick_profile("imds = true\n").replace("soak = \"1s\"", "soak = \"1h\"");
+    world.configure(&format!("{ANYWHERE}{table}"));
+    let agent = world.agent();
+    world.expect(0, &["rotate"]);
+    let early = agent.control("POST", "/v1/profiles/app/report", b"refused");
+    assert_eq!(early.status, 403, "nobody was served: {early:?}");
+    eventually("it soaks", || world.step().as_deref() == Some("soak"));
+    // Whoever tries the old key brings nothing back.
+    for _ in 0..20 {
+        assert!(!world.accepts(&world.id));
+    }
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(world.step().as_deref(), Some("soak"));
+    assert_eq!(agent.container("app").status, 200);
+    eventually("the holder is known", || {
+        let view = agent.control("GET", "/v1/profiles/app", b"").json();
+        view["holders"].as_array().is_some_and(|holders| !holders.is_empty())
+            || agent.container("app").status != 200
+    });
+    let told = agent.control("POST", "/v1/profiles/app/report", b"AWS refuses my \x07key");
+    assert_eq!(told.status, 204, "{told:?}");
+    eventually("the old key is served again", || world.served_id() == world.id);
+    assert!(world.accepts(&world.id));
+    let history = world.expect(0, &["history"]).stdout;
+    assert!(history.contains("AWS refuses my key"), "{history}");
+}
+
+#[test]
+fn a_person_who_heard_of_a_straggler_lets_it_pass_by_resuming() {
+    let world = World::added();
+    let held =
+        world.quick_profile("").replace("lease = \"1s\"", "lease = \"1s\"\nobserve = \"5s\"");
+    let quick = world.quick_profile("").replace("soak = \"1s\"", "soak = \"1h\"");
+    world.configure(&quick);
+    world.expect(0, &["rotate"]);
+    std::thread::sleep(Duration::from_millis(6000));
+    assert!(world.accepts(&world.id), "somebody outside uses the old key");
+    world.configure(&held);
+    // He hears of it now.
+    let run = world.expect(3, &["resume", "--wait", "deactivated"]);
+    assert!(run.stderr.contains("held"), "{run:?}");
+    assert!(world.accepts(&world.id));
+    world.expect(0, &["resume"]);
+    assert!(!world.accepts(&world.id), "he let it pass");
+    assert_eq!(world.step().as_deref(), Some("soak"));
 }
 
 /// The new key is accepted nowhere for a while: the agent is at work, with the engine's lock.

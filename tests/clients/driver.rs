@@ -48,7 +48,8 @@ impl Sdk {
         answer.client.split_once(' ').map_or("?", |(_, version)| version).to_owned()
     }
 
-    fn command(self) -> Command {
+    /// Its program.
+    pub(crate) fn command(self) -> Command {
         let program = |name: &str| root().join("tests/clients").join(name);
         match self {
             Self::Boto3 => {

@@ -2,6 +2,7 @@
 //! on machines that break to order. A world is plain data: a suite can copy it, and go on in every direction.
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each suite uses its own part")]
 
+mod asking;
 pub mod blows;
 mod breaking;
 mod engine;

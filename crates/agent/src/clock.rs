@@ -34,6 +34,11 @@ impl SystemClock {
         Self { boot: boot.unwrap_or_default() }
     }
 
+    /// Where on Earth it is, for times that people write down. Read anew each time: a laptop travels.
+    pub fn zone(&self) -> jiff::tz::TimeZone {
+        jiff::tz::TimeZone::system()
+    }
+
     /// The wall clock alone: each answer to a program needs it.
     pub fn wall(&self) -> Timestamp {
         Timestamp::now()

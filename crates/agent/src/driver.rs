@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials};
 use rotakey_core::error::Failure;
 use rotakey_core::iam::{CallerIdentity, Doubt, Outcome};
-use rotakey_core::journal::{Enrolment, Open, Status};
+use rotakey_core::journal::{Enrolment, Open, Record, Status};
 use rotakey_core::lease::Ledger;
 use rotakey_core::policy::Policy;
 use rotakey_core::rotation::preflight::ACTIONS;
@@ -71,6 +71,17 @@ pub trait Observer {
     /// A wait begins. False ends the drive.
     fn waits(&mut self, until: Timestamp, waiting_for: &WaitingFor) -> bool;
 
+    /// Until when a record may not be written, if it may not be now: the drive then ends before it.
+    fn holds_back(&mut self, status: &Status, record: &Record) -> Option<Timestamp> {
+        let _ = (status, record);
+        None
+    }
+
+    /// Whether a person asked for this, and sees it.
+    fn is_a_person(&self) -> bool {
+        false
+    }
+
     /// Whether the process is to end: the drive then stops before the next order, as if it had crashed there.
     fn is_over(&self) -> bool {
         false
@@ -78,7 +89,7 @@ pub trait Observer {
 }
 
 /// Why the driver came back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Stop {
     /// The engine has no more orders.
     Ending(Ending),
@@ -125,20 +136,32 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                 return Stop::Reached;
             }
             let appended = matches!(command, Command::Append(_));
+            if let Command::Append(entry) = &command
+                && let Some(until) = observer.holds_back(rotation.status(), &entry.record)
+            {
+                observer.waits(until, &WaitingFor::QuietHours);
+                return Stop::Waiting(WaitingFor::QuietHours);
+            }
             let event = match command {
                 Command::End(ending) => return Stop::Ending(ending),
                 Command::Wait { until, waiting_for } => {
                     if !observer.waits(until, &waiting_for) {
                         return Stop::Waiting(waiting_for);
                     }
-                    // In slices, so that nobody who wants us to stop waits for long.
+                    // In slices, so that nobody who wants us to stop waits for long. A wall clock that is set back
+                    // makes it no longer: whoever waits looks again at what for.
+                    let began = self.clock.now();
+                    let left = Duration::try_from(until.duration_since(began.wall));
+                    let left = left.unwrap_or_default();
                     loop {
                         let soon = later(self.clock.now().wall, SLICE);
                         self.clock.sleep_until(until.min(soon)).await;
                         if observer.is_over() {
                             return Stop::Reached;
                         }
-                        if until <= soon {
+                        let counted = self.clock.now().monotonic.since_boot;
+                        let counted = counted.saturating_sub(began.monotonic.since_boot);
+                        if until <= soon || counted >= left {
                             break;
                         }
                     }

@@ -1,12 +1,14 @@
 //! One run of the engine for a profile: all that its orders touch, put together.
 
 use rotakey_core::journal::{Open, RotationId, Status, Step};
+use rotakey_core::policy::OnStraggler;
 use rotakey_core::rotation::{Goal, Rotation, Task};
 
 use crate::cli::args::Milestone;
 use crate::cli::failure::Failed;
 use crate::clock::Clock;
 use crate::command::{App, random_hex};
+use crate::daemon::telling::Told;
 use crate::driver::{Driver, Observer, Stop};
 use crate::incident::evidence;
 use crate::receipts::Receipts;
@@ -32,12 +34,19 @@ pub async fn run(
     observer: &mut impl Observer,
 ) -> Result<Run, Failed> {
     let holder = app.key_profile()?;
-    let settings = app.settings()?;
+    let mut settings = app.settings()?;
     let state = app.state()?;
     let keystore = app.keystore()?;
     let (_engine, journal) = state.lock()?;
     // One that cannot be used would stop the rotation half-way.
     state.ledger()?;
+    // Whoever heard of it and goes on has decided.
+    if observer.is_a_person()
+        && goal == Goal::Resume
+        && Told::knows_of_straggler(app, journal.status())
+    {
+        settings.policy.on_straggler = OnStraggler::Pass;
+    }
     let service = app.service(&settings);
     let endpoint = Sources::of(app, holder);
     let tag = app.install_tag()?;

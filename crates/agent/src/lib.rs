@@ -1,6 +1,7 @@
 //! The agent of rotakey: the only crate that touches the world.
 
 pub mod audit;
+pub mod chains;
 pub mod cli;
 pub mod clock;
 pub mod command;

@@ -141,17 +141,27 @@ fn socket(link: &Path) -> Option<u64> {
     link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// The inode of whoever listens at a TCP port of this machine.
-pub fn listener_at(port: u16) -> Option<u64> {
+/// A socket that listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its inode, by which [`owner_of`] finds its process.
+    pub inode: u64,
+    /// Whose it is.
+    pub uid: u32,
+}
+
+/// Whoever listens at a TCP port of this machine.
+pub fn listener_at(port: u16) -> Option<Listener> {
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
         let text = fs::read_to_string(table).unwrap_or_default();
         for line in text.lines().skip(1) {
-            // sl, local address, remote address, state (0A: listening), ..., inode (10th).
+            // sl, local address, remote address, state (0A: listening), ..., uid (8th), timeout, inode (10th).
             let fields: Vec<&str> = line.split_whitespace().collect();
             let [_, local, _, "0A", ..] = fields[..] else { continue };
             let (_, at) = local.rsplit_once(':')?;
             if u16::from_str_radix(at, 16) == Ok(port) {
-                return fields.get(9)?.parse().ok();
+                let (uid, inode) = (fields.get(7)?.parse().ok()?, fields.get(9)?.parse().ok()?);
+                return Some(Listener { inode, uid });
             }
         }
     }
@@ -185,8 +195,9 @@ mod tests {
     fn the_owner_of_a_port_is_found() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("bound").port();
-        let inode = listener_at(port).expect("it listens");
-        assert_eq!(owner_of(inode).expect("us").pid, std::process::id());
+        let found = listener_at(port).expect("it listens");
+        assert_eq!(found.uid, rustix::process::geteuid().as_raw());
+        assert_eq!(owner_of(found.inode).expect("us").pid, std::process::id());
         drop(listener);
         assert_eq!(listener_at(port), None);
     }

@@ -50,6 +50,8 @@ pub enum OnStraggler {
     Hold,
     /// Go on, after `observe`.
     Proceed,
+    /// Go on at once: a person was told of the use, and decided. No configuration says this.
+    Pass,
 }
 
 impl Policy {

@@ -21,9 +21,9 @@ pub struct Arguments {
     /// Say more on standard error (twice, three times: more still)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// What to do.
+    /// What to do; without one, what to do next is said.
     #[command(subcommand)]
-    pub verb: Verb,
+    pub verb: Option<Verb>,
 }
 
 /// What rotakey can do.
@@ -105,6 +105,11 @@ pub enum Verb {
         after_help = "Example: rotakey status --watch\n         rotakey status deploy --json"
     )]
     Status(StatusArgs),
+    /// Does every program here get its key from rotakey, and can it be rotated?
+    #[command(
+        after_help = "Example: rotakey doctor deploy\nExit code: 0 nothing bad, 1 something bad, 5 no keystore or no agent where one is needed"
+    )]
+    Doctor(crate::command::doctor::DoctorArgs),
     /// What was done, by which rotation, when; receipts; and whether that record is whole
     #[command(
         after_help = "Example: rotakey history deploy --json\n         rotakey history deploy --receipts\n         rotakey history --verify"

@@ -34,7 +34,7 @@ pub fn quick() -> Option<ExitCode> {
 pub fn run() -> ExitCode {
     harden();
     let arguments = Arguments::parse();
-    let is_agent = matches!(arguments.verb, Verb::Agent);
+    let is_agent = matches!(arguments.verb, Some(Verb::Agent));
     log::init(arguments.verbose, !is_agent, log_format(is_agent));
     let printer = Printer::new();
     match dispatch(arguments, &printer) {
@@ -77,7 +77,10 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
             .build()
             .map_err(|error| Failed::new(failure::Exit::Failed, format!("cannot start: {error}")))
     };
-    let done = match arguments.verb {
+    let Some(verb) = arguments.verb else {
+        return command::next::run(&app(None)?).map(|()| ExitCode::SUCCESS);
+    };
+    let done = match verb {
         Verb::Add(args) => {
             let app = app(args.name.clone())?;
             runtime()?.block_on(command::add::run(&app, &args))
@@ -109,6 +112,10 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
         }
         Verb::Abort { name } => runtime()?.block_on(command::rotate::abort(&app(name)?)),
         Verb::Status(args) => command::status::run(&app(None)?, profile.clone(), &args),
+        Verb::Doctor(args) => {
+            let named = args.name.clone().or(profile.clone());
+            return runtime()?.block_on(command::doctor::run(&app(None)?, &args, named));
+        }
         Verb::History(args) if args.verify => {
             let name = args.name.or(profile.clone());
             command::history::verify::run(&app(None)?, name, args.json)

@@ -5,6 +5,7 @@ pub mod admin;
 pub mod credential_process;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod doctor;
 pub mod enrol;
 pub mod env;
 pub mod exec;
@@ -15,6 +16,7 @@ pub mod incident;
 pub mod keys;
 pub mod man;
 pub mod mfa;
+pub mod next;
 pub mod remove;
 pub mod revoke;
 pub mod rotate;

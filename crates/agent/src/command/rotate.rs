@@ -15,6 +15,8 @@ use crate::cli::printer::Printer;
 use crate::clock::{Clock, SystemClock};
 use crate::config::duration;
 use crate::control::Agent;
+use crate::daemon::schedule::Came;
+use crate::daemon::telling::{self, Seen, Told};
 use crate::driver::{Observer, Stop};
 use crate::engine::{self, Run, reached};
 
@@ -71,6 +73,11 @@ pub async fn resume(app: &App, wait: Milestone) -> Result<(), Failed> {
         app.printer.say(&format!("{}: nothing to resume", app.profile));
         return Ok(());
     }
+    // It is past what held it only when the old key is deactivated.
+    let wait = match Told::knows_of_straggler(app, &app.status()?) {
+        true => wait.max(Milestone::Deactivated),
+        false => wait,
+    };
     run(app, Goal::Resume, wait).await
 }
 
@@ -288,8 +295,20 @@ async fn drive(app: &App, goal: Goal, wait: Option<Milestone>) -> Result<Run, Fa
     let hurries = goal == Goal::COMPROMISED;
     let (printer, clock) = (&app.printer, &app.clock);
     let mut watcher = Watcher { profile, printer, step: None, clock, hurries };
+    let before = app.status()?;
+    let is_check = goal == Goal::Check;
     let run = engine::run(app, goal, wait, &mut watcher).await;
     app.printer.progress_done();
+    if let Ok(Run { stop, status }) = &run
+        && !is_check
+    {
+        let now = app.clock.now().wall;
+        let came = Came::of(stop.clone(), None, now);
+        telling::tell(
+            app,
+            &Seen { profile, now, before: &before, after: status, came: &came, failures: 0 },
+        );
+    }
     if matches!(&run, Err(failed) if failed.exit == Exit::Decide) {
         // Somebody else is at work, and needs no waking.
         return run;
@@ -331,14 +350,14 @@ pub(super) fn stopped(app: &App, run: Run, wait: Milestone) -> Result<(), Failed
             let served = open.survivor();
             app.printer.say(&format!("{profile}: {} is served", served.id));
             let next = match wait {
-                Milestone::Published => "drained, deactivated and deleted",
-                _ => "deleted after its soak",
+                Milestone::Published => "drains, deactivates and deletes",
+                _ => "deletes, after its soak,",
             };
             let by = match Agent::at(app.paths.socket()).profile(profile) {
                 Ok(Some(_)) => "the agent".to_owned(),
                 _ => format!("`rotakey resume {profile} --wait deleted`"),
             };
-            app.printer.say(&format!("{profile}: {} is to be {next} by {by}", open.outgoing.id));
+            app.printer.say(&format!("{profile}: {by} {next} {}", open.outgoing.id));
             Ok(())
         }
     }
@@ -396,6 +415,10 @@ impl Observer for Watcher<'_> {
             self.printer.say(&format!("{}: {step}", self.profile));
         }
         self.step = step;
+    }
+
+    fn is_a_person(&self) -> bool {
+        true
     }
 
     fn waits(&mut self, until: Timestamp, waiting_for: &WaitingFor) -> bool {

@@ -73,5 +73,5 @@ pub(super) fn stale(app: &App, source: ExecSource) -> Vec<String> {
         }
         ExecSource::Process | ExecSource::Container => is_program && *name == "AWS_ENDPOINT_URL",
     };
-    app.env.names().filter(is_stale).map(str::to_owned).collect()
+    app.env.iter().map(|(name, _)| name.as_str()).filter(is_stale).map(str::to_owned).collect()
 }

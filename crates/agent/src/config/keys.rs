@@ -185,6 +185,12 @@ pub const KEYS: &[Key] = &[
         "\"hold\"",
         "`hold` or `proceed`, when the old key is still used from outside",
     ),
+    key(
+        PROFILE,
+        "quiet_hours",
+        "",
+        "hours of the day, local time, or a list: \"08:00-18:00\", \"22:00-06:00\". The agent makes, deactivates and deletes no key in them",
+    ),
     key(PROFILE, "presigned_ttl", "\"0s\"", "the life of presigned URLs that programs hand out"),
     key(PROFILE, "unsafe_durations", "false", "lift the floors (tests, demos)"),
     key(PROFILE, "probe", "", "a table: how a new key is verified"),

@@ -6,6 +6,7 @@ pub mod duration;
 pub mod edit;
 mod keys;
 mod paths;
+mod quiet;
 mod reader;
 mod session;
 mod settings;
@@ -19,8 +20,10 @@ use std::sync::Arc;
 pub use agent::{AgentSettings, LogFormat, Sources};
 pub use keys::KEYS;
 pub use paths::{Paths, SOCKET, run_dir};
+pub use quiet::QuietHours;
 pub use session::{MfaSettings, RoleSettings, Serve, SessionSettings};
 pub use settings::{ProfileSettings, StoreKind, StoreSettings};
+use sha2::{Digest, Sha256};
 
 use crate::store::disk;
 
@@ -58,9 +61,20 @@ impl Env {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The names of all variables.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.0.iter()
+    }
+
+    /// The same with one variable set, or not set.
+    #[must_use]
+    pub fn with(&self, name: &str, value: Option<&str>) -> Self {
+        let mut variables = (*self.0).clone();
+        match value {
+            Some(value) => variables.insert(name.to_owned(), value.to_owned()),
+            None => variables.remove(name),
+        };
+        Self(Arc::new(variables))
     }
 }
 
@@ -77,6 +91,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// What the agent offers, and where.
     pub agent: AgentSettings,
+    /// The SHA-256 of the file, in hexadecimal: whether two processes have read the same one. Empty if there is none.
+    pub digest: String,
     profiles: BTreeMap<String, toml::Table>,
 }
 
@@ -98,10 +114,12 @@ impl Config {
         let Some(bytes) = disk::read(path).map_err(|error| at(error.to_string()))? else {
             return Ok(Self::default());
         };
+        let digest = hex::encode(Sha256::digest(&bytes));
         let text = String::from_utf8(bytes).map_err(|_| at("it is not UTF-8".to_owned()))?;
-        Self::parse(&text).map_err(|error| {
+        let config = Self::parse(&text).map_err(|error| {
             ConfigError::new(format!("{}: {}", path.display(), error.message), error.hint)
-        })
+        })?;
+        Ok(Self { digest, ..config })
     }
 
     /// Checks the text of a file.
@@ -121,6 +139,7 @@ impl Config {
         let config = Self {
             store: settings::store(&sub("store").unwrap_or_default())?,
             agent: agent::agent(&sub("agent").unwrap_or_default())?,
+            digest: String::new(),
             profiles: profiles.collect(),
         };
         for name in config.profiles.keys() {

@@ -6,6 +6,7 @@ use rotakey_core::iam::Vantage;
 use rotakey_core::policy::{OnStraggler, Policy};
 use rotakey_endpoint::proxy::upstream::is_region;
 
+use super::quiet::{self, QuietHours};
 use super::reader::Reader;
 use super::session::{self, MfaSettings, Serve, SessionSettings};
 use super::{ConfigError, Env};
@@ -51,6 +52,8 @@ pub struct ProfileSettings {
     pub endpoints: Endpoints,
     /// When to rotate.
     pub max_age: Duration,
+    /// When to leave the keys as they are.
+    pub quiet_hours: QuietHours,
     /// How to rotate.
     pub policy: Policy,
     /// What programs are given.
@@ -180,6 +183,7 @@ pub(super) fn profile(
         region,
         user: read.text("user")?.map(str::to_owned),
         max_age: read.duration("max_age", 30 * DAY, floor(DAY))?,
+        quiet_hours: quiet::read(&read)?,
         policy,
         serve,
         session: session::settings(name, &read, lifted, inherited_mfa)?,

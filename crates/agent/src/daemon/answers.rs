@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use super::board::Board;
 use super::engine::{Order, Orders};
 use crate::cli::failure::Failed;
 use crate::clock::{Clock, SystemClock, ticks};
@@ -69,6 +70,8 @@ pub struct Desk {
     pub state: std::path::PathBuf,
     /// The engine's thread, if there is one.
     pub engine: Option<Orders>,
+    /// What the schedulers are doing.
+    pub board: Arc<Board>,
 }
 
 /// The TCP socket.
@@ -115,7 +118,7 @@ impl server::Handler for Control {
             (&Method::POST, ["v1", "profiles", profile, order]) => {
                 let order = (*order).to_owned();
                 let profile = decoded(profile);
-                self.order(&profile, &order, body).await
+                self.order(caller, &profile, &order, body).await
             }
             _ => say(StatusCode::NOT_FOUND, "NotFound", "there is no such route"),
         }
@@ -155,7 +158,13 @@ impl Control {
         response
     }
 
-    async fn order(&self, profile: &str, order: &str, body: Incoming) -> Response<Full<Bytes>> {
+    async fn order(
+        &self,
+        caller: &Caller,
+        profile: &str,
+        order: &str,
+        body: Incoming,
+    ) -> Response<Full<Bytes>> {
         let desk = &self.0;
         let Some(engine) = &desk.engine else { return unknown(profile) };
         if !desk.serving.load().key_of.contains_key(profile) {
@@ -170,6 +179,7 @@ impl Control {
                 let _ = engine.send(Order::Wake(profile));
                 no_content()
             }
+            "report" => self.report(caller, profile, &body.to_bytes()).await,
             "yield" => {
                 let _ = engine.send(Order::Yield(profile));
                 no_content()
@@ -226,6 +236,45 @@ impl Control {
         proxying::take_up(&serving.placeholders, profile, &found);
         Ok(())
     }
+
+    /// A program says that AWS refuses what it was served. It counts if the program, or the one that ran it, is recorded
+    /// as a holder: whoever only tried a key that he has from elsewhere says nothing about this machine.
+    async fn report(&self, caller: &Caller, profile: String, body: &[u8]) -> Response<Full<Bytes>> {
+        let desk = &self.0;
+        let Some(engine) = &desk.engine else { return unknown(&profile) };
+        let holder = reporter(caller).and_then(|pids| {
+            let key = desk.serving.load().key_of.get(&profile).cloned()?;
+            let holders = desk.holders.of(&key.state, desk.clock.wall());
+            holders.into_iter().find(|held| held.pid.is_some_and(|pid| pids.contains(&pid)))
+        });
+        let Some(holder) = holder else {
+            let why = "only a program that holds a credential of this profile can report";
+            return say(StatusCode::FORBIDDEN, "NoHolder", why);
+        };
+        let said: String =
+            String::from_utf8_lossy(body).chars().filter(|c| !c.is_control()).collect();
+        let pid = holder.pid.unwrap_or_default();
+        let exe = holder.exe.unwrap_or_default();
+        let what = format!("pid {pid} ({exe}) says: {said:.200}");
+        let (done, wait) = oneshot::channel();
+        let _ = engine.send(Order::Report(profile, what, done));
+        match tokio::time::timeout(DONE_TIMEOUT, wait).await {
+            Ok(Ok(true)) => no_content(),
+            Ok(Ok(false)) => {
+                let why = "no key of this profile is soaking: there is none to make active again";
+                say(StatusCode::CONFLICT, "NothingSoaks", why)
+            }
+            _ => say(StatusCode::GATEWAY_TIMEOUT, "Timeout", "it is not looked at yet"),
+        }
+    }
+}
+
+/// The process that reports, and the one that ran it.
+fn reporter(caller: &Caller) -> Option<[u32; 2]> {
+    let Caller::Process { pid, .. } = caller else { return None };
+    let parent = crate::proc::stat(*pid).map_or(0, |(parent, _)| parent);
+    // Every orphan's parent is nobody's.
+    Some([*pid, if parent > 1 { parent } else { *pid }])
 }
 
 impl Desk {
@@ -240,6 +289,8 @@ impl Desk {
             .collect();
         json!({
             "pid": std::process::id(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "config": serving.config_digest,
             "since": seconds(self.since),
             "listen": self.listen.http,
             "proxy_listen": self.listen.proxy,
@@ -311,6 +362,7 @@ impl Desk {
                 "proxy": proxy,
             },
             "holders": holders,
+            "schedule": self.board.of(&key.name),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The thread that takes its time: it reads keystores, asks AWS and rotates. No answer to a program waits for it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,7 +12,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet};
 use zeroize::Zeroizing;
 
+use super::board::Board;
 use super::rotations::{self, Rotations};
+use super::schedule::{self, Scheduler};
 use crate::cli::failure::{Exit, Failed};
 use crate::command::App;
 use crate::incident::quarantine;
@@ -30,6 +32,8 @@ pub enum Order {
     Wake(String),
     /// A person's command wants the engine's lock of a profile.
     Yield(String),
+    /// A program that holds a profile's credential says that AWS refuses it. Answered by whether that counts now.
+    Report(String, String, oneshot::Sender<bool>),
     /// A person gave an MFA code for a profile.
     Mfa(String, Zeroizing<String>, oneshot::Sender<Result<(), String>>),
     /// The configuration was changed; what is served is swapped already.
@@ -55,6 +59,7 @@ impl Engine {
     pub fn start(
         app: App,
         serving: Arc<ArcSwap<Serving>>,
+        board: Arc<Board>,
         poll: Duration,
         started: oneshot::Sender<Result<(), Failed>>,
     ) -> Result<Self, Failed> {
@@ -68,7 +73,7 @@ impl Engine {
             .name("engine".to_owned())
             .spawn(move || {
                 let local = LocalSet::new();
-                runtime.block_on(local.run_until(run(app, serving, poll, inbox, started)));
+                runtime.block_on(local.run_until(run(app, serving, board, poll, inbox, started)));
                 // A command or a keystore that hangs must not hold up the end.
                 runtime.shutdown_background();
             })
@@ -116,6 +121,10 @@ struct Workshop {
     poll: Duration,
     workers: HashMap<String, Worker>,
     turns: Turns,
+    /// Whose turn it is to rotate.
+    rotating: Rc<RefCell<schedule::Turns>>,
+    /// What the schedulers are doing.
+    board: Arc<Board>,
     tasks: JoinSet<()>,
     /// Rotations that may not begin yet, and their orders.
     waiting: Vec<(Rotations, mpsc::UnboundedReceiver<rotations::Order>)>,
@@ -126,6 +135,7 @@ struct Workshop {
 async fn run(
     app: App,
     serving: Arc<ArcSwap<Serving>>,
+    board: Arc<Board>,
     poll: Duration,
     mut inbox: mpsc::UnboundedReceiver<Order>,
     started: oneshot::Sender<Result<(), Failed>>,
@@ -141,9 +151,11 @@ async fn run(
         app: Rc::new(app),
         keystore,
         serving,
+        board,
         poll,
         workers: HashMap::new(),
         turns: Turns::default(),
+        rotating: Rc::default(),
         tasks: JoinSet::new(),
         waiting: Vec::new(),
         may_rotate: false,
@@ -177,6 +189,11 @@ async fn run(
             Order::Yield(profile) => {
                 if let Some(worker) = workshop.worker(&profile) {
                     worker.yielding.set(true);
+                }
+            }
+            Order::Report(profile, what, done) => {
+                if let Some(worker) = workshop.worker(&profile) {
+                    let _ = worker.rotations.send(rotations::Order::Report(what, done));
                 }
             }
             Order::Mfa(profile, code, done) => {
@@ -221,9 +238,13 @@ impl Workshop {
             let rotation = Rotations {
                 holder: holder.clone(),
                 app,
+                keystore: Rc::clone(&self.keystore),
                 ending,
                 yielding: Rc::clone(&yielding),
-                failures: 0,
+                scheduler: Scheduler::new(holder),
+                turns: Rc::clone(&self.rotating),
+                board: Arc::clone(&self.board),
+                said: None,
             };
             self.waiting.push((rotation, rotations_inbox));
             self.workers.insert(holder.clone(), Worker { supply, rotations, quarantine, yielding });

@@ -134,7 +134,7 @@ fn taken(at: SocketAddr, key: &str, error: &std::io::Error) -> Failed {
     let owner = (error.kind() == std::io::ErrorKind::AddrInUse)
         .then(|| proc::listener_at(at.port()))
         .flatten();
-    let owner = owner.map(|inode| match proc::owner_of(inode) {
+    let owner = owner.map(|found| match proc::owner_of(found.inode) {
         Some(program) => {
             let exe = program.exe.as_deref().unwrap_or("?");
             format!("; pid {} ({exe}) listens there", program.pid)

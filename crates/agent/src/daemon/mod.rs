@@ -4,9 +4,13 @@
 //! begun before goes on; then the scheduler. It ends the other way round. An engine that stops does not stop the serving.
 
 mod answers;
+mod board;
 mod engine;
 mod instance;
+pub mod reach;
 mod rotations;
+pub mod schedule;
+pub mod telling;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 pub use self::answers::{Control, Desk, Listening, Programs};
+pub use self::board::Board;
 pub use self::engine::{Engine, Order, Orders};
 use self::instance::Sockets;
 use crate::audit::refusals::Refusals;
@@ -85,7 +90,9 @@ impl Service {
         let serving = Serving::build(app, names, sources, &Serving::default(), &now)?;
         let serving = Arc::new(ArcSwap::from_pointee(serving));
         let (started, wait) = oneshot::channel();
-        let engine = Engine::start(app.clone(), Arc::clone(&serving), poll, started)?;
+        let board = Arc::new(Board::default());
+        let engine =
+            Engine::start(app.clone(), Arc::clone(&serving), Arc::clone(&board), poll, started)?;
         let orders = engine.orders();
         let cannot = |error: std::io::Error| {
             Failed::new(Exit::Failed, format!("cannot start a thread: {error}"))
@@ -122,6 +129,7 @@ impl Service {
             listen,
             state: app.paths.state.clone(),
             engine: Some(engine.orders()),
+            board,
             clock,
         });
         Ok(Self { serving, engine, desk, leases })

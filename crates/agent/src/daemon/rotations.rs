@@ -1,43 +1,46 @@
-//! Rotates one key when its time has come, and goes on with what was begun: after a crash, after a wait, and after a
-//! person's command.
+//! Carries out what the scheduler decides about one key: it rotates it when its time has come, and goes on with what was
+//! begun, after a crash, after a wait, and after a person's command.
 //!
 //! The engine's lock is held only while there is something to do. A wait of hours is left to the journal, so that a
 //! person's `undo`, say, never finds the agent in the way.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rotakey_core::journal::{Reason, Status};
-use rotakey_core::rotation::{Ending, Goal, WaitingFor};
+use rotakey_core::credential::Credentials;
+use rotakey_core::journal::{Record, Status};
+use rotakey_core::rotation::preflight::describe;
+use rotakey_core::rotation::{Goal, WaitingFor};
 use rotakey_core::time::later;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 
+use super::board::Board;
+use super::reach::{health, reach};
+use super::schedule::{self, Came, Health, Next, Rules, Scheduler, Turns, Why};
+use super::telling::{self, Seen};
+use crate::cli::failure::Exit;
 use crate::clock::{Clock, SystemClock};
 use crate::command::App;
-use crate::driver::{Observer, Stop};
+use crate::driver::Observer;
 use crate::engine::{self, Run};
+use crate::store::keystore::Keystore;
 use crate::store::profile::ProfileState;
 
-/// Another process rotates: it is looked at again after this.
+/// Another process rotates, or the agent ends: it is looked at again after this.
 const BUSY: Duration = Duration::from_secs(2);
-
-/// After a failure, and after each further one twice that, up to the longest.
-const BACKOFF: Duration = Duration::from_secs(10);
-const BACKOFF_MAX: Duration = Duration::from_secs(900);
-
-/// Something that only a person can change stands in the way.
 const LONG: Duration = Duration::from_secs(3600);
-
-/// The longest wait for which the lock is kept.
-const KEPT: Duration = Duration::from_secs(5);
 
 /// What a key's task is told.
 #[derive(Debug)]
 pub(super) enum Order {
     /// Look again: a person did something.
     Wake,
+    /// A program that holds a credential says that AWS refuses it. Answered by whether that counts now.
+    Report(String, oneshot::Sender<bool>),
     /// The configuration was changed.
     Configure(Rc<App>),
 }
@@ -48,12 +51,20 @@ pub(super) struct Rotations {
     pub(super) holder: String,
     /// The configuration.
     pub(super) app: Rc<App>,
+    /// Where the secrets are.
+    pub(super) keystore: Rc<dyn Keystore>,
     /// Set when the agent is to end.
     pub(super) ending: Rc<Cell<bool>>,
     /// Set when a person's command wants the engine's lock.
     pub(super) yielding: Rc<Cell<bool>>,
-    /// Failures in a row.
-    pub(super) failures: u32,
+    /// Decides.
+    pub(super) scheduler: Scheduler,
+    /// Whose turn it is, of all keys.
+    pub(super) turns: Rc<RefCell<Turns>>,
+    /// Where people see what it is doing.
+    pub(super) board: Arc<Board>,
+    /// The trouble that the log has told last.
+    pub(super) said: Option<String>,
 }
 
 impl Rotations {
@@ -62,172 +73,217 @@ impl Rotations {
         let clock = self.app.clock.clone();
         loop {
             let next = self.step().await;
+            // A wall clock that is set back must not make it sleep for longer.
+            let left = Duration::try_from(next.duration_since(clock.now().wall));
+            let left = left.unwrap_or_default();
+            self.board.show(&self.holder, self.scheduler.view());
             tokio::select! {
                 order = orders.recv() => match order {
-                    None => return,
-                    Some(Order::Wake) => self.failures = 0,
-                    Some(Order::Configure(app)) => self.app = app,
+                    None => break,
+                    Some(Order::Wake) => self.scheduler.wake(),
+                    Some(Order::Report(what, done)) => {
+                        let counts = self.status().is_ok_and(|s| self.scheduler.report(&s, what));
+                        let _ = done.send(counts);
+                    }
+                    Some(Order::Configure(app)) => {
+                        self.app = app;
+                        self.scheduler.wake();
+                    }
                 },
                 () = clock.sleep_until(next) => {}
+                () = tokio::time::sleep(left) => {}
             }
         }
+        self.board.forget(&self.holder);
+    }
+
+    fn status(&self) -> Result<Status, String> {
+        let state = ProfileState::new(&self.app.paths.state, &self.holder);
+        state.read().map(|(_, status)| status).map_err(|error| error.to_string())
     }
 
     /// Does what there is to be done, and says when to look again.
     async fn step(&mut self) -> Timestamp {
-        let now = self.app.clock.now().wall;
+        let now = self.app.clock.now();
         let state = ProfileState::new(&self.app.paths.state, &self.holder);
         if self.ending.get() {
-            return later(now, LONG);
+            return later(now.wall, LONG);
         }
         if self.yielding.take() || state.engine().is_some() {
-            return later(now, BUSY);
+            return later(now.wall, BUSY);
         }
-        let status = match state.read() {
-            Ok((_, status)) => status,
-            Err(error) => return self.failed(&error.to_string()),
+        let rules = match self.rules() {
+            Ok(rules) => rules,
+            Err(why) => return self.came_to(Came::Failed(why), &Status::default(), None),
         };
-        match self.wanted(&status, now) {
-            Err(until) => until,
-            Ok(goal) => self.rotate(goal).await,
+        let status = match self.status() {
+            Ok(status) => status,
+            Err(why) => return self.came_to(Came::Failed(why), &Status::default(), None),
+        };
+        match self.scheduler.look(&now, &rules, &status) {
+            Next::At(next) => next,
+            Next::Health => {
+                let health = self.try_served(&status).await;
+                if let Health::Refused(why) = &health
+                    && self.said.replace(why.clone()).as_ref() != Some(why)
+                {
+                    tracing::warn!(profile = self.holder, why, "what is served does not work");
+                }
+                self.scheduler.health(self.app.clock.now().wall, &rules, health);
+                self.app.clock.now().wall
+            }
+            Next::Run(goal) => {
+                let begins = matches!(goal, Goal::Rotate(_));
+                let turn = self.turns.borrow_mut().ask(&self.holder, begins, now.wall);
+                if let Err(next) = turn {
+                    self.scheduler.hold(now.wall, next, Why::Turn, None);
+                    return now.wall;
+                }
+                // It may be at work for minutes.
+                self.board.show(&self.holder, self.scheduler.view());
+                let next = self.rotate(goal, &rules, &status).await;
+                self.turns.borrow_mut().done(&self.holder);
+                next
+            }
         }
     }
 
-    /// What is to be done now, or when to look again.
-    fn wanted(&self, status: &Status, now: Timestamp) -> Result<Goal, Timestamp> {
-        let far = Err(later(now, LONG));
-        let Some(current) = status.current.as_ref().filter(|_| status.withdrawn.is_none()) else {
-            return far;
-        };
-        if let Some(open) = &status.rotation {
-            return if open.stuck.is_some() { far } else { Ok(Goal::Resume) };
-        }
-        let Ok(settings) = self.app.settings() else { return far };
-        // Of unknown age: a person has to begin.
-        let Some(created) = current.created else { return far };
-        let due = later(created, jittered(settings.max_age, &self.holder));
-        if now < due { Err(due.min(later(now, LONG))) } else { Ok(Goal::Rotate(Reason::Scheduled)) }
+    fn rules(&self) -> Result<Rules, String> {
+        let settings = self.app.settings().map_err(|failed| failed.message)?;
+        let (soak, zone) = (settings.policy.soak, self.app.clock.zone());
+        Ok(Rules { max_age: settings.max_age, soak, quiet: settings.quiet_hours, zone })
     }
 
-    async fn rotate(&mut self, goal: Goal) -> Timestamp {
+    async fn rotate(&mut self, goal: Goal, rules: &Rules, before: &Status) -> Timestamp {
+        if let Err(came) = self.reach(before).await {
+            return self.came_to(came, before, None);
+        }
         let mut watcher = Watcher {
             holder: &self.holder,
             clock: self.app.clock.clone(),
             ending: &self.ending,
             yielding: &self.yielding,
+            rules,
             until: None,
+            step: None,
         };
         let run = engine::run(&self.app, goal, None, &mut watcher).await;
-        let (until, now) = (watcher.until, self.app.clock.now().wall);
-        match run {
-            Err(failed) if failed.exit == crate::cli::failure::Exit::Decide => later(now, BUSY),
-            Err(failed) => self.failed(&failed.message),
-            Ok(Run { stop: Stop::Reached | Stop::Waiting(_), .. }) => {
-                self.failures = 0;
-                if self.yielding.take() { later(now, BUSY) } else { until.unwrap_or(now) }
-            }
-            Ok(Run { stop: Stop::Ending(Ending::Finished), status })
-                if status.last_failure.is_some() =>
-            {
-                // It was taken back: the same would come of it again at once.
-                let why = status.last_failure.unwrap_or_default();
-                tracing::error!(profile = self.holder, why, "the rotation was undone");
-                later(now, LONG)
-            }
-            Ok(Run { stop: Stop::Ending(ending), .. }) => self.ended(&ending),
-        }
-    }
-
-    fn ended(&mut self, ending: &Ending) -> Timestamp {
+        let until = watcher.until;
         let now = self.app.clock.now().wall;
-        let profile = &self.holder;
-        match ending {
-            Ending::Finished => {
-                tracing::info!(profile, "the rotation is done");
-                self.failures = 0;
-                later(now, BUSY)
-            }
-            Ending::Failed(failure) => self.failed(&failure.to_string()),
-            Ending::Abandoned(why) => self.failed(why),
-            Ending::Stuck(why) => {
-                tracing::error!(profile, why, "stuck: a person has to decide");
-                later(now, LONG)
-            }
-            Ending::Checked(findings) | Ending::Blocked(findings) => {
-                let why: Vec<_> =
-                    findings.iter().map(rotakey_core::rotation::preflight::describe).collect();
-                tracing::error!(profile, why = why.join("; "), "the rotation is held up");
-                later(now, LONG)
+        match run {
+            Err(failed) if failed.exit == Exit::Decide => self.came_to(Came::Busy, before, None),
+            Err(failed) => self.came_to(Came::Failed(failed.message), before, None),
+            Ok(Run { stop, status }) => {
+                let came = Came::of(stop, until, now);
+                if matches!(came, Came::GaveWay) && self.yielding.take() {
+                    return later(now, BUSY);
+                }
+                self.came_to(came, before, Some(&status))
             }
         }
     }
 
-    fn failed(&mut self, why: &str) -> Timestamp {
-        let pause = (BACKOFF * 2u32.saturating_pow(self.failures.min(10))).min(BACKOFF_MAX);
-        self.failures += 1;
-        tracing::warn!(profile = self.holder, why, retry_seconds = pause.as_secs(), "not done yet");
-        later(self.app.clock.now().wall, pause)
+    /// Notes and tells what came of it, and looks again when the scheduler says so.
+    fn came_to(&mut self, came: Came, before: &Status, after: Option<&Status>) -> Timestamp {
+        let (now, profile) = (self.app.clock.now().wall, self.holder.clone());
+        let after = after.unwrap_or(before);
+        self.scheduler.came_to(now, &came, after);
+        let failures = self.scheduler.failures();
+        telling::tell(
+            &self.app,
+            &Seen { profile: &profile, now, before, after, came: &came, failures },
+        );
+        self.log(&came);
+        later(now, Duration::from_millis(1))
+    }
+
+    /// What goes on all the while is said once.
+    fn log(&mut self, came: &Came) {
+        let (profile, failures) = (&self.holder, self.scheduler.failures());
+        let (kind, why) = match came {
+            Came::Offline(why) => ("AWS cannot be reached: nothing is begun", why.clone()),
+            Came::Clock(why) => ("the clock is off: nothing is begun", why.clone()),
+            Came::Stuck(why) => ("stuck: a person has to decide", why.clone()),
+            Came::Failed(why) | Came::Abandoned(why) | Came::Quarantined(why) => {
+                ("not done yet", why.clone())
+            }
+            Came::Blocked(findings) => {
+                let why: Vec<_> = findings.iter().map(describe).collect();
+                ("the rotation is held up", why.join("; "))
+            }
+            Came::Waits(..) | Came::GaveWay | Came::Busy => return,
+            Came::Finished => {
+                tracing::info!(profile, "the rotation is closed");
+                self.said = None;
+                return;
+            }
+        };
+        // The words of the first two differ each time.
+        let what = match came {
+            Came::Offline(_) | Came::Clock(_) => kind.to_owned(),
+            _ => format!("{kind}: {why}"),
+        };
+        if self.said.as_ref() != Some(&what) {
+            tracing::warn!(profile, why, failures, "{kind}");
+            self.said = Some(what);
+        }
+    }
+
+    /// Whether AWS is there, by the key that is served.
+    async fn reach(&self, status: &Status) -> Result<(), Came> {
+        // What the keystore does not hold, the engine will say better.
+        let Some((served, user)) = self.served(status) else { return Ok(()) };
+        let Ok(settings) = self.app.settings() else { return Ok(()) };
+        reach(&self.app.service(&settings), &self.app.clock, &served, &user).await
+    }
+
+    async fn try_served(&self, status: &Status) -> Health {
+        let Some((served, user)) = self.served(status) else { return Health::Unknown };
+        let Ok(settings) = self.app.settings() else { return Health::Unknown };
+        let service = self.app.service(&settings);
+        health(&service, &settings.policy.vantages, &served, &user).await
+    }
+
+    fn served(&self, status: &Status) -> Option<(Credentials, String)> {
+        let id = status.current.as_ref()?.id.clone();
+        let secret = self.keystore.get(&id).ok()??;
+        Some((Credentials::long_term(id, secret), status.enrolment.as_ref()?.user.clone()))
     }
 }
 
-/// `max_age`, up to a tenth more or less, always the same for a profile: many profiles do not come due at once.
-fn jittered(max_age: Duration, profile: &str) -> Duration {
-    use sha2::{Digest, Sha256};
-    let hash = Sha256::digest(profile.as_bytes());
-    let share = f64::from(u16::from_be_bytes([hash[0], hash[1]])) / f64::from(u16::MAX);
-    max_age.mul_f64(0.9 + share / 5.0)
-}
-
-/// Sees to it that no long wait keeps the lock.
+/// Sees to it that no long wait keeps the lock, and that quiet hours are kept.
 struct Watcher<'a> {
     holder: &'a str,
     clock: SystemClock,
     ending: &'a Cell<bool>,
     yielding: &'a Cell<bool>,
+    rules: &'a Rules,
     until: Option<Timestamp>,
+    step: Option<rotakey_core::journal::Step>,
 }
 
 impl Observer for Watcher<'_> {
     fn advanced(&mut self, status: &Status) {
-        if let Some(open) = &status.rotation {
+        let Some(open) = &status.rotation else { return };
+        if self.step.replace(open.step) != Some(open.step) {
             tracing::info!(profile = self.holder, rotation = open.id.0, step = %open.step, "rotation");
         }
     }
 
     fn waits(&mut self, until: Timestamp, waiting_for: &WaitingFor) -> bool {
-        let is_in_the_journal = matches!(
-            waiting_for,
-            WaitingFor::Leases
-                | WaitingFor::Observation
-                | WaitingFor::Straggler(..)
-                | WaitingFor::Soak
-                | WaitingFor::Orphan
-                | WaitingFor::Mfa(..)
-        );
-        if is_in_the_journal && until > later(self.clock.now().wall, KEPT) {
+        let is_kept = schedule::is_kept(self.clock.now().wall, until, waiting_for);
+        if !is_kept {
             tracing::info!(profile = self.holder, %until, "waits for {waiting_for}");
             self.until = Some(until);
-            return false;
         }
-        true
+        is_kept
+    }
+
+    fn holds_back(&mut self, status: &Status, record: &Record) -> Option<Timestamp> {
+        schedule::held_back(self.rules, status, record, self.clock.now().wall)
     }
 
     fn is_over(&self) -> bool {
         self.ending.get() || self.yielding.get()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn profiles_come_due_within_a_tenth_of_the_age_and_not_all_at_once() {
-        let day = Duration::from_secs(86_400);
-        let ages: Vec<Duration> =
-            (0..50).map(|n| jittered(day * 30, &format!("profile-{n}"))).collect();
-        assert!(ages.iter().all(|age| (day * 27..=day * 33).contains(age)), "{ages:?}");
-        let early = ages.iter().filter(|age| **age < day * 30).count();
-        assert!((10..40).contains(&early), "{early} of 50 are early");
     }
 }

@@ -20,11 +20,15 @@ use crate::command::App;
 use crate::iam::aws::iam_region;
 use crate::iam::calls::Call;
 use crate::serving::holders::{self, Holder};
-use crate::store::disk;
+use crate::store::disk::{self, System};
+use crate::store::durable::Disk;
 use crate::store::profile::ProfileState;
 
 /// Calls to AWS that are kept in one file.
 const CALLS_MAX: usize = 2000;
+
+/// How long another process may take to write it.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -175,6 +179,9 @@ fn update(
     let rotation = story.rotation.as_ref().map_or("withdrawn", |id| &id.0);
     let time = story.said.time.strftime("%Y%m%dT%H%M%SZ");
     let path = folder.join(format!("{time}-{rotation}.json"));
+    // A command and the agent may be at it at the same moment.
+    let lock = System.lock(&state.dir().join("incidents.lock"), PATIENCE)?;
+    let _lock = lock.ok_or_else(|| io::Error::other("another process is writing it"))?;
     let known = disk::read(&path)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let mut evidence = of(app, state, &story, known)?;
     change(&mut evidence);

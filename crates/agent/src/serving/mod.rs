@@ -85,6 +85,8 @@ pub struct Serving {
     pub placeholders: ArcSwap<proxying::ById>,
     /// Whether there is a proxy.
     pub proxy: bool,
+    /// Of which configuration this was made ([`Config::digest`](crate::config::Config::digest)).
+    pub config_digest: String,
 }
 
 impl Serving {
@@ -146,7 +148,12 @@ impl Serving {
             let served = ServedProfile { profile, proxied, serves_key, plan, temporary, trouble };
             profiles.entry(holder).or_default().push(served);
         }
-        let mut serving = Self { placeholders, proxy: sources.proxy, ..Self::default() };
+        let mut serving = Self {
+            placeholders,
+            proxy: sources.proxy,
+            config_digest: config.digest.clone(),
+            ..Self::default()
+        };
         for (holder, profiles) in profiles {
             let old = before.keys.get(&holder);
             let lease = config.settings(&holder, &app.env)?.policy.lease;

@@ -93,10 +93,9 @@ impl Supply {
         };
         match self.take_up_key(key, &clock) {
             Ok(None) => later(clock.now().wall, self.poll),
-            Ok(Some((generation, credentials, since))) => {
+            Ok(Some((generation, credentials))) => {
                 let keystore = self.keystore.as_ref();
                 let (app, sessions) = (&self.app, &mut self.sessions);
-                sessions.void(app, key, since);
                 let fresh = sessions.refresh(app, keystore, key, generation, &credentials).await;
                 fresh.min(later(clock.now().wall, self.poll))
             }
@@ -115,7 +114,7 @@ impl Supply {
         &mut self,
         key: &ServedKey,
         clock: &SystemClock,
-    ) -> Result<Option<(Generation, Credentials, Option<Timestamp>)>, NotHanded> {
+    ) -> Result<Option<(Generation, Credentials)>, NotHanded> {
         // Not being able to write must not stop programs.
         let raised = leases::raise(key, &clock.now());
         let Some(ledger) = key.state.ledger()? else {
@@ -127,13 +126,14 @@ impl Supply {
             self.sessions.forget();
             return Ok(None);
         }
-        let since = ledger.sessions_since;
+        // Before the new key is served: of one that leaked, nothing is.
+        self.sessions.void(&self.app, key, ledger.sessions_since);
         let served = key.key.subscribe();
         if let Some(served) = served.latest().as_ref() {
             if served.generation == ledger.generation && served.key == ledger.access_key_id {
                 let credentials = served.credentials.clone();
                 self.take_up_other(key, &ledger);
-                return Ok(Some((ledger.generation, credentials, since)));
+                return Ok(Some((ledger.generation, credentials)));
             }
             if served.generation >= ledger.generation {
                 // The profile was removed, and added again with another key.
@@ -164,7 +164,7 @@ impl Supply {
                 tracing::warn!(profile = self.holder, %error, "the lease is not recorded")
             }
         }
-        Ok(Some((ledger.generation, credentials, since)))
+        Ok(Some((ledger.generation, credentials)))
     }
 
     /// Takes up the other key of a rotation whose keys are both Active, for the proxy.

@@ -36,6 +36,40 @@ pub fn check_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whose a file is, and who may touch it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Its owner.
+    pub uid: u32,
+    /// Its permissions, as in `chmod`.
+    pub mode: u32,
+    /// It is a regular file, and may be run by somebody.
+    pub is_program: bool,
+}
+
+/// The access to a file, or to what a link leads to; `None` if it does not exist.
+pub fn access(path: &Path) -> io::Result<Option<Access>> {
+    let metadata = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let mode = metadata.mode() & 0o7777;
+    let is_program = metadata.is_file() && mode & 0o111 != 0;
+    Ok(Some(Access { uid: metadata.uid(), mode, is_program }))
+}
+
+/// Whether two paths lead to one file.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path);
+    matches!((real(one), real(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// How many bytes, and how many files, a folder's disk has room for.
+pub fn room(path: &Path) -> io::Result<(u64, u64)> {
+    let disk = rustix::fs::statvfs(path)?;
+    Ok((disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_favail))
+}
+
 /// A file's bytes; `None` if it does not exist.
 pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {

@@ -223,6 +223,17 @@ impl Open {
             && !self.intends("delete")
     }
 
+    /// Whether the previous key may be made Active again without a person: it soaks, nothing was turned round yet, and
+    /// nobody said that a key leaked.
+    pub fn may_reactivate(&self) -> bool {
+        self.step == Step::Soak
+            && self.deactivated.is_some()
+            && self.undone.is_none()
+            && self.stuck.is_none()
+            && self.compromised.is_none()
+            && self.can_undo()
+    }
+
     fn intends(&self, name: &str) -> bool {
         self.intent.as_ref().is_some_and(|(act, _)| act.name() == name)
     }

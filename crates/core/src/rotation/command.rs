@@ -162,6 +162,8 @@ pub enum WaitingFor {
     Mfa(String),
     /// The MFA device to show its next code: each is good once.
     NextMfaCode,
+    /// The profile's quiet hours to end. The agent waits for that, the engine never does.
+    QuietHours,
 }
 
 impl std::fmt::Display for WaitingFor {
@@ -183,6 +185,7 @@ impl std::fmt::Display for WaitingFor {
             Self::Aws(why) => write!(f, "AWS to answer again ({why})"),
             Self::Mfa(why) => write!(f, "an MFA code ({why})"),
             Self::NextMfaCode => f.write_str("the next MFA code"),
+            Self::QuietHours => f.write_str("the quiet hours to end"),
         }
     }
 }

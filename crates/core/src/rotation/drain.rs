@@ -110,11 +110,13 @@ impl Drain {
             return None;
         }
         let policy = cx.policy();
-        let quiet = match policy.on_straggler {
-            OnStraggler::Hold => policy.observe.max(policy.signature_window),
-            OnStraggler::Proceed => policy.observe,
+        let until = match policy.on_straggler {
+            // IAM tells the first use of each quarter of an hour: the last one may be as much later.
+            OnStraggler::Hold => later(used.at, policy.observe + policy.signature_window),
+            // Whoever never stops does not hold it for ever.
+            OnStraggler::Proceed => later(explained, policy.observe),
+            OnStraggler::Pass => return None,
         };
-        let until = later(used.at, quiet);
         (cx.now.wall < until).then_some((until, used))
     }
 }

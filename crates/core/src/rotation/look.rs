@@ -1,6 +1,6 @@
 //! Before anything is done: what does IAM say, and does it fit the journal?
 
-use super::{Command, Context, Ending, Event, Goal, State, Turn, resume};
+use super::{BY_A_PERSON, Command, Context, Ending, Event, Goal, REACTIVATED, State, Turn, resume};
 use crate::credential::AccessKeyId;
 use crate::error::Failure;
 use crate::journal::Record;
@@ -34,8 +34,12 @@ impl Look {
                     let gone = format!("the previous key {} is gone", cx.open().outgoing.id);
                     return Turn::end(Ending::Failed(Failure::Operator(gone)));
                 }
+                let why = match &cx.task.goal {
+                    Goal::Reactivate(sign) => format!("{REACTIVATED}{sign}"),
+                    _ => BY_A_PERSON.to_owned(),
+                };
                 let forced = cx.task.goal == Goal::ForceUndo;
-                cx.then_door(Record::UndoBegun { why: "a person asked for it".to_owned(), forced })
+                cx.then_door(Record::UndoBegun { why, forced })
             }
             Event::Listed(list) => resume(cx, &list),
             Event::Refused(refusal)

@@ -38,6 +38,12 @@ use crate::time::{Now, later};
 /// What an installation's tag on an IAM user says to people.
 pub const INSTALL_TAG_VALUE: &str = "rotates this user's access keys";
 
+/// Why a rotation was turned round, in the journal: a person wanted it.
+pub const BY_A_PERSON: &str = "a person asked for it";
+
+/// The same, when the previous key was made Active again without a person; the sign follows.
+pub const REACTIVATED: &str = "what is served does not work: ";
+
 /// How a rotation ended, or why it does not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -81,6 +87,9 @@ pub enum Goal {
     Undo,
     /// Serve the previous key again, even if it leaked.
     ForceUndo,
+    /// Serve the previous key again, asked for by nobody: a sign on this machine says that what is served does not work, this one. It
+    /// applies during the soak alone.
+    Reactivate(String),
     /// Give up what is not published yet.
     Abort,
 }
@@ -219,7 +228,11 @@ impl Context<'_> {
     /// Whether a person wants the previous key back, and that is still to be begun.
     pub(crate) fn turns_round(&self) -> bool {
         let open = self.open();
-        self.task.goal.is_undo() && open.undone.is_none() && open.can_undo()
+        match &self.task.goal {
+            Goal::Undo | Goal::ForceUndo => open.undone.is_none() && open.can_undo(),
+            Goal::Reactivate(_) => open.may_reactivate(),
+            _ => false,
+        }
     }
 
     /// Whether a person says of the open rotation's outgoing key that it leaked, and that is still to be recorded.
@@ -326,6 +339,8 @@ impl Rotation {
             // Whether the previous key is there still, only a list can tell.
             (Goal::Undo | Goal::ForceUndo, Some(open)) if open.can_undo() => Ok(None),
             (Goal::Undo | Goal::ForceUndo, _) => Err("there is nothing to undo"),
+            (Goal::Reactivate(_), Some(open)) if open.may_reactivate() => Ok(None),
+            (Goal::Reactivate(_), _) => Err("no key of ours is soaking"),
             (Goal::Abort, Some(open)) if open.aborting.is_some() => Ok(None),
             (Goal::Abort, Some(open))
                 if open.step <= Step::Publish && open.undone.is_none() && !open.can_undo() =>

@@ -250,7 +250,5 @@ pub(super) fn say(app: &App, places: &Places, taken: &[Group], keep_plaintext: b
             }
         }
     }
-    app.printer.say(
-        "`rotakey rotate` makes what was in the files worthless, copies and backups included.",
-    );
+    app.printer.say("`rotakey rotate` makes every copy of what was in the files worthless.");
 }

@@ -11,6 +11,7 @@ use crate::error::Failure;
 use crate::iam::RefusalClass;
 use crate::journal::Record;
 use crate::lease::Ledger;
+use crate::policy::OnStraggler;
 use crate::rotation::{Command, Ending, Goal, WaitingFor};
 use crate::time::{earlier, later};
 
@@ -55,7 +56,7 @@ fn a_use_from_outside_holds_the_old_key_until_it_was_quiet_for_long_enough() {
         if !asks || world.status().rotation.is_none() {
             return;
         }
-        let quiet = world.policy.observe.max(world.policy.signature_window);
+        let quiet = world.policy.observe + world.policy.signature_window;
         match used {
             None => {
                 used = Some(world.now.wall);
@@ -65,6 +66,33 @@ fn a_use_from_outside_holds_the_old_key_until_it_was_quiet_for_long_enough() {
         }
     });
     assert_eq!((ending, stragglers(&world)), (Some(Ending::Finished), 1));
+}
+
+/// Somebody outside uses the old key at every instant; how often it held the rotation, and for how long at the most.
+fn used_all_the_while(on_straggler: OnStraggler) -> (Option<Ending>, usize, Option<Timestamp>) {
+    let mut world = world();
+    world.policy.on_straggler = on_straggler;
+    let mut until = None;
+    let (_, ending) = world.drive_with(ROTATE, &[], |world, n, command| {
+        let now = world.now.wall;
+        if let Some(key) = world.iam.get_mut(&old()).filter(|_| n < 400) {
+            key.last_used = Some(now);
+        }
+        if let Command::Wait { waiting_for: WaitingFor::Straggler(..), until: end } = command {
+            until = until.max(Some(*end));
+        }
+    });
+    (ending, stragglers(&world), until)
+}
+
+#[test]
+fn one_that_never_stops_holds_it_unless_it_is_to_proceed_or_a_person_lets_it_pass() {
+    let (_, held, _) = used_all_the_while(OnStraggler::Hold);
+    assert!(held > 10, "{held}");
+    let (ending, held, until) = used_all_the_while(OnStraggler::Proceed);
+    assert_eq!((ending, held), (Some(Ending::Finished), usize::from(until.is_some())));
+    let (ending, held, _) = used_all_the_while(OnStraggler::Pass);
+    assert_eq!((ending, held), (Some(Ending::Finished), 0));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::world::{Blow, World, at, id, identity, old};
 use crate::error::Failure;
 use crate::iam::CallerIdentity;
 use crate::journal::Record;
-use crate::rotation::{Command, Ending, Goal, WaitingFor};
+use crate::rotation::{Command, Ending, Goal, REACTIVATED, WaitingFor};
 
 #[track_caller]
 fn does_not_apply(mut world: World, goal: Goal) {
@@ -56,6 +56,32 @@ fn an_abort_that_is_asked_for_again_goes_on() {
     assert!(matches!(world.drive(Goal::Abort, None).1, Some(Ending::Abandoned(_))));
     assert_eq!(world.recorded(|record| matches!(record, Record::AbortBegun { .. })), 1);
     world.settled();
+}
+
+/// Crashed while the old key soaks.
+fn soaking() -> World {
+    crashed(|command| matches!(command, Command::Wait { waiting_for: WaitingFor::Soak, .. }))
+}
+
+#[test]
+fn a_soaking_key_is_made_active_again_on_a_sign_and_the_journal_says_which() {
+    let mut world = soaking();
+    let sign = "AWS refuses what is served".to_owned();
+    assert_eq!(world.drive(Goal::Reactivate(sign.clone()), None).1, Some(Ending::Finished));
+    let why = |record: &Record| matches!(record, Record::UndoBegun { why, .. } if *why == format!("{REACTIVATED}{sign}"));
+    assert_eq!(world.recorded(why), 1);
+    assert_eq!(world.ledger.access_key_id, old());
+    world.settled();
+}
+
+#[test]
+fn no_sign_turns_round_what_does_not_soak() {
+    let sign = Goal::Reactivate("AWS refuses what is served".to_owned());
+    for world in [world(), created(), undone(), crashed(|c| matches!(c, Command::ReadHorizon(_)))] {
+        does_not_apply(world, sign.clone());
+    }
+    let deleting = crashed(|command| intends(command, "delete"));
+    does_not_apply(deleting, sign);
 }
 
 fn stranger() -> CallerIdentity {

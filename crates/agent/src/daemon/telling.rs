@@ -1,0 +1,256 @@
+//! Which news a person is told of a rotation: each piece once, however often the same is seen again.
+//!
+//! What was told is kept in `state/<profile>/told`, so that neither a restart nor another process tells it again, and so
+//! that `resume` knows which straggler a person has heard of.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use rotakey_core::credential::AccessKeyId;
+use rotakey_core::journal::{RotationId, Status};
+use rotakey_core::rotation::preflight::describe;
+use rotakey_core::rotation::{BY_A_PERSON, Finding, REACTIVATED, WaitingFor};
+use serde::{Deserialize, Serialize};
+
+use super::schedule::Came;
+use crate::command::App;
+use crate::news::{Kind, News};
+use crate::store::disk;
+
+/// So many failures in a row are news; a single one mends itself.
+const FAILURES: u32 = 3;
+
+/// What a straggler is remembered by.
+const STRAGGLER: &str = "straggler";
+
+/// What was told of a profile's present rotation, or, between two, since the last one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    rotation: Option<RotationId>,
+    told: Vec<String>,
+}
+
+impl Told {
+    /// Whether a person was told of somebody who uses the old key of the open rotation.
+    pub fn knows_of_straggler(app: &App, status: &Status) -> bool {
+        let told = Self::read(&path_of(app, app.key_profile().unwrap_or(&app.profile)));
+        let open = status.rotation.as_ref().map(|open| &open.id);
+        open.is_some() && told.rotation.as_ref() == open && told.has(STRAGGLER)
+    }
+
+    fn has(&self, what: &str) -> bool {
+        self.told.iter().any(|told| told == what)
+    }
+
+    fn read(path: &std::path::Path) -> Self {
+        let bytes = disk::read(path).ok().flatten().unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    /// The news that this makes, less what was told.
+    pub fn news(&mut self, seen: &Seen<'_>) -> Vec<News> {
+        let open = seen.after.rotation.as_ref().or(seen.before.rotation.as_ref());
+        let rotation = open.map(|open| open.id.clone());
+        // Something else is under way: what was said of the last one is over.
+        if self.rotation != rotation && rotation.is_some() {
+            *self = Self { rotation: rotation.clone(), told: Vec::new() };
+        }
+        let mut all: Vec<Piece> = progress(seen).into_iter().collect();
+        all.extend(trouble(seen));
+        let news = all
+            .into_iter()
+            .filter(|(what, ..)| !self.has(what))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|(what, kind, message, hint)| {
+                self.told.push(what);
+                News {
+                    time: seen.now,
+                    profile: seen.profile.to_owned(),
+                    kind,
+                    rotation: rotation.clone(),
+                    access_key_id: about(seen, kind),
+                    message,
+                    hint,
+                }
+            })
+            .collect();
+        if seen.after.rotation.is_none() && matches!(seen.came, Came::Finished) {
+            *self = Self::default();
+        }
+        news
+    }
+}
+
+/// What a run was, and what it came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The profile that holds the key.
+    pub profile: &'a str,
+    /// Now.
+    pub now: Timestamp,
+    /// The journal before it.
+    pub before: &'a Status,
+    /// The journal after it.
+    pub after: &'a Status,
+    /// What it came to.
+    pub came: &'a Came,
+    /// Failures in a row.
+    pub failures: u32,
+}
+
+/// Tells what is new.
+pub fn tell(app: &App, seen: &Seen<'_>) {
+    let path = path_of(app, seen.profile);
+    let mut told = Told::read(&path);
+    let before = told.clone();
+    for news in told.news(seen) {
+        app.announcer.tell(&news);
+    }
+    if told != before {
+        let bytes = serde_json::to_vec(&told).unwrap_or_default();
+        if let Err(error) = disk::replace(&path, &bytes) {
+            tracing::warn!(profile = seen.profile, %error, "what was told is not noted");
+        }
+    }
+}
+
+fn path_of(app: &App, profile: &str) -> PathBuf {
+    app.paths.state.join(profile).join("told")
+}
+
+type Piece = (String, Kind, String, Option<String>);
+
+fn piece(what: &str, kind: Kind, message: String, hint: Option<String>) -> Piece {
+    (what.to_owned(), kind, message, hint)
+}
+
+/// How far it came: seen in the journal, so that it is told late rather than never.
+fn progress(seen: &Seen<'_>) -> Option<Piece> {
+    let profile = seen.profile;
+    if matches!(seen.came, Came::Finished) && seen.after.rotation.is_none() {
+        let served = &seen.after.current.as_ref()?.id;
+        return match &seen.after.last_failure {
+            None => {
+                let message = format!("{served} is served, and is the only key");
+                Some(piece("rotated", Kind::Rotated, message, None))
+            }
+            // Told when it was turned round.
+            Some(_) => None,
+        };
+    }
+    let open = seen.after.rotation.as_ref().filter(|open| open.published.is_some())?;
+    let (served, other) = (&open.survivor().id, &open.outgoing.id);
+    let back = format!("`rotakey undo {profile}` goes back");
+    Some(match &open.undone {
+        None => {
+            let message = format!("{served} is served; {other} is on its way out");
+            piece("published", Kind::Published, message, Some(back))
+        }
+        Some(why) if why == BY_A_PERSON => {
+            let message = format!("{served} is served again; {other} is on its way out");
+            piece("undone", Kind::Undone, message, None)
+        }
+        Some(why) if why.starts_with(REACTIVATED) => {
+            let message = format!("{served} was made active again, and is served: {why}");
+            let hint =
+                format!("find out what is wrong with {other}, then `rotakey rotate {profile}`");
+            piece("reactivated", Kind::Reactivated, message, Some(hint))
+        }
+        Some(why) => {
+            let message = format!("the rotation was taken back, {served} is served: {why}");
+            piece("taken back", Kind::Failed, message, None)
+        }
+    })
+}
+
+/// What stands in the way.
+fn trouble(seen: &Seen<'_>) -> Option<Piece> {
+    let profile = seen.profile;
+    let resume = || format!("`rotakey resume {profile}`");
+    Some(match seen.came {
+        Came::Waits(_, WaitingFor::Straggler(at, service)) => {
+            let at = crate::command::status::seconds(*at);
+            let message = format!("the old key is still used from outside ({service}, {at})");
+            let hint = format!("find that program; it goes on when that stops, or by {}", resume());
+            piece(STRAGGLER, Kind::Held, message, Some(hint))
+        }
+        Came::Waits(_, WaitingFor::Mfa(why)) => {
+            let hint = format!("`rotakey mfa {profile}` gives a code");
+            piece("mfa", Kind::Held, format!("it waits for an MFA code: {why}"), Some(hint))
+        }
+        Came::Stuck(why) => {
+            let hint = format!(
+                "look with `rotakey keys`; then {}, `rotakey undo {profile}` or `rotakey abort {profile}`",
+                resume()
+            );
+            piece(&format!("stuck: {why}"), Kind::Stuck, format!("stuck: {why}"), Some(hint))
+        }
+        Came::Blocked(findings) => return blocked(profile, findings),
+        Came::Quarantined(why) => quarantined(why),
+        Came::Abandoned(why) => {
+            let message = format!("the rotation was taken back, the old key is served: {why}");
+            piece(&format!("abandoned: {why}"), Kind::Failed, message, None)
+        }
+        Came::Failed(why) if seen.failures >= FAILURES => {
+            let is_soaking = seen.after.rotation.as_ref().is_some_and(|o| o.deactivated.is_some());
+            let hint = match is_soaking {
+                true => {
+                    "if no key of the user works, an admin makes one Active: aws iam update-access-key"
+                }
+                false => "`rotakey doctor` looks for the reason; it is tried again",
+            };
+            piece("failed", Kind::Failed, format!("it fails: {why}"), Some(hint.to_owned()))
+        }
+        _ => return None,
+    })
+}
+
+fn blocked(profile: &str, findings: &[Finding]) -> Option<Piece> {
+    let all = findings.iter().filter(|finding| !finding.is_warning());
+    let message = all.map(describe).collect::<Vec<_>>().join("; ");
+    let found = |is: fn(&Finding) -> bool| findings.iter().any(is);
+    if let Some(Finding::Quarantined(why)) =
+        findings.iter().find(|finding| matches!(finding, Finding::Quarantined(_)))
+    {
+        return Some(quarantined(why));
+    }
+    let (kind, hint) = if found(|finding| matches!(finding, Finding::SecondInstall(_))) {
+        (
+            Kind::Held,
+            "rotate there, or, if that installation is gone, remove its tag: aws iam untag-user"
+                .to_owned(),
+        )
+    } else if found(|finding| matches!(finding, Finding::Stranger(_))) {
+        (
+            Kind::Held,
+            format!(
+                "IAM allows two keys: delete that one if nobody needs it; `rotakey rotate {profile} --dry-run` names the choices"
+            ),
+        )
+    } else {
+        (Kind::Failed, format!("`rotakey rotate {profile} --dry-run` says what is missing"))
+    };
+    let message = format!("a rotation is due and cannot begin: {message}");
+    Some(piece(&message.clone(), kind, message, Some(hint)))
+}
+
+fn quarantined(why: &str) -> Piece {
+    let message = format!("AWS has quarantined the user, as its key leaked: {why}");
+    let hint = "as an admin: make a new key, delete this one, then detach the quarantine policy";
+    piece("quarantine", Kind::Quarantine, message, Some(hint.to_owned()))
+}
+
+/// The key that the news is about.
+fn about(seen: &Seen<'_>, kind: Kind) -> Option<AccessKeyId> {
+    let open = seen.after.rotation.as_ref();
+    let current = || seen.after.current.as_ref().map(|key| key.id.clone());
+    match (kind, open) {
+        (Kind::Held | Kind::Stuck, Some(open)) => Some(open.outgoing.id.clone()),
+        (_, Some(open)) => Some(open.survivor().id.clone()),
+        _ => current(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
