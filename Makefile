@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust model sim unattended kill clients clients-deps load fuzz bench mutants docs-generated docs-walk deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model sim unattended kill clients clients-deps load fuzz bench mutants docs-generated docs-walk upstream-table deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ docs-generated: clients-deps ## writes the documents anew that are made from the
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,exhaust,,crash_matrix)
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,clients,,refreshing)
 	ROTAKEY_WRITE_DOCS=1 ROTAKEY_CLIENTS=full $(call suite_test,clients,,clients_work)
+
+upstream-table: deps ## writes the table of AWS's hosts anew, from the botocore that tests/requirements.txt pins
+	.venv/bin/python crates/endpoint/build-data/upstream.py > crates/endpoint/src/proxy/upstream/table.txt
 
 docs-walk: ## writes docs/first-walk.md anew: the first walk, captured in a terminal
 	@bash .ci/walk

@@ -313,7 +313,7 @@ fn quarantined(simulate: bool) {
     if !simulate {
         world.control(json!({"op": "deny", "user": "app", "actions": [SIMULATE]}));
     }
-    let run = refused(&world, &["rotate"], 4, &["leaked"]);
+    let run = refused(&world, &["rotate"], 4, &["quarantined"]);
     assert!(run.stderr.contains("uarantine"), "{run:?}");
     assert!(hint(&run).contains("admin"), "{run:?}");
     assert_eq!(world.step(), None);

@@ -154,6 +154,35 @@ fn undo_works_on_moto() {
     assert_eq!(aws(&world, &["sts", "get-caller-identity"]).code, 0);
 }
 
+/// Programs go through the agent's proxy, whose signatures somebody else's server checks.
+#[test]
+fn programs_without_a_key_work_before_during_and_after_a_rotation_on_moto() {
+    let moto = Moto::start(&["--visible-after", "2", "--lingers", "1"]);
+    let world = world(&moto);
+    world.configure_agent("[agent]\nsources = [\"proxy\"]\nproxy_listen = \"127.0.0.1:0\"\n", "");
+    let _agent = world.agent();
+    let aws = venv().join("bin/aws");
+    let program = |arguments: &[&str]| {
+        let mut command = world.command();
+        command.args(["exec", "app", "--source", "proxy", "--"]).arg(&aws).args(arguments);
+        command.env("AWS_MAX_ATTEMPTS", "1").output().expect("it starts")
+    };
+    let arguments: [&[&str]; 2] =
+        [&["sts", "get-caller-identity"], &["iam", "list-access-keys", "--user-name", "app"]];
+    let mut child = world.spawn(&["rotate", "--wait", "deleted"]);
+    let mut calls = 0;
+    while child.try_wait().unwrap().is_none() || calls < 4 {
+        let during = program(arguments[calls % 2]);
+        assert!(during.status.success(), "{during:?}");
+        let told = String::from_utf8_lossy(&during.stdout).into_owned();
+        assert!(told.contains("user/app") || told.contains("AccessKeyMetadata"), "{told}");
+        calls += 1;
+    }
+    let run = support::Run::from(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_ne!(world.served_id(), world.id);
+}
+
 /// Makes users, every tenth with a key.
 const MANY_USERS: &str = "
 import boto3, sys

@@ -91,21 +91,21 @@ impl World {
         let told = Arc::<Mutex<Vec<_>>>::default();
         let counters = Arc::<Counters>::default();
         let desk = Desk {
-            books: Books::new(
+            books: Arc::new(Books::new(
                 Arc::clone(&serving),
                 leases.asker(),
                 holders.clone(),
                 clock.clone(),
                 Arc::clone(&counters),
                 Refusals::start(app.audit(), clock.clone()).expect("a thread"),
-            ),
+            )),
             serving,
             counters,
             app: ArcSwap::from_pointee(app.clone()),
             holders,
             imds_tokens: Tokens::new(zeroize::Zeroizing::new([7; 32])),
             since: clock.now().wall,
-            listen: None,
+            listen: Default::default(),
             state: app.paths.state.clone(),
             engine: Some(engine(Arc::clone(&told))),
             board: Arc::default(),

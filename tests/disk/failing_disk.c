@@ -4,7 +4,7 @@
  *   FAILING_SYNC=n    the n-th fsync or fdatasync answers EIO
  *   FAILING_CUT=1     from then on ftruncate does too: what was written and not synced stays in the file
  *   FAILING_WRITE=n   the n-th write to a file writes half; from then on each answers ENOSPC
- *   FAILING_COUNT=path gets, at the end, the number of such calls
+ *   FAILING_COUNT=path gets, at the end, the number of such calls, and the file of the first that failed
  *
  * The process's own children have a good disk.
  */
@@ -20,6 +20,7 @@
 
 static long failing_sync, failing_write, failing_cut;
 static atomic_long syncs, writes;
+static char failed[4096];
 
 static long number(const char *name) {
     const char *text = getenv(name);
@@ -36,11 +37,21 @@ __attribute__((constructor)) static void begin(void) {
 __attribute__((destructor)) static void end(void) {
     const char *path = getenv("FAILING_COUNT");
     int fd = path ? (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, 0600) : -1;
-    dprintf(fd, "%ld", failing_sync ? syncs : writes);
+    dprintf(fd, "%ld %s", failing_sync ? syncs : writes, failed);
+}
+
+static void fails(int fd) {
+    char link[64];
+    if (failed[0])
+        return;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (readlink(link, failed, sizeof failed - 1) < 0)
+        failed[0] = '?';
 }
 
 static int synced(long call, int fd) {
     if (++syncs == failing_sync) {
+        fails(fd);
         errno = EIO;
         return -1;
     }
@@ -64,6 +75,8 @@ ssize_t write(int fd, const void *bytes, size_t count) {
     struct stat about;
     if (failing_write && fstat(fd, &about) == 0 && S_ISREG(about.st_mode)) {
         long nth = ++writes;
+        if (nth >= failing_write)
+            fails(fd);
         if (nth > failing_write || (nth == failing_write && count < 2)) {
             errno = ENOSPC;
             return -1;

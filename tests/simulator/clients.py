@@ -176,7 +176,10 @@ def presigned():
 
 def put_raw(declared, body, sent=None):
     """Signs a put of `body` with its hash declared so, and sends `sent` in its place."""
-    request = AWSRequest("PUT", ENDPOINT + "/raw/x", data=body, headers={"x-amz-content-sha256": declared})
+    headers = {"x-amz-content-sha256": declared}
+    if declared.endswith("TRAILER"):
+        headers["x-amz-trailer"] = "x-amz-checksum-crc32"
+    request = AWSRequest("PUT", ENDPOINT + "/raw/x", data=body, headers=headers)
     # What botocore would sign over TLS, where it does not hash the body.
     request.context["payload_signing_enabled"] = False
     auth = S3SigV4Auth(Credentials(KEY_ID, SECRET), "s3", "us-east-1")

@@ -14,7 +14,7 @@ impl Volume {
     pub fn over(world: &World) -> Self {
         let home = world.home.path();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs"]).arg(home);
+        mount.args(["-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs"]).arg(home);
         let why = match mount.output() {
             Ok(output) if output.status.success() => String::new(),
             Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),

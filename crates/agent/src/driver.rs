@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials};
 use rotakey_core::error::Failure;
-use rotakey_core::iam::{Doubt, Outcome};
+use rotakey_core::iam::{CallerIdentity, Doubt, Outcome};
 use rotakey_core::journal::{Enrolment, Open, Record, Status};
 use rotakey_core::lease::Ledger;
 use rotakey_core::policy::Policy;
@@ -52,11 +52,14 @@ pub struct Offered {
     pub key: AccessKeyId,
     /// The role that the source is meant to serve, if it is one.
     pub role_arn: Option<String>,
+    /// Who STS said that is, if the source gives nothing and was asked through.
+    pub identity: Option<CallerIdentity>,
 }
 
 impl From<Credentials> for Offered {
     fn from(credentials: Credentials) -> Self {
-        Self { key: credentials.access_key_id.clone(), credentials, role_arn: None }
+        let key = credentials.access_key_id.clone();
+        Self { key, credentials, role_arn: None, identity: None }
     }
 }
 
@@ -367,7 +370,10 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
         for (source, offered) in self.endpoint.fetch().await {
             let served = match offered {
                 Err(why) => Err(why),
-                Ok(Offered { credentials, key, role_arn }) => {
+                Ok(Offered { key, role_arn, identity: Some(identity), .. }) => {
+                    Ok(Served { key, identity, role_arn })
+                }
+                Ok(Offered { credentials, key, role_arn, identity: None }) => {
                     match self.service.caller_identity(&credentials, region).await {
                         Outcome::Done(identity) => Ok(Served { key, identity, role_arn }),
                         Outcome::Refused(refusal) => Err(refusal.to_string()),

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use rotakey_core::credential::{
     AccessKeyId, Credentials, Generation, SecretAccessKey, SessionToken,
 };
+use rotakey_core::iam::Outcome;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -18,8 +19,9 @@ use crate::clock::Clock;
 use crate::command::App;
 use crate::control::{Agent, PATIENCE};
 use crate::driver::{Endpoint, Offered};
+use crate::iam::KeyService;
 use crate::local_http::{self, Answer, escape};
-use crate::serving::token;
+use crate::serving::{placeholders, token};
 use crate::session::Plan;
 use crate::store::disk;
 use crate::store::profile::ProfileState;
@@ -81,7 +83,8 @@ impl<'a> Sources<'a> {
             Some((_, key)) => {
                 let plan = Plan::of(&self.app.config, &self.app.env, profile);
                 let plan = plan.map_err(|error| error.message)?;
-                Ok(Offered { credentials, key, role_arn: plan.role_arn().map(str::to_owned) })
+                let role_arn = plan.role_arn().map(str::to_owned);
+                Ok(Offered { credentials, key, role_arn, identity: None })
             }
             None => Err("another key was published meanwhile".to_owned()),
         }
@@ -91,6 +94,39 @@ impl<'a> Sources<'a> {
         let state = ProfileState::new(&self.app.paths.state, self.holder);
         let ledger = state.ledger().ok()??;
         Some((ledger.generation, ledger.access_key_id))
+    }
+
+    /// Asks STS through the proxy who it is. With which key that was, the agent says before and after.
+    async fn by_proxy(&self, profile: &str, before: &Value) -> Result<Offered, String> {
+        let at = before["proxy_listen"].as_str().ok_or("it does not listen")?;
+        let own = placeholders::load_or_make(&self.app.paths.state, profile, placeholders::OWN);
+        let (own, is_new) = own.map_err(|error| error.message)?;
+        let told = profile.to_owned();
+        if is_new {
+            let told = self.asking(move |agent| agent.order(&told, "placeholders", b"")).await;
+            told.transpose().map_err(|error| error.message)?;
+        }
+        let placeholder = own.credentials().ok_or("the placeholder is damaged")?;
+        let settings = self.app.config.settings(profile, &self.app.env);
+        let mut settings = settings.map_err(|error| error.message)?;
+        settings.endpoints.sts = Some(format!("http://{at}"));
+        let service = self.app.service(&settings);
+        let identity = match service.caller_identity(&placeholder, &settings.region).await {
+            Outcome::Done(identity) => identity,
+            Outcome::Refused(refusal) => return Err(refusal.to_string()),
+            Outcome::Unknown(doubt) => return Err(doubt.to_string()),
+        };
+        let asked = profile.to_owned();
+        let after = self.asking(move |agent| agent.profile(&asked)).await;
+        let after = after.and_then(Result::ok).flatten().ok_or("the agent is gone")?;
+        let signed_with = |seen: &Value| (seen["proxy_key"].clone(), seen["fell_over"].clone());
+        if signed_with(before) != signed_with(&after) {
+            return Err("another key was used meanwhile".to_owned());
+        }
+        let key =
+            after["proxy_key"].as_str().and_then(|key| key.parse().ok()).ok_or("it has no key")?;
+        let role_arn = before["role_arn"].as_str().map(str::to_owned);
+        Ok(Offered { credentials: placeholder, key, role_arn, identity: Some(identity) })
     }
 
     async fn by_http(
@@ -123,7 +159,7 @@ impl<'a> Sources<'a> {
             let key = minted.and_then(|minted| minted["key"].as_str()?.parse().ok());
             match key {
                 Some(key) if id == Some(credentials.access_key_id.as_str()) => {
-                    Ok(Offered { credentials, key, role_arn: role_arn.clone() })
+                    Ok(Offered { credentials, key, role_arn: role_arn.clone(), identity: None })
                 }
                 _ if credentials.session_token.is_none() => Ok(Offered::from(credentials)),
                 _ => Err("it served a session that the agent does not know any more".to_owned()),
@@ -139,6 +175,9 @@ impl<'a> Sources<'a> {
         };
         offered.push((name("process"), process));
         let Some(seen) = seen else { return };
+        if seen["sources"]["proxy"]["required"] == true {
+            offered.push((name("proxy"), self.by_proxy(profile, seen).await));
+        }
         let Some(at) = seen["listen"].as_str().and_then(|at| at.parse().ok()) else { return };
         for (source, imds) in [("container", false), ("imds", true)] {
             if seen["sources"][source]["required"] == true {

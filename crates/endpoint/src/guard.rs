@@ -76,7 +76,7 @@ fn tellable(host: &[u8]) -> Option<&str> {
 }
 
 /// `127.0.0.0/8`, `[::1]` or `localhost`, with or without a port.
-fn is_loopback(host: &[u8]) -> bool {
+pub(crate) fn is_loopback(host: &[u8]) -> bool {
     let Ok(host) = std::str::from_utf8(host) else { return false };
     if let Some(rest) = host.strip_prefix('[') {
         let Some((address, port)) = rest.split_once(']') else { return false };

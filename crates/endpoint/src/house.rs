@@ -9,10 +9,10 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
 use crate::caller::{Stranger, own_uid};
-use crate::connection::{converse, turn_away};
+use crate::connection::turn_away;
 use crate::door::Door;
 use crate::pace::Stage;
-use crate::server::{Handler, Limits};
+use crate::server::{Host, Limits};
 use crate::table::Refused;
 
 /// How many strangers are told that they are turned away; more of them are just cut off.
@@ -39,7 +39,7 @@ struct Guest {
     _leave: oneshot::Sender<()>,
 }
 
-impl<H: Handler> House<H> {
+impl<H: Host> House<H> {
     pub(crate) fn new(handler: Arc<H>, limits: Limits) -> Self {
         let (guests, strangers) = (JoinSet::new(), JoinSet::new());
         let known = HashMap::new();
@@ -58,8 +58,8 @@ impl<H: Handler> House<H> {
         }
         let stage = Arc::new(Stage::new());
         let (leave, told) = oneshot::channel();
-        let (handler, limits) = (Arc::clone(&self.handler), self.limits.clone());
-        let conversation = converse(stream, caller, handler, Arc::clone(&stage), limits, told);
+        let limits = self.limits.clone();
+        let conversation = self.handler.converse(stream, caller, Arc::clone(&stage), limits, told);
         let task = self.guests.spawn(conversation);
         self.arrivals += 1;
         let guest = Guest { arrival: self.arrivals, stage, task, _leave: leave };

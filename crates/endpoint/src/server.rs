@@ -5,13 +5,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use crate::answer::Answer;
+use crate::connection::converse;
 use crate::door::{Door, Tcp, Unix};
 use crate::drain::Drain;
 use crate::house::House;
+use crate::pace::Stage;
 use crate::table::{Caller, Refused};
 
 /// How much at once, and for how long.
@@ -55,6 +59,47 @@ pub trait Handler: Send + Sync + 'static {
     fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str);
 }
 
+/// Whoever talks with those who come in: over HTTP/1.1 with answers that are made in memory, or as the proxy does.
+pub(crate) trait Host: Send + Sync + 'static {
+    /// Answers one who may come in until it leaves, its time is over, or `leave` says so (or is dropped).
+    fn converse<S>(
+        &self,
+        stream: S,
+        caller: Caller,
+        stage: Arc<Stage>,
+        limits: Limits,
+        leave: oneshot::Receiver<()>,
+    ) -> impl Future<Output = ()> + Send + 'static
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Somebody was turned away before a request was read.
+    fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str);
+}
+
+/// Talks for a [`Handler`].
+struct Plain<H>(Arc<H>);
+
+impl<H: Handler> Host for Plain<H> {
+    fn converse<S>(
+        &self,
+        stream: S,
+        caller: Caller,
+        stage: Arc<Stage>,
+        limits: Limits,
+        leave: oneshot::Receiver<()>,
+    ) -> impl Future<Output = ()> + Send + 'static
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        converse(stream, caller, Arc::clone(&self.0), stage, limits, leave)
+    }
+
+    fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str) {
+        self.0.refused(why, caller, what);
+    }
+}
+
 /// How many connections may wait to be accepted. With 128, which is the standard library's choice, a burst of them makes the
 /// kernel drop the next one's first packet, which is sent again a second later.
 const BACKLOG: u32 = 1024;
@@ -81,7 +126,7 @@ pub async fn serve_tcp<H: Handler>(
     limits: Limits,
     drain: Drain,
 ) {
-    serve(Tcp::new(listener), handler, limits, drain).await;
+    serve(Tcp::new(listener), Arc::new(Plain(handler)), limits, drain).await;
 }
 
 /// The same on a Unix socket.
@@ -91,13 +136,13 @@ pub async fn serve_unix<H: Handler>(
     limits: Limits,
     drain: Drain,
 ) {
-    serve(Unix::new(listener), handler, limits, drain).await;
+    serve(Unix::new(listener), Arc::new(Plain(handler)), limits, drain).await;
 }
 
 /// How long nothing is accepted when the system has no room for another connection: at first, and at most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
-async fn serve<D: Door, H: Handler>(
+pub(crate) async fn serve<D: Door, H: Host>(
     mut door: D,
     handler: Arc<H>,
     limits: Limits,
@@ -200,7 +245,12 @@ mod tests {
         let handler = Arc::new(Refusals::default());
         let (drainer, drain) = Drain::new();
         let door = Scripted(Mutex::new(script));
-        let serving = tokio::spawn(serve(door, Arc::clone(&handler), Limits::default(), drain));
+        let serving = tokio::spawn(serve(
+            door,
+            Arc::new(Plain(Arc::clone(&handler))),
+            Limits::default(),
+            drain,
+        ));
         client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("open");
         let mut answer = [0; 12];
         client.read_exact(&mut answer).await.expect("an answer");

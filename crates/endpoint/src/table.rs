@@ -110,6 +110,8 @@ pub enum Source {
     Container,
     /// The instance metadata service.
     Imds,
+    /// The re-signing proxy, which hands out nothing.
+    Proxy,
 }
 
 impl Source {
@@ -119,6 +121,7 @@ impl Source {
             Self::Process => "process",
             Self::Container => "container",
             Self::Imds => "imds",
+            Self::Proxy => "proxy",
         }
     }
 }

@@ -94,7 +94,7 @@ pub enum Verb {
     /// Print the variables by which an SDK finds rotakey
     #[command(after_help = "Example: eval \"$(rotakey env deploy)\"")]
     Env(EnvArgs),
-    /// Make a new token for the container endpoint; the old one is worth nothing from then on
+    /// Make a new token for the container endpoint, and new placeholders; the old ones are worth nothing from then on
     #[command(after_help = "Example: rotakey revoke deploy")]
     Revoke {
         /// The profile
@@ -220,6 +220,8 @@ pub enum ExecSource {
     Process,
     /// The container endpoint
     Container,
+    /// The re-signing proxy: the program gets a placeholder, and no key at all
+    Proxy,
 }
 
 /// The arguments of `exec`.

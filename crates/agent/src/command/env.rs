@@ -6,7 +6,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::{App, mfa};
+use super::{App, mfa, through_proxy};
 use crate::cli::args::{EnvArgs, EnvFormat, ExecSource};
 use crate::cli::failure::{Exit, Failed};
 use crate::config::{ProfileSettings, Serve};
@@ -52,24 +52,33 @@ pub async fn run(app: &App, args: &EnvArgs) -> Result<(), Failed> {
     let settings = app.config.settings(&app.profile, &app.env)?;
     let source = source(app, args.source, &settings)?;
     mfa::ask_ahead(app, &settings, false).await?;
-    let at = match source {
-        ExecSource::Process => None,
-        ExecSource::Container => Some(listening(app)?.ok_or_else(|| {
-            Failed::new(Exit::Unreachable, "no agent runs, so nobody serves the container endpoint")
-                .hint("start it: `rotakey agent`; or use --source process; `rotakey exec` serves its child itself")
-        })?),
+    let nobody = |what: &str| {
+        let message = format!("no agent runs, so nobody serves the {what}");
+        Failed::new(Exit::Unreachable, message)
+            .hint("start it: `rotakey agent`; or use --source process; `rotakey exec` serves its child itself")
     };
-    let variables = variables(app, &settings, at)?;
+    let variables = match source {
+        ExecSource::Process => variables(app, &settings, None)?,
+        ExecSource::Container => {
+            let at = listening(app)?.ok_or_else(|| nobody("container endpoint"))?;
+            variables(app, &settings, Some(at))?
+        }
+        ExecSource::Proxy => {
+            let at = through_proxy::listening(app)?.ok_or_else(|| nobody("proxy"))?;
+            through_proxy::variables(app, &settings, at, "env")?
+        }
+    };
+    let unset = unset(&variables, through_proxy::stale(app, source));
     let text = match args.format {
         EnvFormat::Sh => {
             let set =
                 variables.iter().map(|(name, value)| format!("export {name}={}", quoted(value)));
-            lines(std::iter::once(format!("unset {}", unset(&variables).join(" "))).chain(set))
+            lines(std::iter::once(format!("unset {}", unset.join(" "))).chain(set))
         }
         EnvFormat::Fish => {
             let set =
                 variables.iter().map(|(name, value)| format!("set -gx {name} {}", fish(value)));
-            lines(unset(&variables).iter().map(|name| format!("set -e {name}")).chain(set))
+            lines(unset.iter().map(|name| format!("set -e {name}")).chain(set))
         }
         EnvFormat::Systemd => {
             lines(variables.iter().map(|(name, value)| format!("{name}={}", systemd(value))))
@@ -169,15 +178,20 @@ pub fn variables(
         set("AWS_SDK_LOAD_CONFIG", "1");
     }
     let kind = if container.is_some() { "container" } else { "process" };
-    let path = app.paths.run.join(format!("{profile}.{kind}.aws-config"));
+    set("AWS_CONFIG_FILE", &write_aws_config(app, kind, &config)?);
+    Ok(variables)
+}
+
+/// Writes a configuration file for SDKs, and says where.
+pub(super) fn write_aws_config(app: &App, kind: &str, config: &str) -> Result<String, Failed> {
+    let path = app.paths.run.join(format!("{}.{kind}.aws-config", app.profile));
     let written = disk::create_private_dir(&app.paths.run)
         .and_then(|()| disk::replace_unlocked(&path, config.as_bytes()));
     written.map_err(|error| {
         Failed::new(Exit::Failed, format!("cannot write {}: {error}", path.display()))
             .hint("make the folder writable for you, or set ROTAKEY_HOME")
     })?;
-    set("AWS_CONFIG_FILE", utf8(&path)?);
-    Ok(variables)
+    utf8(&path).map(str::to_owned)
 }
 
 /// The line for an AWS configuration file. SDKs split it by different rules (`shlex`, `sh -c`): it must mean the same to all.
@@ -204,7 +218,7 @@ fn utf8(path: &Path) -> Result<&str, Failed> {
     })
 }
 
-fn no_proxy(before: Option<&str>) -> String {
+pub(super) fn no_proxy(before: Option<&str>) -> String {
     let mut hosts: Vec<&str> = before.unwrap_or_default().split(',').map(str::trim).collect();
     hosts.retain(|host| !host.is_empty());
     for host in ["127.0.0.1", "localhost"] {
@@ -215,8 +229,9 @@ fn no_proxy(before: Option<&str>) -> String {
     hosts.join(",")
 }
 
-fn unset(variables: &Variables) -> Vec<&'static str> {
-    STALE.into_iter().filter(|name| !variables.contains_key(name)).collect()
+fn unset(variables: &Variables, more: Vec<String>) -> Vec<String> {
+    let stale = STALE.into_iter().filter(|name| !variables.contains_key(name));
+    stale.map(str::to_owned).chain(more).collect()
 }
 
 fn lines(lines: impl Iterator<Item = String>) -> Zeroizing<String> {

@@ -23,6 +23,7 @@ pub mod rotate;
 pub mod scan;
 pub mod service;
 pub mod status;
+mod through_proxy;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -12,6 +12,8 @@ pub struct AgentSettings {
     pub listen: SocketAddr,
     /// The address is the default one, which nobody asked for.
     pub listen_is_default: bool,
+    /// Where the re-signing proxy listens, if it is among the sources.
+    pub proxy_listen: SocketAddr,
     /// What is asked for. `process` always is.
     pub sources: Sources,
     /// Whether `GET /metrics` on the Unix socket answers.
@@ -59,14 +61,17 @@ pub struct Sources {
     pub container: bool,
     /// IMDS, for the profile that has `imds = true`.
     pub imds: bool,
+    /// The re-signing proxy.
+    pub proxy: bool,
 }
 
 impl Default for AgentSettings {
     fn default() -> Self {
         Self {
-            listen: default_listen(rustix::process::getuid().as_raw()),
+            listen: own_port(21_000, rustix::process::getuid().as_raw()),
             listen_is_default: true,
-            sources: Sources { container: true, imds: true },
+            proxy_listen: own_port(25_000, rustix::process::getuid().as_raw()),
+            sources: Sources { container: true, imds: true, proxy: false },
             metrics: true,
             on_event: None,
             desktop: true,
@@ -76,8 +81,8 @@ impl Default for AgentSettings {
 }
 
 /// Each user of a machine has a port of his own, as long as their ids are not 4000 apart.
-fn default_listen(uid: u32) -> SocketAddr {
-    let port = u16::try_from(21_000 + uid % 4000).unwrap_or(21_000);
+fn own_port(first: u16, uid: u32) -> SocketAddr {
+    let port = u16::try_from(u32::from(first) + uid % 4000).unwrap_or(first);
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
@@ -85,11 +90,14 @@ pub(super) fn agent(table: &toml::Table) -> Result<AgentSettings, ConfigError> {
     let read = Reader { at: "[agent]".to_owned(), table };
     let default = AgentSettings::default();
     let wanted = "an address of this machine alone, such as \"127.0.0.1:21000\" or \"[::1]:0\"";
-    let listen = read.get("listen", wanted, |value| {
+    let address = |value: &toml::Value| {
         value.as_str()?.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback())
-    })?;
+    };
+    let listen = read.get("listen", wanted, address)?;
+    let proxy_listen = read.get("proxy_listen", wanted, address)?;
     let sources = match read.list("sources")? {
-        None => default.sources,
+        // Who says where the proxy is to listen wants it.
+        None => Sources { proxy: proxy_listen.is_some(), ..default.sources },
         Some(names) => sources(&read, &names)?,
     };
     let on_event = read.text("on_event")?.map(str::to_owned);
@@ -103,30 +111,23 @@ pub(super) fn agent(table: &toml::Table) -> Result<AgentSettings, ConfigError> {
         log: log.unwrap_or_default(),
         listen: listen.unwrap_or(default.listen),
         listen_is_default: listen.is_none(),
+        proxy_listen: proxy_listen.unwrap_or(default.proxy_listen),
         sources,
     })
 }
 
 fn sources(read: &Reader<'_>, names: &[String]) -> Result<Sources, ConfigError> {
-    let mut sources = Sources { container: false, imds: false };
+    let mut sources = Sources { container: false, imds: false, proxy: false };
     for name in names {
         match name.as_str() {
             "process" => {}
             "container" => sources.container = true,
             "imds" => sources.imds = true,
-            "proxy" => {
-                return Err(ConfigError::new(
-                    format!(
-                        "{}: sources names \"proxy\", which this version does not have",
-                        read.at
-                    ),
-                    "it comes later; until then use process, container or imds",
-                ));
-            }
+            "proxy" => sources.proxy = true,
             other => {
                 return Err(ConfigError::new(
                     format!("{}: sources names {other:?}", read.at),
-                    "sources are process, container and imds",
+                    "sources are process, container, imds and proxy",
                 ));
             }
         }
@@ -144,8 +145,8 @@ mod tests {
 
     #[test]
     fn each_user_has_a_port_of_his_own() {
-        assert_eq!(default_listen(1000).to_string(), "127.0.0.1:22000");
-        assert_eq!(default_listen(4_294_967_294).to_string(), "127.0.0.1:24294");
+        assert_eq!(own_port(21_000, 1000).to_string(), "127.0.0.1:22000");
+        assert_eq!(own_port(25_000, 4_294_967_294).to_string(), "127.0.0.1:28294");
         let settings = read("").expect("nothing to refuse");
         assert!(settings.listen_is_default && settings.sources.container && settings.sources.imds);
     }
@@ -158,7 +159,7 @@ mod tests {
             (settings.listen.to_string().as_str(), settings.listen_is_default),
             ("[::1]:0", false)
         );
-        assert_eq!(settings.sources, Sources { container: false, imds: true });
+        assert_eq!(settings.sources, Sources { container: false, imds: true, proxy: false });
         for bad in ["0.0.0.0:80", "10.0.0.1:80", "[::]:80", "localhost:80", "127.0.0.1", ":80"] {
             let error = read(&format!("listen = {bad:?}")).expect_err(bad);
             assert!(
@@ -181,13 +182,19 @@ mod tests {
 
     #[test]
     fn a_source_that_there_is_not_is_named() {
-        let error = read("sources = [\"proxy\"]").expect_err("not yet");
-        assert!(error.message.contains("proxy") && error.hint.contains("later"), "{error:?}");
         let error = read("sources = [\"contaner\"]").expect_err("unknown");
         assert!(
             error.message.contains("contaner") && error.hint.contains("container"),
             "{error:?}"
         );
         assert!(read("sources = []").is_err());
+    }
+
+    #[test]
+    fn the_proxy_is_on_for_who_asks_for_it() {
+        let on = |text: &str| read(text).expect("fine").sources.proxy;
+        assert!(!on("") && !on("sources = [\"process\"]\nproxy_listen = \"127.0.0.1:0\""));
+        assert!(on("sources = [\"proxy\"]") && on("proxy_listen = \"127.0.0.1:0\""));
+        assert!(read("proxy_listen = \"0.0.0.0:25000\"").is_err());
     }
 }

@@ -37,9 +37,15 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "agent",
+        "proxy_listen",
+        "\"127.0.0.1:(25000 + uid % 4000)\"",
+        "where the re-signing proxy listens; setting it turns the proxy on, unless `sources` leaves it out",
+    ),
+    key(
+        "agent",
         "sources",
-        "all of them",
-        "a list of what the agent offers: `process` (always), `container`, `imds`",
+        "all but `proxy`",
+        "a list of what the agent offers: `process` (always), `container`, `imds`, `proxy`",
     ),
     key(
         "agent",
@@ -145,6 +151,18 @@ pub const KEYS: &[Key] = &[
         "executables",
         "any",
         "a list of whole paths: the only programs that the agent serves. It stops accidents, not a hostile program of yours",
+    ),
+    key(
+        PROFILE,
+        "services",
+        "any",
+        "a list of signing names, such as `s3`: what programs may call through the proxy",
+    ),
+    key(
+        PROFILE,
+        "regions",
+        "any",
+        "a list of regions that programs may call through the proxy; one that is newer than this version is named here",
     ),
     key(PROFILE, "max_age", "\"30d\"", "rotate when the key is this old (floor 1d)"),
     key(PROFILE, "lease", "\"60m\"", "the life of a served credential (floor 30m)"),

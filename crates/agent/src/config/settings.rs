@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use rotakey_core::iam::Vantage;
 use rotakey_core::policy::{OnStraggler, Policy};
+use rotakey_endpoint::proxy::upstream::is_region;
 
 use super::quiet::{self, QuietHours};
 use super::reader::Reader;
 use super::session::{self, MfaSettings, Serve, SessionSettings};
 use super::{ConfigError, Env};
 use crate::iam::aws::{CALL_TIMEOUT, Endpoints};
+use crate::serving::placeholders::is_placeholder;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -64,6 +66,12 @@ pub struct ProfileSettings {
     pub imds_v1: bool,
     /// The only programs that are served, by their absolute paths; all of the owner's, if empty.
     pub executables: Vec<String>,
+    /// Where requests through the proxy go, if not to AWS.
+    pub endpoint_url: Option<String>,
+    /// The signing names that programs may call through the proxy; `None` for all.
+    pub services: Option<Vec<String>>,
+    /// The regions, likewise.
+    pub regions: Option<Vec<String>>,
     /// The floors are lifted.
     pub unsafe_durations: bool,
 }
@@ -82,6 +90,14 @@ pub(super) fn store(table: &toml::Table) -> Result<StoreSettings, ConfigError> {
         passphrase_command: text("passphrase_command")?,
         passphrase_credential: text("passphrase_credential")?,
     })
+}
+
+fn regions(read: &Reader<'_>) -> Result<Option<Vec<String>>, ConfigError> {
+    let regions = read.list("regions")?;
+    match regions.iter().flatten().find(|region| !is_region(region)) {
+        Some(odd) => Err(read.wrong("regions", &format!("{odd:?}"), "a list of regions")),
+        None => Ok(regions),
+    }
 }
 
 pub(super) fn profile(
@@ -150,9 +166,14 @@ pub(super) fn profile(
         lost_reply_wait: 30 * SECOND,
     };
     let own = read.url("endpoint_url")?;
+    // With a placeholder beside it, it is our own proxy, and the environment that of a program of ours.
+    let is_program = env.get("AWS_ACCESS_KEY_ID").is_some_and(is_placeholder);
+    let nothing = Env::default();
+    let env = if is_program { &nothing } else { env };
+    let anywhere = own.or_else(|| env.get("AWS_ENDPOINT_URL"));
     let endpoint = |key: &str, variable: &str| {
         let named = read.url(key)?.or(own).or_else(|| env.get(variable));
-        Ok(named.or_else(|| env.get("AWS_ENDPOINT_URL")).map(str::to_owned))
+        Ok(named.or(anywhere).map(str::to_owned))
     };
     Ok(ProfileSettings {
         endpoints: Endpoints {
@@ -169,6 +190,9 @@ pub(super) fn profile(
         imds: read.flag("imds")?.unwrap_or(false),
         imds_v1: read.flag("imds_v1")?.unwrap_or(false),
         executables: session::executables(&read)?,
+        endpoint_url: anywhere.map(str::to_owned),
+        services: read.list("services")?,
+        regions: regions(&read)?,
         unsafe_durations: lifted,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,13 +18,14 @@ use zeroize::Zeroizing;
 
 use super::board::Board;
 use super::engine::{Order, Orders};
+use crate::cli::failure::Failed;
 use crate::clock::{Clock, SystemClock, ticks};
 use crate::command::App;
 use crate::command::status::seconds;
 use crate::metrics::{self, Counters};
 use crate::serving::books::Books;
 use crate::serving::holders::Holders;
-use crate::serving::{ServedKey, ServedProfile, Serving, token};
+use crate::serving::{ServedKey, ServedProfile, Serving, proxying, token};
 
 /// How long somebody who told the agent something waits for it to be done.
 const DONE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -34,13 +36,22 @@ const ORDER_BYTES_MAX: usize = 4096;
 /// What hands credentials out begins so.
 const IMDS_CREDENTIALS: &str = "/latest/meta-data/iam/security-credentials/";
 
+/// Where programs reach an agent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Listening {
+    /// Container and IMDS.
+    pub http: Option<SocketAddr>,
+    /// The proxy.
+    pub proxy: Option<SocketAddr>,
+}
+
 /// What both sockets answer from.
 #[derive(Debug)]
 pub struct Desk {
     /// What is served.
     pub serving: Arc<ArcSwap<Serving>>,
     /// The accounts.
-    pub books: Books,
+    pub books: Arc<Books>,
     /// What is counted.
     pub counters: Arc<Counters>,
     /// The configuration.
@@ -54,7 +65,7 @@ pub struct Desk {
     /// When the agent began.
     pub since: jiff::Timestamp,
     /// Where programs reach it over HTTP.
-    pub listen: Option<SocketAddr>,
+    pub listen: Listening,
     /// Where the state is.
     pub state: std::path::PathBuf,
     /// The engine's thread, if there is one.
@@ -81,8 +92,8 @@ impl server::Handler for Programs {
         }
         let serving = desk.serving.load();
         let now = desk.clock.wall();
-        let answer =
-            route::answer(&serving.table, &desk.books, &desk.imds_tokens, now, caller, &head);
+        let books = desk.books.as_ref();
+        let answer = route::answer(&serving.table, books, &desk.imds_tokens, now, caller, &head);
         desk.counters.took(ticks().saturating_sub(began));
         answer
     }
@@ -126,7 +137,7 @@ impl Control {
             return unknown(&profile);
         }
         let now = desk.clock.wall();
-        route::process(&serving.table, &desk.books, now, caller, &profile)
+        route::process(&serving.table, desk.books.as_ref(), now, caller, &profile)
     }
 
     /// Files are read for it, where that holds up nobody.
@@ -204,12 +215,28 @@ impl Control {
                 }
                 Err(failed) => say(StatusCode::INTERNAL_SERVER_ERROR, "Token", &failed.message),
             },
+            "placeholders" => match self.take_up_placeholders(&profile) {
+                Ok(()) => no_content(),
+                Err(failed) => {
+                    say(StatusCode::INTERNAL_SERVER_ERROR, "Placeholders", &failed.message)
+                }
+            },
             _ => say(StatusCode::NOT_FOUND, "NotFound", "there is no such order"),
         }
     }
 }
 
 impl Control {
+    /// Reads a profile's placeholders again. Those that are not there any more are worth nothing from then on.
+    fn take_up_placeholders(&self, profile: &str) -> Result<(), Failed> {
+        let serving = self.0.serving.load();
+        let served = serving.key_of.get(profile).and_then(|key| key.profile(profile));
+        let Some(served) = served.filter(|_| serving.proxy) else { return Ok(()) };
+        let found = served.proxied.placeholders(&self.0.state, profile)?;
+        proxying::take_up(&serving.placeholders, profile, &found);
+        Ok(())
+    }
+
     /// A program says that AWS refuses what it was served. It counts if the program, or the one that ran it, is recorded
     /// as a holder: whoever only tried a key that he has from elsewhere says nothing about this machine.
     async fn report(&self, caller: &Caller, profile: String, body: &[u8]) -> Response<Full<Bytes>> {
@@ -265,7 +292,8 @@ impl Desk {
             "version": env!("CARGO_PKG_VERSION"),
             "config": serving.config_digest,
             "since": seconds(self.since),
-            "listen": self.listen,
+            "listen": self.listen.http,
+            "proxy_listen": self.listen.proxy,
             "profiles": profiles,
         })
     }
@@ -309,6 +337,10 @@ impl Desk {
             true => json!({"on": true, "required": true, "trouble": null}),
             false => source(true, is_there),
         };
+        let proxy = match (serving.proxy, served.serves_key) {
+            (true, true) => json!({"on": true, "required": true, "trouble": null}),
+            (is_on, _) => source(is_on, is_there),
+        };
         let holders: Vec<_> = self.holders.of(&key.state, now.wall);
         json!({
             "profile": served.profile.name,
@@ -319,11 +351,15 @@ impl Desk {
             "role_arn": served.plan.as_ref().and_then(|plan| plan.role_arn()),
             "healthy_since": key.healthy_since(&now).to_string(),
             "covered_until": seconds(key.covered_until()),
-            "listen": self.listen,
+            "listen": self.listen.http,
+            "proxy_listen": self.listen.proxy,
+            "proxy_key": served.profile.process.latest().as_ref().map(|seen| seen.key.clone()),
+            "fell_over": key.fell_over.load(Ordering::Relaxed),
             "sources": {
                 "process": process,
                 "container": source(serving.table.container, is_there),
                 "imds": source(is_imds, is_there),
+                "proxy": proxy,
             },
             "holders": holders,
             "schedule": self.board.of(&key.name),

@@ -59,6 +59,10 @@ pub(super) fn lock(paths: &Paths) -> Result<Lock, Failed> {
 pub(super) struct Sockets {
     /// Programs, over HTTP; `None` if no source needs it.
     pub(super) http: Option<TcpListener>,
+    /// Programs that sign with placeholders; `None` if there is no proxy.
+    pub(super) proxy: Option<TcpListener>,
+    /// Those that were handed over, not yet told apart.
+    inherited: Vec<TcpListener>,
     /// `credential-process` and the command line.
     pub(super) control: Option<UnixListener>,
 }
@@ -73,7 +77,7 @@ impl Sockets {
             if let Ok(Some(unix)) = fds.take_unix_listener(index) {
                 sockets.control.get_or_insert(unix);
             } else if let Ok(Some(tcp)) = fds.take_tcp_listener(index) {
-                sockets.http.get_or_insert(tcp);
+                sockets.inherited.push(tcp);
             }
         }
         sockets
@@ -84,7 +88,10 @@ impl Sockets {
         mut self,
         paths: &Paths,
         listen: Option<SocketAddr>,
+        proxy: Option<SocketAddr>,
     ) -> Result<Self, Failed> {
+        self.proxy = proxy.map(|at| self.tcp(at, "proxy_listen", true)).transpose()?;
+        self.http = listen.map(|at| self.tcp(at, "listen", false)).transpose()?;
         if self.control.is_none() {
             let path = paths.socket();
             // We have the lock: a socket that is there was left behind.
@@ -94,25 +101,9 @@ impl Sockets {
             })?;
             self.control = Some(unix);
         }
-        match (listen, &self.http) {
-            (Some(at), None) => {
-                let tcp = server::listen_tcp(at).and_then(tokio::net::TcpListener::into_std);
-                self.http = Some(tcp.map_err(|error| taken(at, &error))?);
-            }
-            (None, _) => self.http = None,
-            (Some(_), Some(inherited)) => {
-                let is_local = inherited.local_addr().is_ok_and(|at| at.ip().is_loopback());
-                if !is_local {
-                    return Err(Failed::new(
-                        Exit::Usage,
-                        "the socket that was handed over is not a loopback one",
-                    )
-                    .hint("ListenStream=127.0.0.1:PORT in the socket unit"));
-                }
-            }
-        }
         for result in [
             self.http.as_ref().map(|tcp| tcp.set_nonblocking(true)),
+            self.proxy.as_ref().map(|tcp| tcp.set_nonblocking(true)),
             self.control.as_ref().map(|unix| unix.set_nonblocking(true)),
         ] {
             result.transpose().map_err(|error| {
@@ -121,9 +112,25 @@ impl Sockets {
         }
         Ok(self)
     }
+
+    /// A socket that was handed over (for the proxy only one at its very address), or a new one.
+    fn tcp(&mut self, at: SocketAddr, key: &str, exact: bool) -> Result<TcpListener, Failed> {
+        let is_it = |tcp: &TcpListener| !exact || tcp.local_addr().is_ok_and(|addr| addr == at);
+        let Some(found) = self.inherited.iter().position(is_it) else {
+            let tcp = server::listen_tcp(at).and_then(tokio::net::TcpListener::into_std);
+            return tcp.map_err(|error| taken(at, key, &error));
+        };
+        let inherited = self.inherited.remove(found);
+        if inherited.local_addr().is_ok_and(|at| at.ip().is_loopback()) {
+            return Ok(inherited);
+        }
+        let message = "the socket that was handed over is not a loopback one";
+        Err(Failed::new(Exit::Usage, message)
+            .hint("ListenStream=127.0.0.1:PORT in the socket unit"))
+    }
 }
 
-fn taken(at: SocketAddr, error: &std::io::Error) -> Failed {
+fn taken(at: SocketAddr, key: &str, error: &std::io::Error) -> Failed {
     let owner = (error.kind() == std::io::ErrorKind::AddrInUse)
         .then(|| proc::listener_at(at.port()))
         .flatten();
@@ -138,5 +145,5 @@ fn taken(at: SocketAddr, error: &std::io::Error) -> Failed {
         Exit::Failed,
         format!("cannot listen at {at}: {error}{}", owner.unwrap_or_default()),
     )
-    .hint("choose another port in config.toml: [agent] listen = \"127.0.0.1:PORT\"")
+    .hint(format!("choose another port in config.toml: [agent] {key} = \"127.0.0.1:PORT\""))
 }

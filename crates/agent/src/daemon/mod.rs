@@ -17,13 +17,15 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rotakey_endpoint::drain::{Drain, Drainer};
+use rotakey_endpoint::proxy::Proxy;
+use rotakey_endpoint::proxy::listener::{self, serve_proxy};
 use rotakey_endpoint::server::{self, Limits};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-pub use self::answers::{Control, Desk, Programs};
+pub use self::answers::{Control, Desk, Listening, Programs};
 pub use self::board::Board;
 pub use self::engine::{Engine, Order, Orders};
 use self::instance::Sockets;
@@ -36,6 +38,7 @@ use crate::metrics::Counters;
 use crate::serving::books::Books;
 use crate::serving::holders::Holders;
 use crate::serving::leases::LeaseWriter;
+use crate::serving::proxying::Ring;
 use crate::serving::{Serving, token};
 
 /// How long the start waits for keystores: programs that ask meanwhile wait, too.
@@ -79,7 +82,7 @@ impl Service {
         app: &App,
         names: &[String],
         sources: Sources,
-        listen: Option<std::net::SocketAddr>,
+        listen: Listening,
         poll: Duration,
     ) -> Result<Self, Failed> {
         let clock = SystemClock::new();
@@ -116,7 +119,7 @@ impl Service {
             Refusals::start(app.audit(), clock.clone()).map_err(cannot)?,
         );
         let desk = Arc::new(Desk {
-            books,
+            books: Arc::new(books),
             counters,
             app: ArcSwap::from_pointee(app.clone()),
             serving: Arc::clone(&serving),
@@ -130,6 +133,20 @@ impl Service {
             clock,
         });
         Ok(Self { serving, engine, desk, leases })
+    }
+
+    /// The re-signing proxy for what is served.
+    pub fn proxy(&self) -> Result<Arc<Proxy<Ring>>, Failed> {
+        let ring = Ring {
+            serving: Arc::clone(&self.serving),
+            books: Arc::clone(&self.desk.books),
+            clock: self.desk.clock.clone(),
+        };
+        let proxy = Proxy::new(Arc::new(ring));
+        proxy.map(Arc::new).map_err(|error| {
+            Failed::new(Exit::Failed, format!("the proxy cannot trust anybody: {error}"))
+                .hint("install the CA certificates of this system (ca-certificates)")
+        })
     }
 
     /// Ends the engine's thread and the writing of leases.
@@ -147,17 +164,24 @@ pub async fn run(mut app: App) -> Result<(), Failed> {
     let mut events = events()?;
     let sources = agent.sources;
     let listen = (sources.container || sources.imds).then_some(agent.listen);
-    let sockets = Sockets::inherited().open(&app.paths, listen)?;
-    let at = sockets.http.as_ref().and_then(|tcp| tcp.local_addr().ok());
+    let proxy = sources.proxy.then_some(agent.proxy_listen);
+    let sockets = Sockets::inherited().open(&app.paths, listen, proxy)?;
+    let at =
+        |tcp: &Option<std::net::TcpListener>| tcp.as_ref().and_then(|tcp| tcp.local_addr().ok());
+    let listening = Listening { http: at(&sockets.http), proxy: at(&sockets.proxy) };
     let names: Vec<String> = app.config.profile_names().map(str::to_owned).collect();
-    let service = Service::start(&app, &names, sources, at, POLL).await?;
+    let service = Service::start(&app, &names, sources, listening, POLL).await?;
 
     let (drainer, drain) = Drain::new();
-    let mut tasks = open(sockets, &service.desk, &drain)?;
+    let mut tasks = open(sockets, &service, &drain)?;
     // Only now is anybody answered.
     let now = app.clock.now();
     service.serving.load().keys.values().for_each(|key| key.failed(&now));
-    let where_to = at.map_or_else(|| "the Unix socket".to_owned(), |at| format!("http://{at}"));
+    let where_to =
+        listening.http.map_or_else(|| "the Unix socket".to_owned(), |at| format!("http://{at}"));
+    if let Some(at) = listening.proxy {
+        app.printer.say(&format!("the proxy is at http://{at}"));
+    }
     app.printer.say(&format!("serving {} profiles at {where_to}", names.len()));
     notify(&[sd_notify::NotifyState::Ready]);
     let _ = service.engine.orders().send(Order::Rotate);
@@ -186,7 +210,8 @@ pub async fn run(mut app: App) -> Result<(), Failed> {
     Ok(())
 }
 
-fn open(sockets: Sockets, desk: &Arc<Desk>, drain: &Drain) -> Result<JoinSet<()>, Failed> {
+fn open(sockets: Sockets, service: &Service, drain: &Drain) -> Result<JoinSet<()>, Failed> {
+    let desk = &service.desk;
     let cannot =
         |error: std::io::Error| Failed::new(Exit::Failed, format!("cannot use a socket: {error}"));
     let mut tasks = JoinSet::new();
@@ -194,6 +219,10 @@ fn open(sockets: Sockets, desk: &Arc<Desk>, drain: &Drain) -> Result<JoinSet<()>
         let tcp = TcpListener::from_std(tcp).map_err(cannot)?;
         let programs = Arc::new(Programs(Arc::clone(desk)));
         tasks.spawn(server::serve_tcp(tcp, programs, Limits::default(), drain.clone()));
+    }
+    if let Some(tcp) = sockets.proxy {
+        let tcp = TcpListener::from_std(tcp).map_err(cannot)?;
+        tasks.spawn(serve_proxy(tcp, service.proxy()?, listener::limits(), drain.clone()));
     }
     if let Some(unix) = sockets.control {
         let unix = UnixListener::from_std(unix).map_err(cannot)?;

@@ -5,13 +5,15 @@
 pub mod books;
 pub mod holders;
 pub mod leases;
+pub mod placeholders;
+pub mod proxying;
 pub mod sessions;
 pub mod supply;
 pub mod token;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,9 +21,10 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use rotakey_core::health::Health;
 use rotakey_core::time::Now;
-use rotakey_endpoint::publish::Publisher;
+use rotakey_endpoint::publish::{Publisher, Snapshot};
 use rotakey_endpoint::table::{Imds, Profile, Table};
 
+use self::proxying::Proxied;
 use crate::cli::failure::Failed;
 use crate::command::App;
 use crate::config::{Serve, Sources};
@@ -39,6 +42,10 @@ pub struct ServedKey {
     pub lease: Duration,
     /// Serves the key itself.
     pub key: Arc<Publisher>,
+    /// The key of the other generation, as long as it is Active. The proxy tries it where AWS does not know the served one.
+    pub other: ArcSwapOption<Snapshot>,
+    /// How often it was tried.
+    pub fell_over: AtomicU64,
     /// The profiles that use it: the one that holds it, and those that share it.
     pub profiles: Vec<ServedProfile>,
     /// The horizon on disk, in milliseconds of the Unix time; a copy for whoever asks whether it has to be raised.
@@ -53,6 +60,8 @@ pub struct ServedKey {
 pub struct ServedProfile {
     /// What the endpoint knows of it.
     pub profile: Arc<Profile>,
+    /// What it is through the proxy.
+    pub proxied: Proxied,
     /// `process` gives the key itself.
     pub serves_key: bool,
     /// How its temporary credentials are made, if the sources that need them are on.
@@ -72,6 +81,10 @@ pub struct Serving {
     pub keys: HashMap<String, Arc<ServedKey>>,
     /// Which key a profile uses.
     pub key_of: HashMap<String, Arc<ServedKey>>,
+    /// What programs sign with that go through the proxy.
+    pub placeholders: ArcSwap<proxying::ById>,
+    /// Whether there is a proxy.
+    pub proxy: bool,
     /// Of which configuration this was made ([`Config::digest`](crate::config::Config::digest)).
     pub config_digest: String,
 }
@@ -90,6 +103,7 @@ impl Serving {
         let mut profiles: HashMap<String, Vec<ServedProfile>> = HashMap::new();
         let mut keys: HashMap<String, Arc<Publisher>> = HashMap::new();
         let mut imds = None;
+        let placeholders = ArcSwap::<proxying::ById>::default();
         for name in names {
             let holder = config.key_profile(name)?.to_owned();
             let settings = config.settings(name, &app.env)?;
@@ -126,10 +140,20 @@ impl Serving {
             }
             let trouble = ArcSwap::from_pointee(None);
             let serves_key = settings.serve == Serve::Key;
-            let served = ServedProfile { profile, serves_key, plan, temporary, trouble };
+            let proxied = Proxied::of(&settings);
+            if sources.proxy {
+                let found = proxied.placeholders(&app.paths.state, name)?;
+                proxying::take_up(&placeholders, name, &found);
+            }
+            let served = ServedProfile { profile, proxied, serves_key, plan, temporary, trouble };
             profiles.entry(holder).or_default().push(served);
         }
-        let mut serving = Self { config_digest: config.digest.clone(), ..Self::default() };
+        let mut serving = Self {
+            placeholders,
+            proxy: sources.proxy,
+            config_digest: config.digest.clone(),
+            ..Self::default()
+        };
         for (holder, profiles) in profiles {
             let old = before.keys.get(&holder);
             let lease = config.settings(&holder, &app.env)?.policy.lease;
@@ -137,6 +161,10 @@ impl Serving {
                 state: ProfileState::new(&app.paths.state, &holder),
                 lease,
                 key: keys.remove(&holder).unwrap_or_default(),
+                other: ArcSwapOption::new(old.and_then(|old| old.other.load_full())),
+                fell_over: AtomicU64::new(
+                    old.map_or(0, |old| old.fell_over.load(Ordering::Relaxed)),
+                ),
                 covered_until: AtomicI64::new(
                     old.map_or(i64::MIN, |old| old.covered_until.load(Ordering::Relaxed)),
                 ),
@@ -181,6 +209,8 @@ impl ServedKey {
             state,
             lease,
             key: Arc::default(),
+            other: ArcSwapOption::empty(),
+            fell_over: AtomicU64::new(0),
             profiles: Vec::new(),
             covered_until: AtomicI64::new(i64::MIN),
             raising: AtomicBool::new(false),

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use rotakey_core::credential::{Credentials, Generation};
+use rotakey_core::credential::{AccessKeyId, Credentials, Generation};
+use rotakey_core::journal::Open;
+use rotakey_core::lease::Ledger;
 use rotakey_core::time::later;
 use rotakey_endpoint::publish::Snapshot;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -129,7 +131,9 @@ impl Supply {
         let served = key.key.subscribe();
         if let Some(served) = served.latest().as_ref() {
             if served.generation == ledger.generation && served.key == ledger.access_key_id {
-                return Ok(Some((ledger.generation, served.credentials.clone())));
+                let credentials = served.credentials.clone();
+                self.take_up_other(key, &ledger);
+                return Ok(Some((ledger.generation, credentials)));
             }
             if served.generation >= ledger.generation {
                 // The profile was removed, and added again with another key.
@@ -137,9 +141,11 @@ impl Supply {
                 self.sessions.forget();
             }
         }
-        let id = ledger.access_key_id;
+        let id = ledger.access_key_id.clone();
         let secret = self.keystore.get(&id)?.ok_or_else(|| NotHanded::NotHeld(id.clone()))?;
         let credentials = Credentials::long_term(id.clone(), secret);
+        // First, so that there is no moment in which a refused request finds neither.
+        self.take_up_other(key, &ledger);
         let published = key.key.publish(Snapshot {
             generation: ledger.generation,
             credentials: credentials.clone(),
@@ -160,11 +166,38 @@ impl Supply {
         }
         Ok(Some((ledger.generation, credentials)))
     }
+
+    /// Takes up the other key of a rotation whose keys are both Active, for the proxy.
+    fn take_up_other(&self, key: &ServedKey, ledger: &Ledger) {
+        if !self.serving.load().proxy {
+            return;
+        }
+        let status = key.state.read().map(|(_, status)| status);
+        let open = status.ok().and_then(|status| status.rotation);
+        let Some(id) = open.as_ref().and_then(|open| other_key(open, &ledger.access_key_id)) else {
+            return key.other.store(None);
+        };
+        if key.other.load().as_ref().is_some_and(|other| other.key == *id) {
+            return;
+        }
+        // Without it the proxy does without.
+        let secret = self.keystore.get(id).ok().flatten();
+        key.other.store(secret.map(|secret| {
+            Arc::new(Snapshot {
+                generation: ledger.generation,
+                key: id.clone(),
+                credentials: Credentials::long_term(id.clone(), secret),
+                valid_until: None,
+                covered_until: None,
+            })
+        }));
+    }
 }
 
 /// Nothing is served from now on; programs are told why, if there is a reason.
 fn withdraw(key: &ServedKey, why: Option<String>) {
     key.key.withdraw();
+    key.other.store(None);
     let why = why.map(Arc::new);
     for served in &key.profiles {
         served.temporary.withdraw();
@@ -172,4 +205,15 @@ fn withdraw(key: &ServedKey, why: Option<String>) {
         served.trouble.store(Arc::new(why.as_ref().map(|why| why.as_str().to_owned())));
         served.profile.out_of_service.store(why.clone());
     }
+}
+
+/// The key that is Active beside the served one, and was served before it. One that was not served yet is not known to
+/// work.
+fn other_key<'a>(open: &'a Open, served: &AccessKeyId) -> Option<&'a AccessKeyId> {
+    // What may be in a stranger's hands is not used again.
+    if open.is_cut_off() {
+        return None;
+    }
+    let is_served = open.incoming.as_ref().is_some_and(|incoming| incoming.id == *served);
+    (is_served && open.deactivated.is_none()).then_some(&open.outgoing.id)
 }

@@ -1,4 +1,4 @@
-//! The parts of the re-signing proxy: programs sign with a placeholder key that is worthless elsewhere, and what they send
+//! The re-signing proxy: programs sign with a placeholder key that is worthless elsewhere, and what they send
 //! is signed anew with the real one.
 //!
 //! ```text
@@ -7,21 +7,33 @@
 //!                                              upstream ◄── payload::Outgoing ◄── Signed ◄── sign::sign
 //! ```
 //!
-//! Nothing here connects, waits or reads a clock. A [`Verified`](verify::Verified) cannot be made without a signature that
+//! [`listener`] lets programs in, [`Proxy`] leads their requests through these parts, [`upstream`] says where they go. The
+//! parts themselves connect to nothing, do not wait, and read no clock. A [`Verified`](verify::Verified) cannot be made without a signature that
 //! was right, and nothing is signed without one.
 
 pub mod canonical;
 mod checks;
 mod claim;
+mod clock;
 pub mod date;
+mod error_body;
+mod forward;
 mod grammar;
 pub mod key;
+pub mod keys;
+pub mod listener;
+mod operations;
 pub mod payload;
+mod pool;
+mod preferred;
 mod presigned;
 pub mod refusal;
 pub mod render;
 mod screen;
 pub mod sign;
+pub mod upstream;
 pub mod uri;
 pub mod verify;
 mod version2;
+
+pub use self::forward::Proxy;

@@ -117,6 +117,18 @@ pub enum Refusal {
     /// Others hold all the memory that there is for bodies.
     #[error("too many bodies are held in memory; hint: try again")]
     Busy,
+    /// The profile has no key, or not yet.
+    #[error("there is no key to sign with; hint: `rotakey status` says more")]
+    NoKey,
+    /// AWS was not reached, or did not answer.
+    #[error("the server did not answer; hint: check the network")]
+    Unreachable,
+    /// A program that is not on the profile's list.
+    #[error("this program is not among the profile's executables")]
+    ForeignProgram,
+    /// Neither in the table, nor named by the profile.
+    #[error("there is no such region; hint: name a new one in the profile's `regions`")]
+    RegionUnknown,
     /// Nobody can sign it for AWS.
     #[error("a header cannot be signed as it is")]
     CannotSign,
@@ -191,6 +203,7 @@ impl Refusal {
             | Self::ServiceNotAllowed
             | Self::RegionNotAllowed
             | Self::OperationRefused
+            | Self::ForeignProgram
             | Self::Browser => codes(NO, "AccessDenied", "AccessDenied", "AccessDeniedException"),
             Self::Asymmetric | Self::PayloadMode => {
                 same(StatusCode::NOT_IMPLEMENTED, "NotImplemented")
@@ -199,7 +212,9 @@ impl Refusal {
             Self::BadChunk | Self::Duplicate | Self::TwoLengths | Self::BadHead => {
                 same(BAD, "InvalidRequest")
             }
-            Self::ServiceUnknown | Self::CannotSign => same(BAD, "InvalidRequest"),
+            Self::ServiceUnknown | Self::RegionUnknown | Self::CannotSign => {
+                same(BAD, "InvalidRequest")
+            }
             Self::BadTrailer => same(BAD, "MalformedTrailerError"),
             Self::WrongHash => codes(
                 BAD,
@@ -210,6 +225,9 @@ impl Refusal {
             Self::WrongLength => same(BAD, "IncompleteBody"),
             Self::TooLarge | Self::ChunkTooLarge => {
                 same(StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge")
+            }
+            Self::NoKey | Self::Unreachable => {
+                same(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
             }
             Self::Busy => codes(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -269,6 +269,8 @@ fn setting(app: &App) -> Result<Setting, Failed> {
         socket,
         // A port that is left to chance cannot be held for us.
         listen: (wants_tcp && agent.listen.port() != 0).then_some(agent.listen),
+        proxy_listen: (agent.sources.proxy && agent.proxy_listen.port() != 0)
+            .then_some(agent.proxy_listen),
         env: env.collect(),
     })
 }

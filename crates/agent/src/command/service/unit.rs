@@ -18,6 +18,8 @@ pub struct Setting {
     pub socket: String,
     /// Where programs reach the agent; `None` if no source needs it, or the port is left to chance.
     pub listen: Option<SocketAddr>,
+    /// Where its proxy is, likewise.
+    pub proxy_listen: Option<SocketAddr>,
     /// Variables that say where rotakey's files are, and that a service does not inherit.
     pub env: Vec<(String, String)>,
 }
@@ -84,7 +86,7 @@ ListenStream={}
 ",
         setting.socket
     );
-    if let Some(listen) = setting.listen {
+    for listen in setting.listen.into_iter().chain(setting.proxy_listen) {
         let _ = writeln!(text, "ListenStream={listen}");
     }
     text.push_str(
@@ -125,6 +127,7 @@ mod tests {
             program: "/opt/my tools/100%/$x/rotakey".into(),
             socket: escaped("/run/50%/agent.sock"),
             listen: Some("127.0.0.1:0".parse().expect("an address")),
+            proxy_listen: None,
             env: vec![("ROTAKEY_HOME".to_owned(), "/a \"b\"".to_owned())],
         };
         let text = service(&setting);

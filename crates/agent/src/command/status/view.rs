@@ -190,7 +190,7 @@ impl View {
                 None => json!(true),
             },
         };
-        json!({"process": of("process"), "container": of("container"), "imds": of("imds")})
+        json!({"process": of("process"), "container": of("container"), "imds": of("imds"), "proxy": of("proxy")})
     }
 
     /// Why the last rotation came to nothing, and what to do about it.

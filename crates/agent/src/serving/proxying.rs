@@ -1,0 +1,171 @@
+//! What the proxy signs with: the placeholders of programs, and the keys of both generations.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use rotakey_core::credential::AccessKeyId;
+use rotakey_endpoint::proxy::keys::{Endpoint, Forwarded, Keys, Pair};
+use rotakey_endpoint::proxy::refusal::Refusal;
+use rotakey_endpoint::proxy::verify::{Placeholder, Placeholders};
+use rotakey_endpoint::table::{Accounts, Caller, Refused, Source};
+
+use super::books::Books;
+use super::{Serving, placeholders};
+use crate::cli::failure::Failed;
+use crate::clock::{Clock, SystemClock};
+use crate::config::ProfileSettings;
+
+/// What a profile is through the proxy.
+#[derive(Clone, Debug, Default)]
+pub struct Proxied {
+    endpoint: Option<Endpoint>,
+    iam: Option<Endpoint>,
+    sts: Option<Endpoint>,
+    services: Option<Vec<String>>,
+    regions: Option<Vec<String>>,
+}
+
+impl Proxied {
+    /// As its settings say.
+    pub fn of(settings: &ProfileSettings) -> Self {
+        let endpoint = |url: &Option<String>| url.as_deref().and_then(Endpoint::parse);
+        Self {
+            endpoint: endpoint(&settings.endpoint_url),
+            iam: endpoint(&settings.endpoints.iam),
+            sts: endpoint(&settings.endpoints.sts),
+            services: settings.services.clone(),
+            regions: settings.regions.clone(),
+        }
+    }
+
+    /// The server that takes the place of AWS for a service.
+    fn endpoint(&self, service: &str) -> Option<Endpoint> {
+        match service {
+            "iam" => self.iam.clone(),
+            "sts" => self.sts.clone(),
+            _ => self.endpoint.clone(),
+        }
+    }
+
+    /// The profile's placeholders, as they are on disk.
+    pub fn placeholders(
+        &self,
+        state: &std::path::Path,
+        profile: &str,
+    ) -> Result<Vec<Arc<Placeholder>>, Failed> {
+        let pairs = placeholders::load(state, profile)?;
+        let placeholder = |pair: &placeholders::Pair| {
+            let credentials = pair.credentials()?;
+            // We look whether the proxy works, whatever programs may call.
+            let is_own = pair.program == placeholders::OWN;
+            Some(Arc::new(Placeholder {
+                id: credentials.access_key_id,
+                secret: credentials.secret_access_key,
+                token: None,
+                profile: profile.to_owned(),
+                services: match is_own {
+                    true => Some(vec!["sts".to_owned()]),
+                    false => self.services.clone(),
+                },
+                regions: if is_own { None } else { self.regions.clone() },
+            }))
+        };
+        Ok(pairs.iter().filter_map(placeholder).collect())
+    }
+}
+
+/// The placeholders of all profiles, by their ids.
+pub type ById = HashMap<String, Arc<Placeholder>>;
+
+/// Takes a profile's placeholders up, in the place of those that it had.
+pub fn take_up(known: &ArcSwap<ById>, profile: &str, placeholders: &[Arc<Placeholder>]) {
+    known.rcu(|before| {
+        let mut next = ById::clone(before);
+        next.retain(|_, one| one.profile != profile);
+        next.extend(placeholders.iter().map(|one| (one.id.to_string(), Arc::clone(one))));
+        next
+    });
+}
+
+/// The proxy's view of what is served.
+#[derive(Debug)]
+pub struct Ring {
+    /// What is served.
+    pub serving: Arc<ArcSwap<Serving>>,
+    /// The accounts.
+    pub books: Arc<Books>,
+    /// The clocks.
+    pub clock: SystemClock,
+}
+
+impl Placeholders for Ring {
+    fn placeholder(&self, id: &str) -> Option<Arc<Placeholder>> {
+        self.serving.load().placeholders.load().get(id).cloned()
+    }
+}
+
+impl Keys for Ring {
+    fn pair(&self, profile: &str, service: &str) -> Option<Pair> {
+        let serving = self.serving.load();
+        let key = serving.key_of.get(profile)?;
+        let served = key.profile(profile)?;
+        let current = served.profile.process.latest().as_ref().cloned()?;
+        let is_over = current.valid_until.is_some_and(|end| end <= self.clock.wall());
+        let other = key.other.load_full().filter(|_| served.serves_key);
+        let other = other.filter(|other| other.key != current.key);
+        let endpoint = served.proxied.endpoint(service);
+        let regions = served.proxied.regions.clone().unwrap_or_default();
+        (!is_over).then_some(Pair { current, other, endpoint, regions })
+    }
+
+    fn fell_over(&self, profile: &str, other: &AccessKeyId) {
+        let serving = self.serving.load();
+        let Some(key) = serving.key_of.get(profile) else { return };
+        key.fell_over.fetch_add(1, Ordering::Relaxed);
+        // A use: what waits for the old key's last use begins to wait anew.
+        key.failed(&self.clock.now());
+        tracing::info!(profile, key = %other, "the other key is tried");
+    }
+
+    fn unserved(&self, profile: &str) {
+        let serving = self.serving.load();
+        if let Some(key) = serving.key_of.get(profile) {
+            key.failed(&self.clock.now());
+        }
+    }
+
+    fn may_ask(&self, profile: &str, caller: &Caller) -> bool {
+        let serving = self.serving.load();
+        let profile = serving.table.profiles.get(profile);
+        profile.is_some_and(|profile| self.books.may_ask(profile, caller))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.wall()
+    }
+
+    fn forwarded(&self, forwarded: &Forwarded<'_>) {
+        tracing::debug!(
+            profile = forwarded.profile,
+            source = Source::Proxy.name(),
+            placeholder = %forwarded.placeholder,
+            key = %forwarded.key,
+            service = forwarded.service,
+            region = forwarded.region,
+            status = forwarded.status,
+            caller = ?forwarded.caller,
+            "sent on"
+        );
+    }
+
+    fn turned_away(&self, why: Refusal, profile: Option<&str>, caller: &Caller) {
+        tracing::warn!(?why, profile, ?caller, "refused by the proxy");
+    }
+
+    fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str) {
+        self.books.refused(why, caller, what);
+    }
+}

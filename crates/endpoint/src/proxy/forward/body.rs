@@ -1,0 +1,209 @@
+//! The program's body: in memory, so that it can be sent again, or waiting at the door until AWS has accepted the head.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::proxy::payload::buffer::Buffered;
+use crate::proxy::pool::Broken;
+
+/// How long a program may send nothing in the middle of a body.
+const STALL: Duration = Duration::from_secs(60);
+
+/// Without a word from AWS a body is sent after this; SDKs wait for a second, too.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// A body that is given up when nothing comes for too long.
+#[derive(Debug)]
+pub(super) struct Patient {
+    body: Incoming,
+    stalled: Pin<Box<Sleep>>,
+}
+
+impl Patient {
+    pub(super) fn new(body: Incoming) -> Self {
+        Self { body, stalled: Box::pin(sleep(STALL)) }
+    }
+}
+
+impl Body for Patient {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = &mut *self;
+        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+            this.stalled.as_mut().reset(Instant::now() + STALL);
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        ready!(this.stalled.as_mut().poll(cx));
+        Poll::Ready(Some(Err("the body stopped coming".into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// What a program sent behind the head.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// All of it.
+    Whole(Buffered),
+    /// It has not been read, as long as it is there.
+    AtTheDoor { body: Arc<Mutex<Option<Patient>>>, size: SizeHint },
+}
+
+impl Held {
+    /// Nothing of it was read yet.
+    pub(super) fn at_the_door(body: Patient) -> Self {
+        let size = body.size_hint();
+        Self::AtTheDoor { body: Arc::new(Mutex::new(Some(body))), size }
+    }
+
+    /// Whether the request can be sent (again).
+    pub(super) fn is_there(&self) -> bool {
+        match self {
+            Self::Whole(_) => true,
+            Self::AtTheDoor { body, .. } => {
+                body.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+            }
+        }
+    }
+
+    /// Whether all of it is in memory.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole(_))
+    }
+
+    /// What is known of it without reading more.
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Whole(whole) => whole.bytes(),
+            Self::AtTheDoor { .. } => &[],
+        }
+    }
+
+    /// The body for one try; and what lets it in, if it waits.
+    pub(super) fn for_a_try(&self) -> (Piece, Option<Latch>) {
+        match self {
+            Self::Whole(whole) => (Piece::Whole(Some(whole.bytes().clone())), None),
+            Self::AtTheDoor { body, size } => {
+                let (latch, opened) = oneshot::channel();
+                let waiting = Waiting {
+                    body: Arc::clone(body),
+                    size: *size,
+                    opened: Some(opened),
+                    patience: Box::pin(sleep(WAIT)),
+                };
+                (Piece::Waits(waiting), Some(Latch(Mutex::new(Some(latch)))))
+            }
+        }
+    }
+}
+
+/// Opened once.
+#[derive(Debug)]
+pub(super) struct Latch(Mutex<Option<oneshot::Sender<()>>>);
+
+impl Latch {
+    pub(super) fn open(&self) {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Nobody waits any more when the try is over.
+        sender.map(|sender| sender.send(()).ok());
+    }
+}
+
+/// A body for one try.
+#[derive(Debug)]
+pub(super) enum Piece {
+    Whole(Option<Bytes>),
+    Waits(Waiting),
+    Flows(Patient),
+}
+
+/// The body stays where it is, for another try, until AWS has said that it wants it.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    body: Arc<Mutex<Option<Patient>>>,
+    size: SizeHint,
+    opened: Option<oneshot::Receiver<()>>,
+    patience: Pin<Box<Sleep>>,
+}
+
+impl Waiting {
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<Patient, Broken>> {
+        let is_told = match &mut self.opened {
+            Some(opened) => match Pin::new(opened).poll(cx) {
+                Poll::Ready(Ok(())) => true,
+                Poll::Ready(Err(_)) => {
+                    // The latch is gone with the request's head: only time opens it now.
+                    self.opened = None;
+                    false
+                }
+                Poll::Pending => false,
+            },
+            None => false,
+        };
+        if !is_told {
+            ready!(self.patience.as_mut().poll(cx));
+        }
+        let body = self.body.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Poll::Ready(body.ok_or_else(|| "the body was sent before".into()))
+    }
+}
+
+impl Body for Piece {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        loop {
+            match &mut *self {
+                Self::Whole(whole) => {
+                    let bytes = whole.take().filter(|bytes| !bytes.is_empty());
+                    return Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))));
+                }
+                Self::Flows(body) => return Pin::new(body).poll_frame(cx),
+                Self::Waits(waiting) => match ready!(waiting.poll_open(cx)) {
+                    Ok(body) => *self = Self::Flows(body),
+                    Err(error) => return Poll::Ready(Some(Err(error))),
+                },
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(whole) => whole.as_ref().is_none_or(Bytes::is_empty),
+            Self::Flows(body) => body.is_end_stream(),
+            Self::Waits(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(whole) => {
+                SizeHint::with_exact(whole.as_ref().map_or(0, |b| b.len() as u64))
+            }
+            Self::Flows(body) => body.size_hint(),
+            Self::Waits(waiting) => waiting.size,
+        }
+    }
+}

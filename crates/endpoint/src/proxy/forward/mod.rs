@@ -1,0 +1,133 @@
+//! One request: verified, signed anew, sent on, and its answer given back.
+
+mod answer;
+mod body;
+mod request;
+mod trial;
+
+use std::io;
+use std::sync::Arc;
+
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Bytes, Incoming};
+
+use self::request::Asked;
+use super::clock::Offsets;
+use super::key::SigningKeys;
+use super::keys::{Forwarded, Keys};
+use super::payload::buffer::Budget;
+use super::pool::{Broken, Pool};
+use super::preferred::Preferred;
+use super::refusal::Refusal;
+use super::render::Protocol;
+use crate::table::Caller;
+
+/// A body that goes back to the program.
+pub(crate) type Download = UnsyncBoxBody<Bytes, Broken>;
+
+/// How much memory all bodies together may take that have to be held.
+const BUFFERS_BYTES: usize = 128 << 20;
+
+/// The proxy, without its listener.
+#[derive(Debug)]
+pub struct Proxy<K> {
+    keys: Arc<K>,
+    pool: Pool,
+    /// Of placeholders.
+    verifying: SigningKeys,
+    /// Of real keys.
+    signing: SigningKeys,
+    preferred: Preferred,
+    offsets: Offsets,
+    budget: Budget,
+}
+
+/// A refusal, and whose request it was, as far as that is known.
+#[derive(Debug)]
+struct Refused {
+    why: Refusal,
+    profile: Option<String>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(why: Refusal) -> Self {
+        Self { why, profile: None }
+    }
+}
+
+impl<K: Keys> Proxy<K> {
+    /// A proxy for these keys. Fails if this machine trusts no certificate authority.
+    pub fn new(keys: Arc<K>) -> io::Result<Self> {
+        Ok(Self {
+            keys,
+            pool: Pool::new()?,
+            verifying: SigningKeys::new(),
+            signing: SigningKeys::new(),
+            preferred: Preferred::default(),
+            offsets: Offsets::default(),
+            budget: Budget::new(BUFFERS_BYTES),
+        })
+    }
+
+    pub(crate) fn keys(&self) -> &K {
+        &self.keys
+    }
+
+    /// Answers one request.
+    pub(crate) async fn handle(
+        &self,
+        caller: &Caller,
+        request: Request<Incoming>,
+    ) -> Response<Download> {
+        let (head, body) = request.into_parts();
+        let protocol = Protocol::of(&head, service_of(&head.headers));
+        let has_body = !hyper::body::Body::is_end_stream(&body);
+        match self.forward(caller, &head, body).await {
+            Ok(answer) => answer,
+            Err(Refused { why, profile }) => {
+                self.keys.turned_away(why, profile.as_deref(), caller);
+                let mut answer = why
+                    .answer(protocol, "rotakey")
+                    .map(|body| body.map_err(|never| match never {}).boxed_unsync());
+                if has_body {
+                    // What is left of it could be taken for a request.
+                    let close = HeaderValue::from_static("close");
+                    answer.headers_mut().insert(header::CONNECTION, close);
+                }
+                answer
+            }
+        }
+    }
+
+    async fn forward(
+        &self,
+        caller: &Caller,
+        head: &http::request::Parts,
+        body: Incoming,
+    ) -> Result<Response<Download>, Refused> {
+        let asked = Asked::read(self, caller, head, body).await?;
+        let profile = &asked.verified.placeholder().profile;
+        let refused = |why| Refused { why, profile: Some(profile.clone()) };
+        let answered = self.try_keys(&asked).await.map_err(refused)?;
+        let scope = asked.verified.scope();
+        self.keys.forwarded(&Forwarded {
+            profile,
+            placeholder: &asked.verified.placeholder().id,
+            key: &answered.key,
+            service: &scope.service,
+            region: &scope.region,
+            status: answered.response.status().as_u16(),
+            caller,
+        });
+        Ok(answered.response)
+    }
+}
+
+/// The service that a signature says it is for; not believed, only answered to in its protocol.
+fn service_of(headers: &http::HeaderMap) -> Option<&str> {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (_, credential) = text.split_once("Credential=")?;
+    credential.split(['/', ',']).nth(3)
+}

@@ -1,0 +1,142 @@
+//! What a request asks for, once it is verified: by whom, where it goes, and its body.
+
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
+use http::request::Parts;
+use hyper::body::{Body, Incoming};
+
+use super::body::{Held, Patient};
+use super::{Proxy, Refused};
+use crate::guard;
+use crate::proxy::keys::{Endpoint, Keys, Pair};
+use crate::proxy::operations;
+use crate::proxy::payload::buffer::buffer;
+use crate::proxy::payload::{BodyError, Payload};
+use crate::proxy::refusal::Refusal;
+use crate::proxy::upstream::{self, NotRouted, Route};
+use crate::proxy::verify::{self, Policy, Verified};
+use crate::table::Caller;
+
+/// Bodies up to this length are read at once, so that they can be sent twice.
+const REPLAYED_BYTES_MAX: usize = 1 << 20;
+
+/// The longest body whose hash is not given.
+const HASHED_BYTES_MAX: usize = 64 << 20;
+
+/// A request that may go out.
+pub(super) struct Asked<'a> {
+    pub(super) head: &'a Parts,
+    pub(super) verified: Verified,
+    pub(super) pair: Pair,
+    pub(super) body: Held,
+    pub(super) route: Route,
+}
+
+impl<'a> Asked<'a> {
+    /// Verifies it, and reads as much of its body as that takes.
+    pub(super) async fn read<K: Keys>(
+        proxy: &Proxy<K>,
+        caller: &Caller,
+        head: &'a Parts,
+        body: Incoming,
+    ) -> Result<Self, Refused> {
+        let is_host = |host: &str| guard::is_loopback(host.as_bytes());
+        let policy = Policy {
+            now: proxy.keys.now(),
+            upstream_offset: proxy.offsets.last(),
+            is_host: &is_host,
+            presigned: true,
+            version_2_region: None,
+        };
+        let admitted = verify::admit(head, &policy, proxy.keys.as_ref())?;
+        let profile = admitted.placeholder().profile.clone();
+        let refused = |why| Refused { why, profile: Some(profile.clone()) };
+        let is_implicit = admitted.payload() == Payload::Implicit;
+        // A body whose hash is given is not touched before the head is known to be right.
+        let (verified, body) = if is_implicit {
+            let held = whole(proxy, body, HASHED_BYTES_MAX).await.map_err(refused)?;
+            let hash = match &held {
+                Held::Whole(buffered) => buffered.hash(),
+                Held::AtTheDoor { .. } => verify::hash(&[]),
+            };
+            (admitted.verify(head, Some(hash), &proxy.verifying).map_err(refused)?, held)
+        } else {
+            let verified = admitted.verify(head, None, &proxy.verifying).map_err(refused)?;
+            let held = match is_short(head, &body) {
+                true => whole(proxy, body, REPLAYED_BYTES_MAX).await.map_err(refused)?,
+                false => Held::at_the_door(Patient::new(body)),
+            };
+            (verified, held)
+        };
+        if !proxy.keys.may_ask(&profile, caller) {
+            return Err(refused(Refusal::ForeignProgram));
+        }
+        let service = &verified.scope().service;
+        // Operations that hand out credentials are told by their forms, which are short.
+        if !body.is_whole() && operations::is_form(head) {
+            return Err(refused(Refusal::TooLarge));
+        }
+        if operations::is_refused(service, head, body.bytes()) {
+            return Err(refused(Refusal::OperationRefused));
+        }
+        let Some(pair) = proxy.keys.pair(&profile, service) else {
+            proxy.keys.unserved(&profile);
+            return Err(refused(Refusal::NoKey));
+        };
+        let route = route(head, &verified, &pair).map_err(refused)?;
+        Ok(Self { head, verified, pair, body, route })
+    }
+
+    /// The server that was configured, if it is not AWS.
+    pub(super) fn endpoint(&self) -> Option<&Endpoint> {
+        self.pair.endpoint.as_ref()
+    }
+}
+
+/// Whether a body's length is known, and small.
+fn is_short(head: &Parts, body: &Incoming) -> bool {
+    if body.is_end_stream() {
+        return true;
+    }
+    let length =
+        head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let is_short = length.is_some_and(|length: usize| length <= REPLAYED_BYTES_MAX);
+    is_short && !head.headers.contains_key(TRANSFER_ENCODING)
+}
+
+async fn whole<K: Keys>(
+    proxy: &Proxy<K>,
+    body: Incoming,
+    bytes_max: usize,
+) -> Result<Held, Refusal> {
+    match buffer(Patient::new(body), bytes_max, &proxy.budget).await {
+        Ok(buffered) => Ok(Held::Whole(buffered)),
+        Err(BodyError::Refused(why)) => Err(why),
+        Err(BodyError::Source(_)) => Err(Refusal::WrongLength),
+    }
+}
+
+fn route(head: &Parts, verified: &Verified, pair: &Pair) -> Result<Route, Refusal> {
+    let scope = verified.scope();
+    if let Some(endpoint) = &pair.endpoint {
+        let host = endpoint.authority.to_string();
+        return Ok(Route { host, sign_region: scope.region.clone() });
+    }
+    let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let agents = [text(USER_AGENT.as_str()), text("x-amz-user-agent")];
+    let agents = agents.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let asked = upstream::Asked {
+        service: &scope.service,
+        region: &scope.region,
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        target: text("x-amz-target"),
+        account: text("x-amz-account-id"),
+        is_form: operations::is_form(head),
+        user_agent: &agents,
+    };
+    upstream::route(&asked, &pair.regions).map_err(|why| match why {
+        NotRouted::Region(_) => Refusal::RegionUnknown,
+        NotRouted::Service | NotRouted::Absent(..) | NotRouted::Account => Refusal::ServiceUnknown,
+    })
+}

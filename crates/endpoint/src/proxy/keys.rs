@@ -1,0 +1,108 @@
+//! What the proxy needs to know of whoever runs it: placeholders, and the keys that they stand for.
+
+use std::sync::Arc;
+
+use http::Uri;
+use http::uri::{Authority, Scheme};
+use jiff::Timestamp;
+use rotakey_core::credential::AccessKeyId;
+
+use super::refusal::Refusal;
+use super::verify::Placeholders;
+use crate::publish::Snapshot;
+use crate::table::{Caller, Refused};
+
+/// What a profile's requests are signed with, and where they go.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// What is served.
+    pub current: Arc<Snapshot>,
+    /// The key of the other generation, as long as it is Active: what is tried when AWS does not know the current one.
+    pub other: Option<Arc<Snapshot>>,
+    /// A server that takes the place of AWS.
+    pub endpoint: Option<Endpoint>,
+    /// Regions that are good though the table does not know them.
+    pub regions: Vec<String>,
+}
+
+/// Runs the proxy. Its calls return at once: requests wait for them.
+pub trait Keys: Placeholders + Send + Sync + 'static {
+    /// The keys of a profile, for requests to a service; `None` if there are none to sign with.
+    fn pair(&self, profile: &str, service: &str) -> Option<Pair>;
+
+    /// A request goes out that is signed with the key of the other generation.
+    fn fell_over(&self, profile: &str, key: &AccessKeyId);
+
+    /// A profile had no key for a program's request.
+    fn unserved(&self, profile: &str);
+
+    /// Whether this program is one of those that may use the profile. Asked after the signature was found right.
+    fn may_ask(&self, profile: &str, caller: &Caller) -> bool;
+
+    /// The clock of this machine.
+    fn now(&self) -> Timestamp;
+
+    /// A request was answered by AWS.
+    fn forwarded(&self, forwarded: &Forwarded<'_>);
+
+    /// A request was refused. Nothing was sent on, or not all of it.
+    fn turned_away(&self, why: Refusal, profile: Option<&str>, caller: &Caller);
+
+    /// Somebody was turned away before a request was read.
+    fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str);
+}
+
+/// A request that was answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Forwarded<'a> {
+    /// Whose.
+    pub profile: &'a str,
+    /// The placeholder that it was signed with.
+    pub placeholder: &'a AccessKeyId,
+    /// The key that it went out with.
+    pub key: &'a AccessKeyId,
+    /// The signing name.
+    pub service: &'a str,
+    /// The region of the program's signature.
+    pub region: &'a str,
+    /// What AWS answered.
+    pub status: u16,
+    /// By whom.
+    pub caller: &'a Caller,
+}
+
+/// A server that a person configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub(crate) scheme: Scheme,
+    pub(crate) authority: Authority,
+    /// Stands before every path; without a slash at its end.
+    pub(crate) prefix: String,
+}
+
+impl Endpoint {
+    /// Reads an `endpoint_url`. `None` if it is no URL of HTTP.
+    pub fn parse(url: &str) -> Option<Self> {
+        let parts = url.parse::<Uri>().ok()?.into_parts();
+        let scheme = parts.scheme.filter(|s| *s == Scheme::HTTP || *s == Scheme::HTTPS)?;
+        let path = parts.path_and_query.filter(|target| target.query().is_none());
+        let prefix = path.map_or(String::new(), |p| p.path().trim_end_matches('/').to_owned());
+        Some(Self { scheme, authority: parts.authority?, prefix })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_a_url_of_http() {
+        let parse = |url| Endpoint::parse(url).map(|e| (e.authority.to_string(), e.prefix));
+        let some = |authority: &str, prefix: &str| Some((authority.to_owned(), prefix.to_owned()));
+        assert_eq!(parse("http://127.0.0.1:5000"), some("127.0.0.1:5000", ""));
+        assert_eq!(parse("https://minio.example/aws/"), some("minio.example", "/aws"));
+        for bad in ["", "127.0.0.1:5000", "ftp://x/", "http://"] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Operations whose answers hold real credentials. They would be out of our hands, and outlive the next rotation.
+
+use http::Method;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+
+use super::uri;
+
+/// In small letters. Those of IAM, STS, S3, S3 Control, Lake Formation, DataZone, SSO and Lightsail.
+const REFUSED: [&str; 20] = [
+    "assumerole",
+    "assumeroot",
+    "assumerolewithsaml",
+    "assumerolewithwebidentity",
+    "createaccesskey",
+    "createbucketaccesskey",
+    "createservicespecificcredential",
+    "createsession",
+    "getbucketaccesskeys",
+    "getcredentialsforidentity",
+    "getdataaccess",
+    "getdelegatedaccesstoken",
+    "getenvironmentcredentials",
+    "getfederationtoken",
+    "getrolecredentials",
+    "getsessiontoken",
+    "gettemporarygluepartitioncredentials",
+    "gettemporarygluetablecredentials",
+    "gettemporarydatalocationcredentials",
+    "resetservicespecificcredential",
+];
+
+/// Whether a request is a form, whose `Action` names the operation.
+pub(crate) fn is_form(head: &Parts) -> bool {
+    let is_form = head.headers.get(CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes().to_ascii_lowercase();
+        kind.starts_with(b"application/x-www-form-urlencoded")
+    });
+    is_form || actions(head.uri.query().unwrap_or_default().as_bytes()).next().is_some()
+}
+
+/// Whether a request asks for credentials. `body` is all of it; S3 has no operation whose body says so.
+pub(crate) fn is_refused(service: &str, head: &Parts, body: &[u8]) -> bool {
+    let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default().as_bytes());
+    if uri::is_s3(service) {
+        let is_control = path.starts_with("/v20180820/accessgrantsinstance/dataaccess");
+        let is_session = head.method == Method::GET
+            && uri::pairs(query).any(|(name, _)| name.eq_ignore_ascii_case(b"session"));
+        return is_control || is_session;
+    }
+    let target = head.headers.get("x-amz-target").map(http::HeaderValue::as_bytes);
+    let target = target.map(|target| target.rsplit(|byte| *byte == b'.').next().unwrap_or(target));
+    let in_path = path.rsplit_once("/operation/").map(|(_, operation)| operation.as_bytes());
+    let named = target.into_iter().chain(in_path).map(<[u8]>::to_vec);
+    named.chain(actions(query)).chain(actions(body)).any(|operation| is_named(&operation))
+        || is_path(service, path)
+}
+
+/// Every `Action` of a form, decoded: a server may take the first, or the last.
+fn actions(form: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let pairs = uri::pairs(form);
+    pairs.filter(|(name, _)| name.eq_ignore_ascii_case(b"Action")).map(|(_, value)| value)
+}
+
+fn is_named(operation: &[u8]) -> bool {
+    let operation = operation.trim_ascii().to_ascii_lowercase();
+    REFUSED.iter().any(|refused| refused.as_bytes() == operation)
+}
+
+/// Operations that their path names.
+fn is_path(service: &str, path: &str) -> bool {
+    match service {
+        "lakeformation" => path.starts_with("/GetTemporary"),
+        "datazone" => path.ends_with("/credentials"),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = http::Request::builder().method(method).uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).expect("a request").into_parts().0
+    }
+
+    #[test]
+    fn what_hands_out_credentials_is_refused_however_it_is_written() {
+        let form = head(
+            "POST",
+            "/",
+            &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")],
+        );
+        assert!(is_form(&form));
+        for body in [
+            "Action=GetSessionToken&Version=2011-06-15",
+            "Version=1&Action=CreateAccessKey",
+            "Action=Create%41ccessKey",
+            "%41ction=AssumeRole",
+            "Action=GetCallerIdentity&Action=GetFederationToken",
+            "action=assumerole",
+            "Action=AssumeRole%20",
+        ] {
+            assert!(is_refused("sts", &form, body.as_bytes()), "{body}");
+        }
+        assert!(!is_refused("sts", &form, b"Action=GetCallerIdentity&Version=2011-06-15"));
+        assert!(!is_refused("iam", &form, b"Action=ListAccessKeys&UserName=AssumeRole"));
+        let query = head("GET", "/?Action=GetSessionToken", &[]);
+        assert!(is_refused("sts", &query, b"") && is_form(&query));
+        let target = head("POST", "/", &[("x-amz-target", "AWSX.GetSessionToken")]);
+        assert!(is_refused("sts", &target, b"{}"));
+        let cbor = head("POST", "/service/IAM/operation/CreateAccessKey", &[]);
+        assert!(is_refused("iam", &cbor, b""));
+        let session = head("GET", "/bucket--x-s3?session", &[]);
+        assert!(is_refused("s3", &session, b""));
+        for target in
+            ["/bucket/session", "/bucket?list-type=2&prefix=session", "/b/k?Action=AssumeRole"]
+        {
+            assert!(!is_refused("s3", &head("GET", target, &[]), b""), "{target}");
+        }
+    }
+}
