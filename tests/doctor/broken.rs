@@ -38,7 +38,7 @@ const fn by_hand(broken: Broken) -> Broken {
     Broken { mended: false, ..broken }
 }
 
-const ALL: [Broken; 32] = [
+const ALL: [Broken; 33] = [
     bad("a stranger's key in the environment", "env.keys", "$AWS_ACCESS_KEY_ID", |p| {
         p.put("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
         p.put("AWS_SECRET_ACCESS_KEY", "abc");
@@ -52,6 +52,10 @@ const ALL: [Broken; 32] = [
         p.put("AWS_SESSION_TOKEN", "left");
     }),
     warning("a shell of aws-vault", "env.keys", "AWS_VAULT=prod", |p| p.put("AWS_VAULT", "prod")),
+    bad("a web identity", "env.identity", "AWS_WEB_IDENTITY_TOKEN_FILE=/t", |p| {
+        p.put("AWS_WEB_IDENTITY_TOKEN_FILE", "/t");
+        p.put("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/x");
+    }),
     warning("another profile", "env.profile", "AWS_PROFILE=other", |p| {
         p.put("AWS_PROFILE", "other")
     }),

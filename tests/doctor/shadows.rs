@@ -128,7 +128,7 @@ const OTHER: &str = "AKIADOCTOROTHERKEY02";
 type Plant = fn(&mut Patient);
 
 /// Environments in which something shadows something else.
-const ALL: [(&str, Plant); 19] = [
+const ALL: [(&str, Plant); 21] = [
     ("rotakey alone", |_| {}),
     ("a key in the environment, and a profile", |p| {
         p.put("AWS_ACCESS_KEY_ID", STRANGER);
@@ -165,6 +165,15 @@ const ALL: [(&str, Plant); 19] = [
             "role_arn = arn:aws:iam::123456789012:role/x\nsource_profile = base\n[profile base]\n",
         );
         p.append(&key(STRANGER));
+    }),
+    ("a web identity in the environment", |p| {
+        let token = p.write("token-of-idp", "x");
+        p.put("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap());
+        p.put("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/x");
+    }),
+    ("a web identity without an ARN", |p| {
+        let token = p.write("token-of-idp", "x");
+        p.put("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap());
     }),
     ("a key in default, which is not asked for", |p| {
         p.write(".aws/credentials", &format!("[default]\n{}", key(STRANGER)));

@@ -165,6 +165,23 @@ impl View<'_> {
             .then_some(Answer::Session { by, at })
     }
 
+    /// A token file, of the environment or of the profile, and an ARN of either.
+    fn any_web_identity(&self) -> Option<Answer> {
+        let of = |variable: &'static str, key: &'static str| {
+            let in_profile = || self.get(Scope::Both, key).map(|(_, at)| (key, at));
+            let set = self.env.get(variable).map(|_| (variable, Place::Variable(variable)));
+            set.or_else(in_profile)
+        };
+        let (by, at) = of("AWS_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file")?;
+        Some(match of("AWS_ROLE_ARN", "role_arn") {
+            Some(_) => Answer::Session { by, at },
+            None => {
+                let why = "a web identity, and no ARN of a role with it".to_owned();
+                Answer::Fails { why, at: Some(at) }
+            }
+        })
+    }
+
     fn key_variables(&self) -> Option<Answer> {
         for (id, secret) in self.sdk.key_variables {
             let Some(value) = self.env.get(id) else { continue };
@@ -200,6 +217,7 @@ impl View<'_> {
                 self.session("role_arn", Some(source.unwrap_or("source_profile")))
             }
             Link::WebIdentity => self.session("web_identity_token_file", Some("role_arn")),
+            Link::AnyWebIdentity => self.any_web_identity(),
             Link::Sso => self
                 .session("sso_session", Some("sso_account_id"))
                 .or_else(|| self.session("sso_start_url", Some("sso_account_id"))),

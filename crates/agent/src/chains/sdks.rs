@@ -1,8 +1,8 @@
 //! The chains of the SDKs, as read in their sources and, where a test can run them, seen.
 
 use Link::{
-    Container, Imds, Keys, KeysWithoutProfile, Login, Process, Role, Sso, Static, StaticAlone,
-    TokenFile, WebIdentity,
+    AnyWebIdentity, Container, Imds, Keys, KeysWithoutProfile, Login, Process, Role, Sso, Static,
+    StaticAlone, TokenFile, WebIdentity,
 };
 use Scope::{Both, Config, Credentials, DefaultOfConfig};
 
@@ -19,6 +19,8 @@ pub enum Link {
     Role,
     /// `web_identity_token_file` of the profile.
     WebIdentity,
+    /// The two in one: what the environment does not say is looked for in the profile. Without an ARN it fails.
+    AnyWebIdentity,
     /// SSO of the profile.
     Sso,
     /// `login_session` of the profile.
@@ -106,7 +108,7 @@ const BOTOCORE: Sdk = Sdk {
     links: &[
         Keys,
         Role,
-        WebIdentity,
+        AnyWebIdentity,
         Sso,
         Static(Credentials),
         Login,

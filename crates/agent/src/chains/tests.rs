@@ -103,6 +103,18 @@ fn what_else_comes_first() {
     for id in ["boto3", "js", "rust", "go-2", "java-2"] {
         assert_eq!(say(id, env, &files("", role)), "session role_arn /config:2", "{id}");
     }
+    // A web identity of the environment: before the profile in botocore, after it in others.
+    let line = files("", "[profile p]\ncredential_process = p\n");
+    let [profile] = env;
+    let token = ("AWS_WEB_IDENTITY_TOKEN_FILE", "/t");
+    let taken = "session AWS_WEB_IDENTITY_TOKEN_FILE $AWS_WEB_IDENTITY_TOKEN_FILE";
+    for id in ["boto3", "aws-cli-1", "aws-cli-2"] {
+        assert_eq!(say(id, [profile, token, ("AWS_ROLE_ARN", "arn")], &line), taken, "{id}");
+        assert!(say(id, [profile, token], &line).starts_with("fails: a web identity"), "{id}");
+        let arn = files("", "[profile p]\nrole_arn = arn\ncredential_process = p\n");
+        assert_eq!(say(id, [profile, token], &arn), taken, "{id}: the ARN is the profile's");
+    }
+    assert_eq!(say("js", [profile, token, ("AWS_ROLE_ARN", "arn")], &line), "process p /config:2");
     let sso = "[profile p]\nsso_session = s\nsso_account_id = 1\ncredential_process = p\n";
     assert_eq!(say("boto3", env, &files("", sso)), "session sso_session /config:2");
     assert_eq!(say("js", env, &files("", sso)), "process p /config:4");

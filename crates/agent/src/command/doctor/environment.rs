@@ -28,10 +28,14 @@ const KEYS: [&str; 8] = [
     "AWS_SECURITY_TOKEN",
 ];
 
+/// Those of a web identity: some SDKs look there before any profile.
+const WEB_IDENTITY: [&str; 3] =
+    ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME"];
+
 /// All of them; `profiles` are those that are looked at.
 pub(super) fn checks(scene: &Scene<'_>, profiles: &[String]) -> Vec<Check> {
     let env = &scene.app.env;
-    let mut checks = vec![keys(scene, env), profile(scene, env), files(env)];
+    let mut checks = vec![keys(scene, env), web_identity(env), profile(scene, env), files(env)];
     checks.extend(vault(env));
     checks.extend(container(scene, env));
     checks.extend(token(scene, env));
@@ -66,6 +70,21 @@ fn keys(scene: &Scene<'_>, env: &Env) -> Check {
     Check::bad("env.keys", format!("${name} holds {id}, {what}; SDKs take it first"))
         .hint("in this shell, then where it is exported from (~/.profile, ~/.bashrc, a unit, .env)")
         .run(unset(env, KEYS))
+}
+
+fn web_identity(env: &Env) -> Check {
+    let [file, arn, _] = WEB_IDENTITY;
+    // An ARN alone asks for nothing.
+    let Some(path) = env.get(file) else {
+        return Check::ok("env.identity", "no web identity in it");
+    };
+    let what = match env.get(arn) {
+        Some(arn) => format!("SDKs take the role {arn} with it, before the profile or after"),
+        None => format!("{arn} is not set: boto3 and the AWS CLI fail, unless a profile has it"),
+    };
+    Check::bad("env.identity", format!("{file}={path}: {what}"))
+        .hint("in this shell, then where it is exported from")
+        .run(unset(env, WEB_IDENTITY))
 }
 
 fn is_placeholder(env: &Env, id: &str) -> bool {
