@@ -1,9 +1,10 @@
 //! Where an AWS SDK takes its credentials from: its chain of providers as data, and the one that answers.
 //!
-//! Nothing here asks anybody. Given an environment and the two shared files, [`answer`] says which provider of which SDK
-//! would answer first. tests/doctor.rs has real SDKs say the same.
+//! Nothing here asks anybody. Given an environment and the files that SDKs read, [`answer`] says which provider of which
+//! SDK would answer first. tests/doctor.rs has real SDKs say the same.
 
 mod files;
+mod older;
 mod sdks;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use files::{File, Section, Setting, SharedFiles};
+pub use older::OlderFiles;
 pub use sdks::{ALL, Link, Scope, Sdk};
 
 use crate::config::Env;
@@ -234,6 +236,7 @@ impl View<'_> {
                 let (line, at) = self.get(scope, "credential_process")?;
                 Some(Answer::Process { line: line.to_owned(), at })
             }
+            Link::Older => self.files.older.key(self.env),
             Link::Container => self.container(),
             Link::Imds => self.imds(),
         }

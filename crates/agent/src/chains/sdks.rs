@@ -1,8 +1,8 @@
 //! The chains of the SDKs, as read in their sources and, where a test can run them, seen.
 
 use Link::{
-    AnyWebIdentity, Container, Imds, Keys, KeysWithoutProfile, Login, Process, Role, Sso, Static,
-    StaticAlone, TokenFile, WebIdentity,
+    AnyWebIdentity, Container, Imds, Keys, KeysWithoutProfile, Login, Older, Process, Role, Sso,
+    Static, StaticAlone, TokenFile, WebIdentity,
 };
 use Scope::{Both, Config, Credentials, DefaultOfConfig};
 
@@ -31,6 +31,8 @@ pub enum Link {
     StaticAlone,
     /// `credential_process` of the profile.
     Process(Scope),
+    /// The files of boto 2 and of the first EC2 tools.
+    Older,
     /// The container endpoint.
     Container,
     /// IMDS.
@@ -114,6 +116,7 @@ const BOTOCORE: Sdk = Sdk {
         Login,
         Process(Both),
         Static(Config),
+        Older,
         Container,
         Imds,
     ],
@@ -135,7 +138,7 @@ pub const ALL: [Sdk; 14] = [
     Sdk {
         id: "aws-cli-2",
         name: "AWS CLI v2",
-        source: "aws-cli 2.9.19, with a botocore of its own; run by the tests",
+        source: "aws-cli 2.9.19, with a botocore of its own; run by the tests where it is installed",
         profile_variables: &["AWS_PROFILE", "AWS_DEFAULT_PROFILE"],
         ..BOTOCORE
     },
