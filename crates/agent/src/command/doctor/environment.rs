@@ -7,6 +7,7 @@ use super::scene::{Scene, places, quoted};
 use crate::chains::EC2;
 use crate::config::Env;
 use crate::serving::token;
+use crate::shared_files;
 use crate::store::disk;
 
 const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
@@ -223,7 +224,9 @@ fn token(scene: &Scene<'_>, env: &Env) -> Option<Check> {
     let anew = format!("eval \"$(rotakey env {} --source container)\"", quoted(profile));
     let (given, file) = (env.get(TOKEN), env.get(TOKEN_FILE));
     let bad = |found: String| Some(Check::bad("env.token", found).run(anew.clone()));
-    let right = token::load_or_make(&scene.app.paths.state, profile).ok()?;
+    let Some(right) = token::load(&scene.app.paths.state, profile).ok()? else {
+        return bad(format!("{profile} has no token yet: nobody is let in"));
+    };
     if given.is_none() && file.is_none() {
         return bad(format!("neither {TOKEN} nor {TOKEN_FILE} is set: the agent refuses"));
     }
@@ -231,8 +234,9 @@ fn token(scene: &Scene<'_>, env: &Env) -> Option<Check> {
         return bad(format!("{TOKEN} is not {profile}'s: it was revoked, or is another's"));
     }
     if let Some(path) = file {
-        let bytes = disk::read(path.as_ref()).ok().flatten().map(zeroize::Zeroizing::new);
-        match bytes.as_deref().map(|bytes| bytes.strip_suffix(b"\n").unwrap_or(bytes)) {
+        let bytes = shared_files::read(path.as_ref()).ok().flatten();
+        let text = bytes.as_ref().map(|bytes| bytes.strip_suffix(b"\n").unwrap_or(bytes));
+        match text {
             None => return bad(format!("{TOKEN_FILE}={path} cannot be read")),
             Some(text) if text != right.expose().as_bytes() => {
                 return bad(format!("{TOKEN_FILE}={path} holds a token that is not {profile}'s"));
