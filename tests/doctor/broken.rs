@@ -38,7 +38,7 @@ const fn by_hand(broken: Broken) -> Broken {
     Broken { mended: false, ..broken }
 }
 
-const ALL: [Broken; 32] = [
+const ALL: [Broken; 35] = [
     bad("a stranger's key in the environment", "env.keys", "$AWS_ACCESS_KEY_ID", |p| {
         p.put("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
         p.put("AWS_SECRET_ACCESS_KEY", "abc");
@@ -52,6 +52,10 @@ const ALL: [Broken; 32] = [
         p.put("AWS_SESSION_TOKEN", "left");
     }),
     warning("a shell of aws-vault", "env.keys", "AWS_VAULT=prod", |p| p.put("AWS_VAULT", "prod")),
+    bad("a web identity", "env.identity", "AWS_WEB_IDENTITY_TOKEN_FILE=/t", |p| {
+        p.put("AWS_WEB_IDENTITY_TOKEN_FILE", "/t");
+        p.put("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/x");
+    }),
     warning("another profile", "env.profile", "AWS_PROFILE=other", |p| {
         p.put("AWS_PROFILE", "other")
     }),
@@ -134,9 +138,9 @@ const ALL: [Broken; 32] = [
         },
     )),
     bad("a line that is nothing", "files.form", ".aws/config:4", |p| p.append("what is this\n")),
-    bad("a key in the profile", "files.keys", ".aws/credentials:2", |p| {
+    by_hand(bad("a key in the profile", "files.keys", ".aws/credentials:2", |p| {
         p.write(".aws/credentials", &format!("[app]\n{KEY}"));
-    }),
+    })),
     bad("the key in its own profile", "files.keys", ".aws/credentials:2", |p| {
         let (id, secret) = (p.world.id.clone(), p.world.secret.clone());
         let text = format!("[app]\naws_access_key_id={id}\naws_secret_access_key={secret}\n");
@@ -158,6 +162,13 @@ const ALL: [Broken; 32] = [
     bad("another tool's line", "files.line", "runs aws-vault", |p| {
         p.write(".aws/config", "[profile app]\ncredential_process = aws-vault exec app --json\n");
     }),
+    bad("another tool's line with a secret", "files.line", "runs another program", |p| {
+        let line = "credential_process = VAULT_TOKEN=s.xxx helper";
+        p.write(".aws/config", &format!("[profile app]\n{line}\n"));
+    }),
+    by_hand(bad("a pipe in the place of a file", "files.form", ".aws/credentials", |p| {
+        p.follow("mkfifo ~/.aws/credentials");
+    })),
     bad("a line for nobody", "files.line", "nobody is no profile", |p| {
         let line = p.line().replace("--profile app", "--profile nobody");
         p.write(".aws/config", &format!("[profile app]\n{line}\n"));
@@ -214,9 +225,11 @@ fn is_found_and_mended(broken: &Broken) {
         assert!(code == 1 || code == 5, "{name}: {code}");
     }
     if !broken.mended {
-        assert!(it.hint.is_some(), "{name}: {it:?}");
+        assert!(it.hint.is_some() && it.command.is_none(), "{name}: {it:?}");
         return;
     }
+    let all = format!("{found:?}");
+    assert!(!all.contains("s.xxx"), "{name}: {all}");
     let command = it.command.clone().unwrap_or_else(|| panic!("{name}: no command: {it:?}"));
     patient.follow(&command);
     let (code, found) = patient.doctor(&[]);

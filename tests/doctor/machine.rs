@@ -165,4 +165,14 @@ fn clients_of_path_are_run_when_asked_for() {
     let (_, found) = patient.doctor(&["--run-clients"]);
     let clients = of(&found, "clients");
     assert!(clients.iter().all(|client| client.verdict == "bad"), "{clients:#?}");
+    // Another program's key comes by the same method.
+    std::fs::remove_file(patient.home().join(".aws/credentials")).unwrap();
+    let json = r#"{"Version": 1, "AccessKeyId": "AKIADOCTORSTRANGER01", "SecretAccessKey": "x"}"#;
+    let helper = patient.write("helper", &format!("#!/bin/sh\necho '{json}'\n"));
+    std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let line = format!("[profile app]\ncredential_process = {}\n", helper.display());
+    patient.write(".aws/config", &line);
+    let (_, found) = patient.doctor(&["--run-clients"]);
+    let clients = of(&found, "clients");
+    assert!(clients.iter().all(|client| client.verdict == "bad"), "{clients:#?}");
 }

@@ -18,6 +18,7 @@ fn the_next_step_is_named() {
     patient.agent = None;
     let text = advice(&patient);
     assert!(text.contains("next  rotakey agent"), "{text}");
+    assert!(text.contains("then  rotakey service install"), "{text}");
     // A rotation that was left behind.
     let run = patient.rotakey(&["rotate", "app"]);
     assert_eq!(run.0, 0, "{run:?}");

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use rotakey_agent::chains::{self, Answer, File, SharedFiles};
+use rotakey_agent::chains::{self, Answer, File, OlderFiles, SharedFiles};
 use rotakey_agent::config::Env;
 use rotakey_agent::shared_files::{Kind, Places};
 use serde_json::Value;
@@ -106,6 +106,7 @@ fn read(patient: &Patient) -> (Env, SharedFiles) {
     let files = SharedFiles {
         credentials: File::read(Kind::Credentials, &credentials, &bytes(&credentials)),
         config: File::read(Kind::Config, &config, &bytes(&config)),
+        older: OlderFiles::read(&env, |path| std::fs::read(path).ok()),
     };
     (env, files)
 }
@@ -128,7 +129,7 @@ const OTHER: &str = "AKIADOCTOROTHERKEY02";
 type Plant = fn(&mut Patient);
 
 /// Environments in which something shadows something else.
-const ALL: [(&str, Plant); 19] = [
+const ALL: [(&str, Plant); 23] = [
     ("rotakey alone", |_| {}),
     ("a key in the environment, and a profile", |p| {
         p.put("AWS_ACCESS_KEY_ID", STRANGER);
@@ -166,6 +167,15 @@ const ALL: [(&str, Plant); 19] = [
         );
         p.append(&key(STRANGER));
     }),
+    ("a web identity in the environment", |p| {
+        let token = p.write("token-of-idp", "x");
+        p.put("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap());
+        p.put("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/x");
+    }),
+    ("a web identity without an ARN", |p| {
+        let token = p.write("token-of-idp", "x");
+        p.put("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap());
+    }),
     ("a key in default, which is not asked for", |p| {
         p.write(".aws/credentials", &format!("[default]\n{}", key(STRANGER)));
     }),
@@ -184,6 +194,16 @@ const ALL: [(&str, Plant); 19] = [
     }),
     ("the container endpoint", |p| {
         p.follow("eval \"$(rotakey env app --source container)\"");
+    }),
+    ("boto's own file before the container endpoint", |p| {
+        p.follow("eval \"$(rotakey env app --source container)\"");
+        p.write(".boto", &format!("[Credentials]\n{}", key(STRANGER)));
+    }),
+    ("a key file of the first EC2 tools", |p| {
+        p.follow("eval \"$(rotakey env app --source container)\"");
+        let text = format!("AWSAccessKeyId={STRANGER}\nAWSSecretKey=x\n");
+        let path = p.write("keys", &text);
+        p.put("AWS_CREDENTIAL_FILE", path.to_str().unwrap());
     }),
     ("the container endpoint, and a profile", |p| {
         p.follow("eval \"$(rotakey env app --source container)\"");
@@ -216,6 +236,8 @@ fn real_sdks_use_what_doctor_says() {
     // `make clients` installs it.
     if Path::new("/usr/bin/aws").exists() {
         clients.push(Client::Cli("/usr/bin/aws"));
+    } else {
+        eprintln!("not run: AWS CLI v2, as /usr/bin/aws is not there (make clients)");
     }
     let differing: Vec<String> = std::thread::scope(|scope| {
         let clients = &clients;

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod chains;
+pub mod cis;
 pub mod cli;
 pub mod clock;
 pub mod command;

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -156,22 +157,47 @@ pub struct Listener {
     pub uid: u32,
 }
 
-/// Whoever listens at a TCP port of this machine.
-pub fn listener_at(port: u16) -> Option<Listener> {
+/// Whoever listens at an address of this machine, or at all of them with its port.
+pub fn listener_at(at: SocketAddr) -> Option<Listener> {
+    let mut everywhere = None;
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
         let text = fs::read_to_string(table).unwrap_or_default();
         for line in text.lines().skip(1) {
             // sl, local address, remote address, state (0A: listening), ..., uid (8th), timeout, inode (10th).
             let fields: Vec<&str> = line.split_whitespace().collect();
             let [_, local, _, "0A", ..] = fields[..] else { continue };
-            let (_, at) = local.rsplit_once(':')?;
-            if u16::from_str_radix(at, 16) == Ok(port) {
-                let (uid, inode) = (fields.get(7)?.parse().ok()?, fields.get(9)?.parse().ok()?);
+            let Some(local) = address(local).filter(|local| local.port() == at.port()) else {
+                continue;
+            };
+            let (uid, inode) = (fields.get(7)?.parse().ok()?, fields.get(9)?.parse().ok()?);
+            if local.ip() == at.ip() {
                 return Some(Listener { inode, uid });
+            }
+            if local.ip().is_unspecified() {
+                everywhere.get_or_insert(Listener { inode, uid });
             }
         }
     }
-    None
+    everywhere
+}
+
+/// An address as the kernel writes it: words of 32 bits in this machine's order, in hexadecimal, then the port.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (ip, port) = text.split_once(':')?;
+    let word = |at: usize| u32::from_str_radix(ip.get(at..at + 8)?, 16).ok();
+    let ip = match ip.len() {
+        8 => IpAddr::from(word(0)?.to_ne_bytes()),
+        32 => {
+            let mut bytes = [0; 16];
+            for (n, part) in bytes.chunks_exact_mut(4).enumerate() {
+                part.copy_from_slice(&word(n * 8)?.to_ne_bytes());
+            }
+            // An IPv4 address of an IPv6 socket.
+            IpAddr::from(bytes).to_canonical()
+        }
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
 fn exe(pid: u32) -> Option<String> {
@@ -200,11 +226,20 @@ mod tests {
     #[test]
     fn the_owner_of_a_port_is_found() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("bound").port();
-        let found = listener_at(port).expect("it listens");
+        let at = listener.local_addr().expect("bound");
+        let found = listener_at(at).expect("it listens");
         assert_eq!(found.uid, rustix::process::geteuid().as_raw());
         assert_eq!(owner_of(found.inode).expect("us").pid, std::process::id());
+        // The same port of another address is another's.
+        let other = SocketAddr::from(([127, 0, 0, 2], at.port()));
+        assert_eq!(listener_at(other), None);
         drop(listener);
-        assert_eq!(listener_at(port), None);
+        assert_eq!(listener_at(at), None);
+        let everywhere = std::net::TcpListener::bind("0.0.0.0:0").expect("a port");
+        let port = everywhere.local_addr().expect("bound").port();
+        assert!(listener_at(SocketAddr::from(([127, 0, 0, 1], port))).is_some());
+        let mapped = address("0000000000000000FFFF00000100007F:0050")
+            .filter(|_| cfg!(target_endian = "little"));
+        assert_eq!(mapped, "127.0.0.1:80".parse().ok().filter(|_| cfg!(target_endian = "little")));
     }
 }

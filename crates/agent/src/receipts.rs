@@ -236,7 +236,7 @@ pub fn cis(receipt: &Receipt) -> Value {
         {
             "title": "access keys are rotated within 90 days",
             "numbers": {"1.4.0 to 4.0.1": "1.14", "5.0.0": "1.13", "7.0.0": "2.12"},
-            "met": receipt.outcome == receipt::Outcome::Rotated && age.is_some_and(|days| days <= 90),
+            "met": receipt.outcome == receipt::Outcome::Rotated && age.is_some_and(|days| days <= crate::cis::AGE_DAYS),
             "because": match (receipt.outcome, age) {
                 (receipt::Outcome::Rotated, Some(days)) => format!("the replaced key was {days} days old when it was retired"),
                 (receipt::Outcome::Rotated, None) => "the replaced key's age is not known".to_owned(),

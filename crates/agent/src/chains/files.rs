@@ -1,8 +1,8 @@
-//! The two shared files, as SDKs see them: profiles with their settings, and where each stands.
+//! The shared files, as SDKs see them: profiles with their settings, and where each stands.
 
 use std::path::{Path, PathBuf};
 
-use super::Place;
+use super::{OlderFiles, Place};
 use crate::shared_files::{Document, Kind};
 
 /// One `name = value`.
@@ -40,13 +40,15 @@ pub struct File {
     pub odd: Vec<usize>,
 }
 
-/// Both.
+/// Both, and those that came before them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SharedFiles {
     /// `~/.aws/credentials`, or where AWS_SHARED_CREDENTIALS_FILE says.
     pub credentials: File,
     /// `~/.aws/config`, or where AWS_CONFIG_FILE says.
     pub config: File,
+    /// Those of boto 2 and of the first EC2 tools.
+    pub older: OlderFiles,
 }
 
 impl File {

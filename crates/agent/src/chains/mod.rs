@@ -1,9 +1,10 @@
 //! Where an AWS SDK takes its credentials from: its chain of providers as data, and the one that answers.
 //!
-//! Nothing here asks anybody. Given an environment and the two shared files, [`answer`] says which provider of which SDK
-//! would answer first. tests/doctor.rs has real SDKs say the same.
+//! Nothing here asks anybody. Given an environment and the files that SDKs read, [`answer`] says which provider of which
+//! SDK would answer first. tests/doctor.rs has real SDKs say the same.
 
 mod files;
+mod older;
 mod sdks;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use files::{File, Section, Setting, SharedFiles};
+pub use older::OlderFiles;
 pub use sdks::{ALL, Link, Scope, Sdk};
 
 use crate::config::Env;
@@ -165,6 +167,23 @@ impl View<'_> {
             .then_some(Answer::Session { by, at })
     }
 
+    /// A token file, of the environment or of the profile, and an ARN of either.
+    fn any_web_identity(&self) -> Option<Answer> {
+        let of = |variable: &'static str, key: &'static str| {
+            let in_profile = || self.get(Scope::Both, key).map(|(_, at)| (key, at));
+            let set = self.env.get(variable).map(|_| (variable, Place::Variable(variable)));
+            set.or_else(in_profile)
+        };
+        let (by, at) = of("AWS_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file")?;
+        Some(match of("AWS_ROLE_ARN", "role_arn") {
+            Some(_) => Answer::Session { by, at },
+            None => {
+                let why = "a web identity, and no ARN of a role with it".to_owned();
+                Answer::Fails { why, at: Some(at) }
+            }
+        })
+    }
+
     fn key_variables(&self) -> Option<Answer> {
         for (id, secret) in self.sdk.key_variables {
             let Some(value) = self.env.get(id) else { continue };
@@ -200,6 +219,7 @@ impl View<'_> {
                 self.session("role_arn", Some(source.unwrap_or("source_profile")))
             }
             Link::WebIdentity => self.session("web_identity_token_file", Some("role_arn")),
+            Link::AnyWebIdentity => self.any_web_identity(),
             Link::Sso => self
                 .session("sso_session", Some("sso_account_id"))
                 .or_else(|| self.session("sso_start_url", Some("sso_account_id"))),
@@ -216,6 +236,7 @@ impl View<'_> {
                 let (line, at) = self.get(scope, "credential_process")?;
                 Some(Answer::Process { line: line.to_owned(), at })
             }
+            Link::Older => self.files.older.key(self.env),
             Link::Container => self.container(),
             Link::Imds => self.imds(),
         }

@@ -1,8 +1,8 @@
 //! The chains of the SDKs, as read in their sources and, where a test can run them, seen.
 
 use Link::{
-    Container, Imds, Keys, KeysWithoutProfile, Login, Process, Role, Sso, Static, StaticAlone,
-    TokenFile, WebIdentity,
+    AnyWebIdentity, Container, Imds, Keys, KeysWithoutProfile, Login, Older, Process, Role, Sso,
+    Static, StaticAlone, TokenFile, WebIdentity,
 };
 use Scope::{Both, Config, Credentials, DefaultOfConfig};
 
@@ -19,6 +19,8 @@ pub enum Link {
     Role,
     /// `web_identity_token_file` of the profile.
     WebIdentity,
+    /// The two in one: what the environment does not say is looked for in the profile. Without an ARN it fails.
+    AnyWebIdentity,
     /// SSO of the profile.
     Sso,
     /// `login_session` of the profile.
@@ -29,6 +31,8 @@ pub enum Link {
     StaticAlone,
     /// `credential_process` of the profile.
     Process(Scope),
+    /// The files of boto 2 and of the first EC2 tools.
+    Older,
     /// The container endpoint.
     Container,
     /// IMDS.
@@ -106,12 +110,13 @@ const BOTOCORE: Sdk = Sdk {
     links: &[
         Keys,
         Role,
-        WebIdentity,
+        AnyWebIdentity,
         Sso,
         Static(Credentials),
         Login,
         Process(Both),
         Static(Config),
+        Older,
         Container,
         Imds,
     ],
@@ -133,7 +138,7 @@ pub const ALL: [Sdk; 14] = [
     Sdk {
         id: "aws-cli-2",
         name: "AWS CLI v2",
-        source: "aws-cli 2.9.19, with a botocore of its own; run by the tests",
+        source: "aws-cli 2.9.19, with a botocore of its own; run by the tests where it is installed",
         profile_variables: &["AWS_PROFILE", "AWS_DEFAULT_PROFILE"],
         ..BOTOCORE
     },

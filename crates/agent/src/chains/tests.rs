@@ -17,6 +17,7 @@ fn files(credentials: &str, config: &str) -> SharedFiles {
             credentials.as_bytes(),
         ),
         config: File::read(Kind::Config, Path::new("/config"), config.as_bytes()),
+        older: OlderFiles::default(),
     }
 }
 
@@ -103,6 +104,18 @@ fn what_else_comes_first() {
     for id in ["boto3", "js", "rust", "go-2", "java-2"] {
         assert_eq!(say(id, env, &files("", role)), "session role_arn /config:2", "{id}");
     }
+    // A web identity of the environment: before the profile in botocore, after it in others.
+    let line = files("", "[profile p]\ncredential_process = p\n");
+    let [profile] = env;
+    let token = ("AWS_WEB_IDENTITY_TOKEN_FILE", "/t");
+    let taken = "session AWS_WEB_IDENTITY_TOKEN_FILE $AWS_WEB_IDENTITY_TOKEN_FILE";
+    for id in ["boto3", "aws-cli-1", "aws-cli-2"] {
+        assert_eq!(say(id, [profile, token, ("AWS_ROLE_ARN", "arn")], &line), taken, "{id}");
+        assert!(say(id, [profile, token], &line).starts_with("fails: a web identity"), "{id}");
+        let arn = files("", "[profile p]\nrole_arn = arn\ncredential_process = p\n");
+        assert_eq!(say(id, [profile, token], &arn), taken, "{id}: the ARN is the profile's");
+    }
+    assert_eq!(say("js", [profile, token, ("AWS_ROLE_ARN", "arn")], &line), "process p /config:2");
     let sso = "[profile p]\nsso_session = s\nsso_account_id = 1\ncredential_process = p\n";
     assert_eq!(say("boto3", env, &files("", sso)), "session sso_session /config:2");
     assert_eq!(say("js", env, &files("", sso)), "process p /config:4");
@@ -119,6 +132,36 @@ fn what_else_comes_first() {
     ];
     assert_eq!(say("js-2", env, &files("", two)), "container http://127.0.0.1:1/x");
     assert_eq!(say("boto3", env, &files("", two)), "process p /config:2");
+}
+
+#[test]
+fn botocore_reads_the_files_of_older_tools_before_it_asks_an_endpoint() {
+    let boto = format!("[Credentials]\n{}", key(ID));
+    let say = |env: &[(&str, &str)], there: &[(&str, &str)]| {
+        let read = |path: &Path| {
+            there.iter().find(|(name, _)| Path::new(name) == path).map(|(_, text)| *text)
+        };
+        let env = env.iter().fold(Env::default(), |env, (name, value)| env.with(name, Some(value)));
+        let older = OlderFiles::read(&env, read);
+        word(answer(sdk("boto3"), &env, &SharedFiles { older, ..SharedFiles::default() }))
+    };
+    let container = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/x");
+    let base = [("HOME", "/home"), container];
+    assert_eq!(say(&base, &[]), "container http://127.0.0.1:1/x");
+    assert_eq!(say(&base, &[("/home/.boto", &boto)]), format!("key {ID} /home/.boto:2"));
+    let other = "[Credentials]\naws_access_key_id = OTHER\naws_secret_access_key = s\n";
+    let both = [("/home/.boto", boto.as_str()), ("/etc/boto.cfg", other)];
+    assert_eq!(say(&base, &both), "key OTHER /etc/boto.cfg:2");
+    let [home, uri] = base;
+    let elsewhere = [home, uri, ("BOTO_CONFIG", "~/b")];
+    assert_eq!(say(&elsewhere, &both), "container http://127.0.0.1:1/x");
+    let first = [home, uri, ("AWS_CREDENTIAL_FILE", "/c")];
+    let text = "# x\nAWSAccessKeyId=FIRST\nAWSSecretKey=s\n";
+    assert_eq!(say(&first, &[("/c", text), both[0]]), "key FIRST /c:2");
+    assert_eq!(say(&first, &[both[0]]), "fails: there is no file /c");
+    assert_eq!(say(&first, &[("/c", "x"), both[0]]), format!("key {ID} /home/.boto:2"));
+    let half = "[Credentials]\naws_access_key_id = HALF\n";
+    assert_eq!(say(&base, &[("/home/.boto", half)]), "fails: there is no secret with it");
 }
 
 #[test]

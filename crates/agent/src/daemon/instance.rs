@@ -131,9 +131,8 @@ impl Sockets {
 }
 
 fn taken(at: SocketAddr, key: &str, error: &std::io::Error) -> Failed {
-    let owner = (error.kind() == std::io::ErrorKind::AddrInUse)
-        .then(|| proc::listener_at(at.port()))
-        .flatten();
+    let owner =
+        (error.kind() == std::io::ErrorKind::AddrInUse).then(|| proc::listener_at(at)).flatten();
     let owner = owner.map(|found| match proc::owner_of(found.inode) {
         Some(program) => {
             let exe = program.exe.as_deref().unwrap_or("?");

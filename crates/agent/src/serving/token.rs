@@ -17,17 +17,25 @@ pub fn path(state: &Path, profile: &str) -> PathBuf {
 
 /// The profile's token; made if there is none.
 pub fn load_or_make(state: &Path, profile: &str) -> Result<CallerToken, Failed> {
+    match load(state, profile)? {
+        Some(token) => Ok(token),
+        None => make(state, profile),
+    }
+}
+
+/// The profile's token, if there is one. Nothing is written.
+pub fn load(state: &Path, profile: &str) -> Result<Option<CallerToken>, Failed> {
     let path = path(state, profile);
     disk::check_private(&path).map_err(|error| unusable(&path, &error))?;
     if let Some(bytes) = disk::read(&path).map_err(|error| unusable(&path, &error))? {
         let bytes = Zeroizing::new(bytes);
         let text = std::str::from_utf8(&bytes).ok().filter(|text| is_token(text));
-        return text.map(|text| CallerToken::new(text.to_owned())).ok_or_else(|| {
+        return text.map(|text| Some(CallerToken::new(text.to_owned()))).ok_or_else(|| {
             let damaged = std::io::Error::other("it is not 64 hexadecimal digits");
             unusable(&path, &damaged)
         });
     }
-    make(state, profile)
+    Ok(None)
 }
 
 /// A new token in the place of the old one, which is worth nothing from then on.

@@ -1,12 +1,14 @@
 //! AWS's shared files, `~/.aws/credentials` and `~/.aws/config`: what stands in them, and edits that keep every byte they
-//! are not about. Bytes in, bytes out; only [`plaintext_copies`] and [`rotakey_line`] read files by themselves.
+//! are not about. Bytes in, bytes out; only [`plaintext_copies`], [`rotakey_line`] and [`read`] touch files.
 
 mod document;
 mod edit;
+mod process;
 mod profiles;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rotakey_core::credential::{AccessKeyId, SecretAccessKey};
@@ -14,6 +16,7 @@ use zeroize::Zeroizing;
 
 pub use document::{Document, Fact, Facts, Property, Section};
 pub use edit::{Changes, Entangled, Gone, KEY, New};
+pub use process::Process;
 pub use profiles::{Holding, Kind, Shared, Standing};
 
 use crate::config::{ConfigError, Env};
@@ -131,11 +134,22 @@ impl std::fmt::Display for Copy {
     }
 }
 
+/// No shared file is read that is longer, in bytes.
+const LENGTH_MAX: u64 = 16 << 20;
+
+/// The bytes of one of the files; `None` if it does not exist, or is no regular file: nobody waits for a pipe.
+pub fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    match disk::read_regular(path, LENGTH_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other,
+    }
+}
+
 /// Where a profile's `credential_process` line runs rotakey: the file, and the line from 1.
 pub fn rotakey_line(env: &Env, profile: &str) -> Option<(PathBuf, usize)> {
     let places = Places::from_env(env).ok()?;
-    let read = |kind| disk::read(places.path(kind)).ok().flatten().unwrap_or_default();
-    let bytes = [Kind::Credentials, Kind::Config].map(|kind| Zeroizing::new(read(kind)));
+    let read = |kind| read(places.path(kind)).ok().flatten().unwrap_or_default();
+    let bytes = [Kind::Credentials, Kind::Config].map(read);
     let (kind, line) = Shared::parse(&bytes[0], &bytes[1]).rotakey_line(profile)?;
     Some((places.path(kind).to_owned(), line))
 }
@@ -146,8 +160,7 @@ pub fn plaintext_copies(env: &Env, ids: &[&AccessKeyId]) -> Vec<Copy> {
     let mut copies = Vec::new();
     for kind in [Kind::Credentials, Kind::Config] {
         let path = places.path(kind);
-        let Ok(Some(bytes)) = disk::read(path) else { continue };
-        let bytes = Zeroizing::new(bytes);
+        let Ok(Some(bytes)) = read(path) else { continue };
         let document = Document::parse(&bytes);
         for section in &document.sections {
             let held = section.properties.iter().filter(|property| {

@@ -5,6 +5,7 @@ use rotakey_core::credential::{AccessKeyId, SecretAccessKey};
 
 use super::document::{Document, Property, Section};
 use super::edit::KEY;
+use super::process::Process;
 use crate::config::check_profile_name;
 
 /// One of the two files.
@@ -138,7 +139,7 @@ impl<'a> Shared<'a> {
     /// Where the profile's `credential_process` runs rotakey: in which file, on which line, from 1.
     pub fn rotakey_line(&self, profile: &str) -> Option<(Kind, usize)> {
         let (kind, property) = self.all(profile, "credential_process").last()?;
-        let is_ours = property.text().is_some_and(|process| runs_rotakey(process, profile));
+        let is_ours = property.text().is_some_and(|line| Process::read(line).serves(profile));
         is_ours.then_some((kind, property.lines.start + 1))
     }
 
@@ -158,14 +159,18 @@ impl<'a> Shared<'a> {
             }
         }
         let process = self.all(profile, "credential_process").last();
-        let process =
-            process.map(|(_, property)| property.text().unwrap_or("what goes over several lines"));
-        let has_line = process.is_some_and(|process| runs_rotakey(process, profile));
+        let line = process.map(|(_, property)| property.text());
+        if line == Some(None) {
+            return left("its credential_process goes over several lines, or is no text");
+        }
+        let process = line.flatten().map(Process::read);
+        let has_line = process.as_ref().is_some_and(|process| process.serves(profile));
         if let Some(process) = process.filter(|_| !has_line) {
-            let program = process.split_whitespace().next().unwrap_or("nothing");
-            return Standing::Left(format!(
-                "its credential_process runs something else: {program}"
-            ));
+            let what = match process.is_rotakey() {
+                true => "rotakey for another profile",
+                false => process.shown(),
+            };
+            return Standing::Left(format!("its credential_process runs something else: {what}"));
         }
         if ["aws_session_token", "aws_security_token"]
             .iter()
@@ -263,11 +268,4 @@ fn services_of(section: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(section).ok()?.strip_prefix("services")?;
     let trimmed = name.trim();
     (trimmed.len() < name.len()).then(|| trimmed.trim_matches(['"', '\'']).to_owned())
-}
-
-/// Whether a `credential_process` is ours, from wherever rotakey was then.
-fn runs_rotakey(process: &str, profile: &str) -> bool {
-    let program = process.strip_suffix(&format!(" credential-process --profile {profile}"));
-    let program = program.map(|program| program.trim().trim_matches('"'));
-    program.is_some_and(|program| program.rsplit('/').next() == Some("rotakey"))
 }

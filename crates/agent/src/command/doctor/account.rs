@@ -11,6 +11,7 @@ use rotakey_core::rotation::{Ending, Finding, Goal, WaitingFor};
 
 use super::check::Check;
 use super::scene::Scene;
+use crate::cis::{AGE_DAYS, days_old, is_too_old};
 use crate::cli::failure::{self, Exit, Failed};
 use crate::clock::Clock;
 use crate::command::{self, App};
@@ -24,9 +25,6 @@ use crate::sources::Sources;
 const CLOCK_MAX: Duration = Duration::from_secs(240);
 /// A machine that asks a time server is not this far off; the `Date` of an answer has whole seconds, and a way to go.
 const CLOCK_WARNING: Duration = Duration::from_secs(20);
-
-/// CIS AWS Foundations 1.14.
-const CIS_DAYS: i64 = 90;
 
 /// All of them; those that need the key are left out if the keystore is not open.
 pub(super) async fn checks(scene: &Scene<'_>, profile: &str, keystore_is_open: bool) -> Vec<Check> {
@@ -183,10 +181,10 @@ fn clock(sent: Timestamp, received: Timestamp, server: Timestamp) -> Check {
 fn cis(app: &App, status: &Status, list: &KeyList, now: Timestamp) -> Check {
     let profile = &app.profile;
     let active: Vec<_> = list.keys.iter().filter(|key| key.status == KeyStatus::Active).collect();
-    let days = |at: Timestamp| now.duration_since(at).as_secs() / 86_400;
-    if let Some(old) = active.iter().find(|key| days(key.created) > CIS_DAYS) {
+    let days = |at: Timestamp| days_old(at, now);
+    if let Some(old) = active.iter().find(|key| is_too_old(key.created, now)) {
         let found = format!(
-            "{} is {} days old, of {CIS_DAYS} (CIS 1.14)",
+            "{} is {} days old, of {AGE_DAYS} (CIS 1.14)",
             old.access_key_id,
             days(old.created)
         );
@@ -206,7 +204,7 @@ fn cis(app: &App, status: &Status, list: &KeyList, now: Timestamp) -> Check {
     let age = active.iter().map(|key| days(key.created)).max().unwrap_or(0);
     Check::ok(
         "account.cis",
-        format!("the key is {age} days old, of {CIS_DAYS}; {} active", active.len()),
+        format!("the key is {age} days old, of {AGE_DAYS}; {} active", active.len()),
     )
 }
 

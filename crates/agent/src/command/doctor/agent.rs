@@ -28,7 +28,7 @@ pub(super) async fn checks(scene: &Scene<'_>) -> Vec<Check> {
 fn start(scene: &Scene<'_>) -> String {
     match unit(scene) {
         Some(_) => "start it: systemctl --user start rotakey".to_owned(),
-        None => "start it: `rotakey agent`".to_owned(),
+        None => "start it: `rotakey agent`, or for good: `rotakey service install`".to_owned(),
     }
 }
 
@@ -75,7 +75,7 @@ fn running(scene: &Scene<'_>) -> Check {
 fn port(scene: &Scene<'_>) -> Option<Check> {
     let at = scene.listen?;
     let agent = scene.says().and_then(|says| says["pid"].as_u64());
-    let Some(found) = proc::listener_at(at.port()) else {
+    let Some(found) = proc::listener_at(at) else {
         return Some(match agent {
             Some(pid) => Check::bad(
                 "port",

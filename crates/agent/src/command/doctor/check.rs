@@ -96,8 +96,13 @@ impl Check {
 }
 
 /// Every check: its id, its group, what it proves.
-pub const CHECKS: [(&str, &str, &str); 26] = [
+pub const CHECKS: [(&str, &str, &str); 27] = [
     ("env.keys", "environment", "no key stands in the environment, where every SDK looks first"),
+    (
+        "env.identity",
+        "environment",
+        "no web identity stands in the environment, which some SDKs take before a profile",
+    ),
     ("env.profile", "environment", "AWS_PROFILE, if set, names a profile of rotakey"),
     ("env.files", "environment", "the shared files are where the environment says"),
     ("env.container", "environment", "one container variable at most, and it leads to the agent"),

@@ -7,6 +7,7 @@ use super::scene::{Scene, places, quoted};
 use crate::chains::EC2;
 use crate::config::Env;
 use crate::serving::token;
+use crate::shared_files;
 use crate::store::disk;
 
 const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
@@ -28,10 +29,14 @@ const KEYS: [&str; 8] = [
     "AWS_SECURITY_TOKEN",
 ];
 
+/// Those of a web identity: some SDKs look there before any profile.
+const WEB_IDENTITY: [&str; 3] =
+    ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME"];
+
 /// All of them; `profiles` are those that are looked at.
 pub(super) fn checks(scene: &Scene<'_>, profiles: &[String]) -> Vec<Check> {
     let env = &scene.app.env;
-    let mut checks = vec![keys(scene, env), profile(scene, env), files(env)];
+    let mut checks = vec![keys(scene, env), web_identity(env), profile(scene, env), files(env)];
     checks.extend(vault(env));
     checks.extend(container(scene, env));
     checks.extend(token(scene, env));
@@ -66,6 +71,21 @@ fn keys(scene: &Scene<'_>, env: &Env) -> Check {
     Check::bad("env.keys", format!("${name} holds {id}, {what}; SDKs take it first"))
         .hint("in this shell, then where it is exported from (~/.profile, ~/.bashrc, a unit, .env)")
         .run(unset(env, KEYS))
+}
+
+fn web_identity(env: &Env) -> Check {
+    let [file, arn, _] = WEB_IDENTITY;
+    // An ARN alone asks for nothing.
+    let Some(path) = env.get(file) else {
+        return Check::ok("env.identity", "no web identity in it");
+    };
+    let what = match env.get(arn) {
+        Some(arn) => format!("SDKs take the role {arn} with it, before the profile or after"),
+        None => format!("{arn} is not set: boto3 and the AWS CLI fail, unless a profile has it"),
+    };
+    Check::bad("env.identity", format!("{file}={path}: {what}"))
+        .hint("in this shell, then where it is exported from")
+        .run(unset(env, WEB_IDENTITY))
 }
 
 fn is_placeholder(env: &Env, id: &str) -> bool {
@@ -204,7 +224,9 @@ fn token(scene: &Scene<'_>, env: &Env) -> Option<Check> {
     let anew = format!("eval \"$(rotakey env {} --source container)\"", quoted(profile));
     let (given, file) = (env.get(TOKEN), env.get(TOKEN_FILE));
     let bad = |found: String| Some(Check::bad("env.token", found).run(anew.clone()));
-    let right = token::load_or_make(&scene.app.paths.state, profile).ok()?;
+    let Some(right) = token::load(&scene.app.paths.state, profile).ok()? else {
+        return bad(format!("{profile} has no token yet: nobody is let in"));
+    };
     if given.is_none() && file.is_none() {
         return bad(format!("neither {TOKEN} nor {TOKEN_FILE} is set: the agent refuses"));
     }
@@ -212,8 +234,9 @@ fn token(scene: &Scene<'_>, env: &Env) -> Option<Check> {
         return bad(format!("{TOKEN} is not {profile}'s: it was revoked, or is another's"));
     }
     if let Some(path) = file {
-        let bytes = disk::read(path.as_ref()).ok().flatten().map(zeroize::Zeroizing::new);
-        match bytes.as_deref().map(|bytes| bytes.strip_suffix(b"\n").unwrap_or(bytes)) {
+        let bytes = shared_files::read(path.as_ref()).ok().flatten();
+        let text = bytes.as_ref().map(|bytes| bytes.strip_suffix(b"\n").unwrap_or(bytes));
+        match text {
             None => return bad(format!("{TOKEN_FILE}={path} cannot be read")),
             Some(text) if text != right.expose().as_bytes() => {
                 return bad(format!("{TOKEN_FILE}={path} holds a token that is not {profile}'s"));

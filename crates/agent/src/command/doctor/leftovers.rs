@@ -17,8 +17,8 @@ const FILES: [&str; 9] = [
     ".docker/config.json",
 ];
 
-/// No file is read that is longer.
-const LENGTH_MAX: usize = 1 << 20;
+/// Of a longer file only the beginning is read, in bytes.
+const LENGTH_MAX: u64 = 1 << 20;
 
 /// A copy of a key of this profile in each of those files.
 pub(super) fn checks(scene: &Scene<'_>, profile: &str) -> Vec<Check> {
@@ -29,9 +29,8 @@ pub(super) fn checks(scene: &Scene<'_>, profile: &str) -> Vec<Check> {
     let mut found = Vec::new();
     for file in FILES {
         let path = std::path::Path::new(home).join(file);
-        let Ok(Some(bytes)) = disk::read(&path) else { continue };
-        let bytes = zeroize::Zeroizing::new(bytes);
-        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LENGTH_MAX)]);
+        let Ok(Some(bytes)) = disk::read_regular(&path, LENGTH_MAX) else { continue };
+        let text = String::from_utf8_lossy(&bytes);
         for (number, line) in text.lines().enumerate() {
             let Some(id) = ids.iter().find(|id| line.contains(**id)) else { continue };
             let found_at = format!("{}:{}: a copy of the key {id}", path.display(), number + 1);

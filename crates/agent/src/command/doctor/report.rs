@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::check::{CHECKS, Check, Verdict};
+use crate::cli::layout::wrap;
 use crate::cli::printer::Printer;
 
 /// How wide text is made.
@@ -99,32 +100,18 @@ fn lines(check: &Check, subjects: &[&str]) -> Vec<String> {
         some => format!("{}: ", some.join(", ")),
     };
     let mut lines = Vec::new();
-    for (n, line) in wrap(&format!("{profile}{subjects}{}", check.found)).iter().enumerate() {
+    let text = format!("{profile}{subjects}{}", check.found);
+    for (n, line) in wrap(&text, WIDTH - INDENT).iter().enumerate() {
         let mark = if n == 0 { mark } else { "" };
         lines.push(format!("  {mark:8} {line}"));
     }
     let indent = " ".repeat(INDENT);
     if let Some(hint) = &check.hint {
-        lines.extend(wrap(&format!("hint: {hint}")).iter().map(|line| format!("{indent}{line}")));
+        let hint = wrap(&format!("hint: {hint}"), WIDTH - INDENT);
+        lines.extend(hint.iter().map(|line| format!("{indent}{line}")));
     }
     // Whole, so that it can be copied.
     lines.extend(check.command.iter().map(|command| format!("{indent}$ {command}")));
-    lines
-}
-
-fn wrap(text: &str) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().expect("there is always one");
-        if !line.is_empty() && INDENT + line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
     lines
 }
 

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use rotakey_core::credential::AccessKeyId;
 use serde_json::Value;
 
-use crate::chains::{File, SharedFiles};
+use crate::chains::{File, OlderFiles, SharedFiles};
 use crate::cli::failure::Failed;
 use crate::command::App;
 use crate::config::Env;
 use crate::control::Agent;
 use crate::local_http::escape;
-use crate::shared_files::{Kind, Places};
+use crate::shared_files::{self, Kind, Places};
 use crate::store::disk;
 use crate::store::profile::ProfileState;
 
@@ -41,8 +41,17 @@ impl<'a> Scene<'a> {
         let agent = tokio::task::spawn_blocking(move || asked.status()).await;
         let agent = agent.unwrap_or(Ok(None));
         let mut unreadable = Vec::new();
-        let mut read = |path: &Path| match disk::read(path) {
-            Ok(bytes) => zeroize::Zeroizing::new(bytes.unwrap_or_default()),
+        let mut read = |path: &Path| match shared_files::read(path) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => {
+                // /dev/null is how one says that there is none.
+                let is_there = disk::access(path).ok().flatten().is_some();
+                if is_there && !path.starts_with("/dev") {
+                    let why = "it is a folder, or a pipe, or a device: it is not looked into";
+                    unreadable.push((path.to_owned(), why.to_owned()));
+                }
+                zeroize::Zeroizing::default()
+            }
             Err(error) => {
                 unreadable.push((path.to_owned(), error.to_string()));
                 zeroize::Zeroizing::default()
@@ -52,6 +61,7 @@ impl<'a> Scene<'a> {
         let files = SharedFiles {
             credentials: File::read(Kind::Credentials, &credentials, &read(&credentials)),
             config: File::read(Kind::Config, &config, &read(&config)),
+            older: OlderFiles::read(&app.env, |path| shared_files::read(path).ok().flatten()),
         };
         let says = agent.as_ref().ok().and_then(Option::as_ref);
         let listen = match says {

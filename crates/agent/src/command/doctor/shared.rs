@@ -15,7 +15,9 @@ const KEY: [&str; 4] =
 pub(super) fn of_both(scene: &Scene<'_>) -> Vec<Check> {
     let mut checks = Vec::new();
     for (path, why) in &scene.unreadable {
-        checks.push(Check::bad("files.form", format!("{} cannot be read: {why}", path.display())));
+        let found = format!("{} cannot be read: {why}", path.display());
+        let hint = "put a file there, or nothing: SDKs fail, or wait, or see no profile";
+        checks.push(Check::bad("files.form", found).hint(hint));
     }
     checks.push(match scene.files.stumbling_block() {
         None => Check::ok("files.form", "every SDK can read them"),
@@ -24,7 +26,8 @@ pub(super) fn of_both(scene: &Scene<'_>) -> Vec<Check> {
             let check = Check::bad("files.form", found);
             match &at {
                 Place::Line(path, line) if why.contains("setting") => {
-                    check.run(format!("sed -i --follow-symlinks {line}d {}", word(path)))
+                    // It stays, as a comment: who knows what it is.
+                    check.run(format!("sed -i --follow-symlinks '{line}s/^/# /' {}", word(path)))
                 }
                 _ => check.hint("make one section of the two"),
             }
@@ -118,19 +121,17 @@ fn key_in(scene: &Scene<'_>, profile: &str, file: &File, section: &Section) -> O
         }
         (false, _) => return None,
     };
-    let lines = section.settings.iter().filter(|setting| KEY.contains(&setting.key.as_str()));
-    let lines: Vec<String> = lines.map(|setting| format!("{}d", setting.line)).collect();
-    let command = format!("sed -i --follow-symlinks '{}' {}", lines.join(";"), word(&file.path));
     let check = Check::bad(name, found);
-    Some(match holder {
-        Some(_) if is_own => {
-            let command = format!("rotakey import --profile {}", quoted(profile));
-            check.hint("the keystore has it; this takes it out of the file").run(command)
-        }
-        Some(_) => check.hint("the keystore has it; take the lines out").run(command),
-        None => check
-            .hint("if nothing needs that key, take the lines out; rotakey has no copy of it")
-            .run(command),
+    // Lines are taken out by `import` alone, which looks that the keystore has the secret. A key that is not rotakey's
+    // may be the only copy there is: no command touches it.
+    Some(match (holder, &section.profile) {
+        (Some(_), Some(named)) => check
+            .hint("the keystore has it; this takes it out of the file")
+            .run(format!("rotakey import --profile {}", quoted(named))),
+        (Some(_), None) => check.hint("no SDK reads that section as a profile; take the lines out"),
+        (None, _) => check.hint(
+            "rotakey has no copy of it: if it is needed, keep it elsewhere; then take the lines out",
+        ),
     })
 }
 
@@ -164,17 +165,18 @@ fn line(scene: &Scene<'_>, profile: &str) -> Check {
         );
         return check.hint("have all find it").run(insertion(config, profile, &right));
     };
-    let mended = match &at {
-        Place::Line(path, number) => {
-            let text = right.replace('\\', "\\\\");
-            format!(
-                "sed -i --follow-symlinks {} {}",
-                quoted(&format!("{number}c {text}")),
-                word(path)
-            )
+    let edit = |script: String| match &at {
+        Place::Line(path, _) => {
+            format!("sed -i --follow-symlinks {script} {}", word(path))
         }
         Place::Variable(_) => String::new(),
     };
+    let number = match &at {
+        Place::Line(_, number) => *number,
+        Place::Variable(_) => 0,
+    };
+    let text = right.replace('\\', "\\\\");
+    let mended = edit(quoted(&format!("{number}c {text}")));
     match Line::read(scene, line) {
         Line::Ours(name) if name == profile => match Line::runs_this(scene, line) {
             true => Check::ok("files.line", format!("credential_process at {at}")),
@@ -192,7 +194,10 @@ fn line(scene: &Scene<'_>, profile: &str) -> Check {
             check("files.line", found).run(mended)
         }
         Line::Other(program) => {
-            Check::bad("files.line", format!("{at} runs {program}, not rotakey")).run(mended)
+            // Somebody else's line stays, as a comment.
+            let put = quoted(&format!("{number}a {text}"));
+            let command = edit(format!("-e '{number}s/^/# /' -e {put}"));
+            Check::bad("files.line", format!("{at} runs {program}, not rotakey")).run(command)
         }
         Line::Wrong(why) => Check::bad("files.line", format!("{at}: {why}")).run(mended),
     }

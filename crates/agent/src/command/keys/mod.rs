@@ -1,6 +1,5 @@
 //! `keys`: the access keys of IAM users, as IAM has them. Steps 1 and 2 of rotating by hand.
 
-mod cis;
 mod show;
 
 use std::collections::BTreeMap;

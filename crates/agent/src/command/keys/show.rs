@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use rotakey_core::credential::KeyStatus;
 use serde_json::json;
 
-use super::cis::{self, findings};
 use super::{Row, User};
+use crate::cis::{self, findings};
 use crate::cli::failure::{Exit, Failed};
 use crate::command::status::seconds;
 

@@ -1,6 +1,5 @@
 //! One word for how a profile is.
 
-use super::CIS_DAYS;
 use super::style::Colour;
 use super::view::View;
 use crate::news::Kind;
@@ -23,6 +22,8 @@ pub(super) enum Headline {
     TooOld,
     /// A rotation is under way.
     Rotating,
+    /// One is being undone, or given up.
+    GoingBack,
     /// The old key is Inactive, and is to be deleted.
     Soaking,
     /// It was taken back, or did not begin.
@@ -52,10 +53,11 @@ impl Headline {
             return Self::Held;
         }
         let Some(current) = &view.status.current else { return Self::Empty };
-        if view.age(current).is_some_and(|age| age > CIS_DAYS * 86_400) {
+        if view.is_too_old(current) {
             return Self::TooOld;
         }
         match open {
+            Some(open) if open.undone.is_some() || open.aborting.is_some() => Self::GoingBack,
             Some(open) if open.deactivated.is_some() && open.published.is_some() => Self::Soaking,
             Some(_) => Self::Rotating,
             None if view.status.last_failure.is_some() || view.failures() > 0 => Self::Failed,
@@ -72,6 +74,7 @@ impl Headline {
             Self::Unreadable => "CANNOT BE READ",
             Self::TooOld => "TOO OLD",
             Self::Rotating => "rotating",
+            Self::GoingBack => "going back",
             Self::Soaking => "rotating (soak)",
             Self::Failed => "FAILED",
             Self::Empty => "no key yet",
@@ -87,7 +90,7 @@ impl Headline {
             Self::Held => "held",
             Self::Unreadable => "unreadable",
             Self::TooOld => "too-old",
-            Self::Rotating | Self::Soaking => "rotating",
+            Self::Rotating | Self::GoingBack | Self::Soaking => "rotating",
             Self::Failed => "failed",
             Self::Empty => "empty",
             Self::Ok => "ok",
@@ -97,7 +100,7 @@ impl Headline {
     pub(super) fn colour(self) -> Colour {
         match self {
             Self::Ok => Colour::Good,
-            Self::Rotating | Self::Soaking | Self::Empty => Colour::Busy,
+            Self::Rotating | Self::GoingBack | Self::Soaking | Self::Empty => Colour::Busy,
             _ => Colour::Bad,
         }
     }

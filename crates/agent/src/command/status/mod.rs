@@ -20,9 +20,6 @@ use crate::cli::failure::Failed;
 use crate::control::Agent;
 use crate::news::recent;
 
-/// CIS AWS Foundations: keys are rotated within 90 days.
-const CIS_DAYS: i64 = 90;
-
 /// A time as written in data: RFC 3339, UTC, whole seconds.
 pub fn seconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -135,7 +132,10 @@ impl Seen {
             (None, Some(why)) => lines.extend(style.top("agent", why)),
             (None, None) if is_empty => {}
             (None, None) => {
-                lines.extend(style.top("agent", "not running: `rotakey agent` starts it"));
+                lines.extend(style.top(
+                    "agent",
+                    "not running: `rotakey agent` starts it, `rotakey service install` keeps it",
+                ));
             }
         }
         for view in &self.profiles {

@@ -30,14 +30,21 @@ pub(super) enum Colour {
     Bad,
 }
 
+/// A terminal's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Terminal {
+    pub(super) columns: usize,
+    pub(super) rows: usize,
+}
+
 /// How it looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Style {
     pub(super) is_coloured: bool,
     pub(super) is_unicode: bool,
     pub(super) width: usize,
-    /// Of the terminal, in lines; `None` if it is none.
-    pub(super) height: Option<usize>,
+    /// How large the terminal truly is; `None` if it is none.
+    pub(super) terminal: Option<Terminal>,
 }
 
 impl Style {
@@ -58,7 +65,9 @@ impl Style {
                 .or(asked)
                 .unwrap_or(WIDTH)
                 .max(WIDTH_MIN),
-            height: size.filter(|_| is_terminal).map(|size| usize::from(size.ws_row)),
+            terminal: size
+                .filter(|_| is_terminal)
+                .map(|size| Terminal { columns: size.ws_col.into(), rows: size.ws_row.into() }),
         }
     }
 

@@ -6,10 +6,10 @@ use rotakey_core::journal::{Key, Open};
 use rotakey_core::time::later;
 use serde_json::json;
 
-use super::CIS_DAYS;
 use super::headline::Headline;
 use super::style::{Style, ahead, near};
 use super::view::View;
+use crate::cis::{self, AGE_DAYS};
 use crate::config::duration;
 use crate::serving::holders::Holder;
 
@@ -61,15 +61,17 @@ impl View {
 
     /// `AKIA…  31 days old  [######--------------] of 90 (CIS)`
     fn key(&self, key: &Key, style: &Style, more: &str) -> String {
-        let Some(age) = self.age(key) else { return format!("{}, of unknown age{more}", key.id) };
-        let days = age / 86_400;
-        let limit = if days > CIS_DAYS {
-            format!("past {CIS_DAYS} (CIS)")
+        let Some(created) = key.created else {
+            return format!("{}, of unknown age{more}", key.id);
+        };
+        let days = cis::days_old(created, self.now.wall);
+        let limit = if self.is_too_old(key) {
+            format!("past {AGE_DAYS} (CIS)")
         } else {
-            format!("of {CIS_DAYS} (CIS)")
+            format!("of {AGE_DAYS} (CIS)")
         };
         let unit = if days == 1 { "day" } else { "days" };
-        format!("{} {} {days} {unit} old, {limit}{more}", key.id, style.bar(days, CIS_DAYS))
+        format!("{} {} {days} {unit} old, {limit}{more}", key.id, style.bar(days, AGE_DAYS))
     }
 
     fn rotation(&self, open: &Open, style: &Style) -> Vec<String> {

@@ -7,8 +7,9 @@ use rotakey_core::lease::Ledger;
 use rotakey_core::time::{Now, later};
 use serde_json::{Value, json};
 
+use super::seconds;
 use super::waits::{Known, Wait, wait};
-use super::{CIS_DAYS, seconds};
+use crate::cis::{self, AGE_DAYS};
 use crate::cli::failure::Failed;
 use crate::clock::Clock;
 use crate::command::App;
@@ -75,6 +76,11 @@ impl View {
     /// In seconds.
     pub(super) fn age(&self, key: &Key) -> Option<i64> {
         key.created.map(|created| self.now.wall.duration_since(created).as_secs())
+    }
+
+    /// Older than CIS allows.
+    pub(super) fn is_too_old(&self, key: &Key) -> bool {
+        key.created.is_some_and(|created| cis::is_too_old(created, self.now.wall))
     }
 
     pub(super) fn previous<'a>(&'a self, open: &'a Open) -> Option<&'a Key> {
@@ -166,9 +172,9 @@ impl View {
             ));
         }
         if let Some(key) = &self.status.current
-            && self.age(key).is_some_and(|age| age > CIS_DAYS * 86_400)
+            && self.is_too_old(key)
         {
-            warnings.push(format!("{} is older than {CIS_DAYS} days (CIS)", key.id));
+            warnings.push(format!("{} is older than {AGE_DAYS} days (CIS)", key.id));
         }
         if let (Some(key), Some(copy)) = (&self.status.current, self.copies.first()) {
             let (id, path) = (&key.id, copy.path.display());

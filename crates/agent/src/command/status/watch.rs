@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::style::Style;
+use super::style::{Style, Terminal};
 use super::{Seen, look};
 use crate::cli::failure::{Exit, Failed};
+use crate::cli::layout;
 use crate::command::App;
 
 /// Between two looks. Times are said in minutes, so most of them find nothing new to draw.
@@ -32,10 +33,10 @@ pub(super) fn run(app: &App, named: Option<&str>, as_json: bool) -> Result<(), F
             let fresh = App::load(app.env.clone(), app.profile.clone(), &app.printer);
             let seen = look(fresh.as_ref().unwrap_or(app), named)?;
             let style = Style::of(&app.env);
-            let drawn = match (as_json, style.height) {
+            let drawn = match (as_json, style.terminal) {
                 (true, _) => screen.object(&seen),
                 (false, None) => screen.block(&seen, &style),
-                (false, Some(height)) => screen.redraw(&seen, &style, height),
+                (false, Some(terminal)) => screen.redraw(seen.text(&style), terminal),
             };
             if let Some(text) = drawn
                 && app.printer.data_whole(&text).is_err()
@@ -69,16 +70,17 @@ impl Screen {
     }
 
     /// Goes up to where the last one began, and writes over it.
-    fn redraw(&mut self, seen: &Seen, style: &Style, height: usize) -> Option<String> {
-        let mut lines = seen.text(style);
+    fn redraw(&mut self, mut lines: Vec<String>, terminal: Terminal) -> Option<String> {
         // One line is the cursor's. What does not fit cannot be gone back to.
-        let fits = height.saturating_sub(1).max(1);
+        let fits = terminal.rows.saturating_sub(1).max(1);
         if lines.len() > fits {
             lines.truncate(fits - 1);
             lines.push(
                 "… more than this terminal holds: `rotakey status PROFILE --watch`".to_owned(),
             );
         }
+        // A line that the terminal breaks takes several rows, and going up would end below the first.
+        let lines: Vec<_> = lines.iter().map(|line| layout::cut(line, terminal.columns)).collect();
         self.looks += 1;
         if lines == self.lines && self.looks < LOOKS {
             return None;
@@ -86,7 +88,11 @@ impl Screen {
         let up = self.lines.len();
         let mut text = if up == 0 { String::new() } else { format!("\x1b[{up}A\r") };
         // Cleared line by line, so that nothing flickers.
-        lines.iter().for_each(|line| text.push_str(&format!("{line}\x1b[K\n")));
+        for line in &lines {
+            // Behind a full row the cursor still stands on its last character, which would go, too.
+            let is_full = layout::width(line) >= terminal.columns;
+            text.push_str(&format!("{line}{}\n", if is_full { "" } else { "\x1b[K" }));
+        }
         text.push_str("\x1b[J");
         (self.lines, self.looks) = (lines, 0);
         Some(text)
@@ -118,5 +124,25 @@ fn still(profile: &mut Value) {
         if let Some(holder) = holder.as_object_mut() {
             holder.remove("until");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_takes_two_rows_and_it_goes_up_by_as_many_as_it_drew() {
+        let terminal = Terminal { columns: 10, rows: 4 };
+        let mut screen = Screen::default();
+        let lines = vec!["x".repeat(30), "short".to_owned()];
+        let first = screen.redraw(lines.clone(), terminal).expect("drawn");
+        assert_eq!(first, format!("{}\nshort\x1b[K\n\x1b[J", "x".repeat(10)));
+        assert_eq!(screen.redraw(lines, terminal), None);
+        let many = (0..9).map(|n| n.to_string()).collect();
+        let second = screen.redraw(many, terminal).expect("drawn");
+        let rest = second.strip_prefix("\x1b[2A\r").expect("two rows up");
+        assert!(rest.starts_with("0\x1b[K\n1\x1b[K\n… more th"), "{rest:?}");
+        assert_eq!(rest.lines().nth(2).map(|line| line.chars().count()), Some(10));
     }
 }

@@ -23,6 +23,7 @@ pub use self::came::Came;
 pub use self::jitter::of_age;
 pub use self::turns::{AT_ONCE, SPACING, Turns};
 pub use self::view::{View, Why};
+use crate::cis;
 use crate::config::QuietHours;
 
 /// Another process rotates, or a rotation was just closed: it is looked at again after this.
@@ -52,9 +53,6 @@ const ASLEEP: Duration = Duration::from_secs(60);
 /// After a sleep the network takes a moment, and the profiles do not come all at once.
 const AWAKE: Duration = Duration::from_secs(5);
 const AWAKE_SPREAD: Duration = Duration::from_secs(60);
-
-/// CIS asks for keys to be rotated at this age: then the hours are quiet no longer.
-const CIS_AGE: Duration = Duration::from_secs(90 * 86_400);
 
 /// Quiet hours hold nothing back for longer: a machine may be awake in them alone.
 const QUIET_MAX: Duration = Duration::from_secs(7 * 86_400);
@@ -453,10 +451,10 @@ fn is_urgent(open: &Open) -> bool {
     open.reason == Reason::Compromised || open.compromised.is_some()
 }
 
-/// Until when no rotation begins.
+/// Until when no rotation begins. At the age that CIS allows the hours are quiet no longer.
 fn quiet_until(rules: &Rules, status: &Status, now: Timestamp) -> Option<Timestamp> {
     let created = status.current.as_ref().and_then(|key| key.created);
-    let is_overdue = created.is_some_and(|created| now >= later(created, CIS_AGE));
+    let is_overdue = created.is_some_and(|created| now >= later(created, cis::AGE));
     rules.quiet.until(now, &rules.zone).filter(|_| !is_overdue)
 }
 
