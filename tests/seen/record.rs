@@ -206,3 +206,41 @@ fn what_a_person_did_is_in_the_trail_with_his_program() {
     world.expect(0, &["remove", "app", "--yes"]);
     assert_eq!(wrong(&world), Vec::<String>::new());
 }
+
+/// Takes the last line of the audit trail away, as if it had never been written.
+fn without_last_audit_line(world: &World) -> String {
+    let path = world.home.path().join("state/audit.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let (last, before) = lines.split_last().unwrap();
+    fs::write(&path, before.concat()).unwrap();
+    let end: Value = serde_json::from_str(before.last().unwrap()).unwrap();
+    let head = serde_json::json!({"n": end["n"], "chain": end["chain"]});
+    fs::write(world.home.path().join("state/audit.head"), format!("{head}\n")).unwrap();
+    (*last).to_owned()
+}
+
+#[test]
+fn a_crash_around_a_receipt_is_a_remark_and_is_made_up_for() {
+    let world = rotated();
+    // Between the file and its line in the trail.
+    let line = without_last_audit_line(&world);
+    assert!(line.contains("\"act\":\"receipt\""), "{line}");
+    assert_eq!(wrong(&world), Vec::<String>::new());
+    let run = world.expect(0, &["history", "--verify"]);
+    assert!(run.stderr.contains("does not name it"), "{run:?}");
+    world.expect(0, &["history", "--receipts"]);
+    let trail = fs::read_to_string(world.home.path().join("state/audit.jsonl")).unwrap();
+    assert_eq!(trail.matches("\"act\":\"receipt\"").count(), 1, "{trail}");
+    assert!(!world.expect(0, &["history", "--verify"]).stderr.contains("does not name it"));
+    // Between the journal's last line and the file.
+    without_last_audit_line(&world);
+    fs::remove_file(&receipts(&world)[0]).unwrap();
+    assert_eq!(wrong(&world), Vec::<String>::new());
+    let run = world.expect(0, &["history", "--verify"]);
+    assert!(run.stderr.contains("is missing"), "{run:?}");
+    // One that is not the last one did not go missing by a crash.
+    world.expect(0, &["rotate", "--wait", "deleted"]);
+    fs::remove_file(&receipts(&world)[0]).unwrap();
+    assert!(wrong(&world).iter().any(|why| why.contains("is missing")));
+}

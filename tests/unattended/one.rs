@@ -279,14 +279,20 @@ impl One {
         let status = self.world.status(0);
         let (true, false, Some(open)) = (is_act, self.is_by_hand, &status.rotation) else { return };
         let Some((_, at)) = &open.intent else { return };
+        // A key that no program was ever given.
+        let is_nobodys = match command {
+            Command::Update { id, .. } => open.orphan.as_ref().is_some_and(|o| o.id == *id),
+            Command::Delete { .. } => open.aborting.is_some() && open.published.is_none(),
+            _ => false,
+        };
         let is_quiet = |at| self.rules.quiet.until(at, &TimeZone::UTC).is_some();
         let ready = match (open.deactivated, open.step.name()) {
             (Some(at), "soak" | "delete") => later(at, self.rules.soak),
-            _ => open.since,
+            _ => open.published.unwrap_or(open.begun),
         };
         let is_pressing = *at >= later(ready, seconds(7 * 86_400) - seconds(60));
         let before = at.saturating_sub(seconds(10)).expect("in range");
-        if is_quiet(*at) && is_quiet(before) && !is_pressing {
+        if is_quiet(*at) && is_quiet(before) && !is_pressing && !is_nobodys {
             self.violation(format!("quiet-hours: {command:?}, announced at {at}"));
         }
     }

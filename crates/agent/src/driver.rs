@@ -77,8 +77,8 @@ pub trait Observer {
         None
     }
 
-    /// Whether a person asked for this, and sees it.
-    fn is_a_person(&self) -> bool {
+    /// Whether uses of the old key from outside are to be let pass, as far as they were told.
+    fn lets_uses_pass(&self) -> bool {
         false
     }
 

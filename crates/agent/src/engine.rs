@@ -41,11 +41,11 @@ pub async fn run(
     // One that cannot be used would stop the rotation half-way.
     state.ledger()?;
     // Whoever heard of it and goes on has decided.
-    if observer.is_a_person()
+    if observer.lets_uses_pass()
         && goal == Goal::Resume
-        && Told::knows_of_straggler(app, journal.status())
+        && let Some(told) = Told::straggler(app, journal.status())
     {
-        settings.policy.on_straggler = OnStraggler::Pass;
+        settings.policy.on_straggler = OnStraggler::Pass(told);
     }
     let service = app.service(&settings);
     let endpoint = Sources::of(app, holder);

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rotakey_core::chained::Link;
+use rotakey_core::credential::AccessKeyId;
 use rotakey_core::journal::{HEADER, RotationId};
 use rotakey_core::receipt::{self, Receipt};
 use serde::{Deserialize, Serialize};
@@ -97,7 +98,7 @@ impl Receipts {
         Self { state: state.clone(), dir: state.dir().join("receipts") }
     }
 
-    /// All of them, the oldest first.
+    /// All of them, in the order in which their rotations ended: by the journal's lines, as clocks are set back.
     ///
     /// # Errors
     ///
@@ -105,14 +106,19 @@ impl Receipts {
     pub fn read(&self) -> io::Result<Vec<Found>> {
         let names = disk::names(&self.dir)?;
         let ours = names.iter().filter(|name| name.ends_with(".json"));
-        ours.map(|name| {
+        let found = ours.map(|name| {
             let path = self.dir.join(name);
             disk::check_private(&path)?;
             let bytes = disk::read(&path)?.unwrap_or_default();
             let written = serde_json::from_slice(&bytes).map_err(|error| error.to_string());
             Ok(Found { path, digest: hex::encode(Sha256::digest(&bytes)), written })
-        })
-        .collect()
+        });
+        let mut found = found.collect::<io::Result<Vec<Found>>>()?;
+        let line = |found: &Found| {
+            found.written.as_ref().map_or(usize::MAX, |written: &Written| written.receipt.lines.1)
+        };
+        found.sort_by_key(line);
+        Ok(found)
     }
 
     /// Writes those that are not there yet. Whoever calls it holds the engine's lock. Gives those it wrote.
@@ -132,6 +138,7 @@ impl Receipts {
             return Ok(Vec::new());
         }
         let there = self.read()?;
+        self.name_all(&there, audit)?;
         let known: Vec<&RotationId> = there
             .iter()
             .filter_map(|found| {
@@ -166,13 +173,31 @@ impl Receipts {
             let digest = hex::encode(Sha256::digest(&bytes));
             disk::create_private_dir(&self.dir)?;
             disk::replace(&path, &bytes)?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let detail = format!("{name} sha256 {digest}");
-            audit.record("receipt", self.state.profile(), Some(&id), &detail)?;
+            self.name(audit, &path, &digest, &id)?;
             previous = Some(digest);
             paths.push(path);
         }
         Ok(paths)
+    }
+
+    /// Has the audit trail name those that a crash kept from being named.
+    fn name_all(&self, there: &[Found], audit: &Audit) -> io::Result<()> {
+        if there.is_empty() {
+            return Ok(());
+        }
+        for found in self.unnamed(there, &audit.verify()) {
+            if let Ok(written) = &found.written {
+                let id = &written.receipt.after.access_key_id;
+                self.name(audit, &found.path, &found.digest, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, audit: &Audit, path: &Path, digest: &str, id: &AccessKeyId) -> io::Result<()> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let detail = format!("{name} sha256 {digest}");
+        audit.record("receipt", self.state.profile(), Some(id), &detail)
     }
 
     /// The checksum of each line of the journal; the header's is empty.

@@ -32,6 +32,9 @@ pub struct Ledger {
     /// Sessions minted before this, by our clock, are void: the key they came from leaked, or they were revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions_since: Option<Timestamp>,
+    /// Counts how often sessions were made void: of a clock that was set back, the time alone says nothing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub revocations: u64,
     /// Since when nobody is served: the key leaked, and there is none in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<Timestamp>,
@@ -69,6 +72,7 @@ impl Ledger {
             published,
             horizons: BTreeMap::new(),
             sessions_since: None,
+            revocations: 0,
             withdrawn: None,
         }
     }
@@ -124,6 +128,7 @@ impl Ledger {
 
     /// Makes sessions void that were minted before `now`.
     pub fn void_sessions(&mut self, now: Timestamp) {
+        self.revocations += 1;
         self.sessions_since = self.sessions_since.max(Some(now));
     }
 
@@ -198,6 +203,11 @@ pub fn safety(
         }
     }
     Safety::Safe
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 #[cfg(test)]
@@ -359,6 +369,16 @@ mod tests {
         ledger.publish(id("AKIAOLD"), Generation(3), &now(10, "a", 10), LEASE);
         assert_eq!((ledger.generation, ledger.published), (Generation(3), at(0)));
         assert!(ledger.horizons.is_empty());
+    }
+
+    #[test]
+    fn each_revocation_counts_whatever_the_clock_says() {
+        let mut ledger = Ledger::new(id("AKIAOLD"), Generation(1), at(0));
+        ledger.void_sessions(at(100));
+        let first = ledger.clone();
+        ledger.void_sessions(at(50));
+        assert_eq!((ledger.sessions_since, ledger.revocations), (Some(at(100)), 2));
+        assert_ne!(ledger, first);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::iam::Vantage;
@@ -50,8 +51,8 @@ pub enum OnStraggler {
     Hold,
     /// Go on, after `observe`.
     Proceed,
-    /// Go on at once: a person was told of the use, and decided. No configuration says this.
-    Pass,
+    /// Go on at once if there was no use after that: a person was told of it, and decided. No configuration says this.
+    Pass(Timestamp),
 }
 
 impl Policy {

@@ -121,6 +121,10 @@ fn many_at_once_write_one_chain() {
                 }
             });
         }
+        // Who looks in between sees a whole one.
+        for _ in 0..40 {
+            assert_eq!(audit.verify().wrong, Vec::<String>::new());
+        }
     });
     let found = audit.verify();
     assert_eq!((found.wrong, found.lines.len()), (vec![], 40));

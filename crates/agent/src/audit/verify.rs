@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use rotakey_core::chained::{self, Link};
 use serde_json::{Map, Value};
 
-use super::{Audit, link_of};
-use crate::store::disk;
+use super::{Audit, PATIENCE, link_of};
+use crate::store::disk::{self, System};
+use crate::store::durable::Disk;
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,8 @@ impl Audit {
     #[must_use]
     pub fn verify(&self) -> Found {
         let mut found = Found::default();
+        // Between two files, and between a file and its head, nobody writes. A copy that cannot be locked stands still.
+        let _lock = System.lock(&self.dir().join("audit.lock"), PATIENCE);
         let parts = match self.parts() {
             Ok(parts) => parts,
             Err(error) => {

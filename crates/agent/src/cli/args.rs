@@ -73,6 +73,10 @@ pub enum Verb {
         /// How far to go
         #[arg(long, value_enum, default_value_t = Milestone::Published)]
         wait: Milestone,
+        /// Deactivate the old key although it is used from outside, as far as you were told of that. At a terminal this is
+        /// what resume does anyway
+        #[arg(long)]
+        despite_use: bool,
     },
     /// Give up a rotation whose new key is not published yet
     #[command(after_help = "Example: rotakey abort deploy")]

@@ -107,8 +107,8 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
         Verb::Undo { name, force } => {
             runtime()?.block_on(command::rotate::undo(&app(name)?, force))
         }
-        Verb::Resume { name, wait } => {
-            runtime()?.block_on(command::rotate::resume(&app(name)?, wait))
+        Verb::Resume { name, wait, despite_use } => {
+            runtime()?.block_on(command::rotate::resume(&app(name)?, wait, despite_use))
         }
         Verb::Abort { name } => runtime()?.block_on(command::rotate::abort(&app(name)?)),
         Verb::Status(args) => command::status::run(&app(None)?, profile.clone(), &args),

@@ -1,5 +1,7 @@
 //! `rotate`, `resume`, `undo`, `abort`: one engine run, seen by a person.
 
+use std::io::IsTerminal;
+
 use jiff::Timestamp;
 use rotakey_core::credential::Generation;
 use rotakey_core::journal::{Open, Reason, Status, Step};
@@ -45,7 +47,7 @@ pub async fn rotate(app: &App, args: &RotateArgs) -> Result<(), Failed> {
         return Err(soaking(app, open)?);
     }
     warn_of_copies(app, &status);
-    run(app, Goal::Rotate(Reason::Forced), args.wait).await
+    run(app, Goal::Rotate(Reason::Forced), args.wait, false).await
 }
 
 /// The agent would not begin: programs that read the key there keep it until it is refused.
@@ -80,18 +82,20 @@ pub fn all(
     failed.map_or(Ok(()), Err)
 }
 
-/// `resume`.
-pub async fn resume(app: &App, wait: Milestone) -> Result<(), Failed> {
+/// `resume`. Uses of the old key from outside pass if a person is there who was told of them, or if the command says so:
+/// a timer that runs it decides nothing.
+pub async fn resume(app: &App, wait: Milestone, despite_use: bool) -> Result<(), Failed> {
     if app.status()?.rotation.is_none() {
         app.printer.say(&format!("{}: nothing to resume", app.profile));
         return Ok(());
     }
     // It is past what held it only when the old key is deactivated.
-    let wait = match Told::knows_of_straggler(app, &app.status()?) {
-        true => wait.max(Milestone::Deactivated),
-        false => wait,
+    let passes = despite_use || std::io::stdin().is_terminal();
+    let wait = match Told::straggler(app, &app.status()?) {
+        Some(_) if passes => wait.max(Milestone::Deactivated),
+        _ => wait,
     };
-    run(app, Goal::Resume, wait).await
+    run(app, Goal::Resume, wait, passes).await
 }
 
 /// `undo`.
@@ -126,7 +130,7 @@ pub async fn undo(app: &App, force: bool) -> Result<(), Failed> {
         }
     }
     let goal = if force { Goal::ForceUndo } else { Goal::Undo };
-    run(app, goal, Milestone::Published).await
+    run(app, goal, Milestone::Published, false).await
 }
 
 /// `abort`.
@@ -142,7 +146,7 @@ pub async fn abort(app: &App) -> Result<(), Failed> {
         }
         Some(_) => {}
     }
-    run(app, Goal::Abort, Milestone::Deleted).await
+    run(app, Goal::Abort, Milestone::Deleted, false).await
 }
 
 fn soaking(app: &App, open: &Open) -> Result<Failed, Failed> {
@@ -168,7 +172,7 @@ async fn dry_run(app: &App) -> Result<(), Failed> {
         )
         .hint(format!("`rotakey status {}` says what it waits for", app.profile)));
     }
-    let ending = match drive(app, Goal::Check, None).await?.stop {
+    let ending = match drive(app, Goal::Check, None, false).await?.stop {
         Stop::Ending(ending) => ending,
         Stop::Waiting(WaitingFor::Mfa(why)) => return Err(without_mfa(&app.profile, &why)),
         _ => return Ok(()),
@@ -231,15 +235,20 @@ fn blocked(app: &App, findings: Vec<Finding>) -> Result<(), Failed> {
     Err(Failed::new(exit, format!("{}: {message}; nothing was changed", app.profile)).hint(hint))
 }
 
-async fn run(app: &App, goal: Goal, wait: Milestone) -> Result<(), Failed> {
-    match attempt(app, goal, wait).await? {
+async fn run(app: &App, goal: Goal, wait: Milestone, passes: bool) -> Result<(), Failed> {
+    match attempt(app, goal, wait, passes).await? {
         Some(run) => stopped(app, run, wait),
         None => Ok(()),
     }
 }
 
 /// Runs the engine, after whoever else is at work. `None` if another process's rotation came as far as that.
-pub(super) async fn attempt(app: &App, goal: Goal, wait: Milestone) -> Result<Option<Run>, Failed> {
+pub(super) async fn attempt(
+    app: &App,
+    goal: Goal,
+    wait: Milestone,
+    passes: bool,
+) -> Result<Option<Run>, Failed> {
     // Of a leaked key, no source that is broken decides.
     if goal != Goal::Abort && goal != Goal::COMPROMISED {
         // One that is there and does not answer could not show what it serves, and the rotation would be taken back.
@@ -256,7 +265,7 @@ pub(super) async fn attempt(app: &App, goal: Goal, wait: Milestone) -> Result<Op
     app.audited(asked, status.current.as_ref().map(|key| &key.id), "asked for by a command");
     let mut patience = TRIES;
     loop {
-        match drive(app, goal.clone(), Some(wait)).await {
+        match drive(app, goal.clone(), Some(wait), passes).await {
             Ok(run) => return Ok(Some(run)),
             Err(error)
                 if error.exit == Exit::Decide
@@ -310,11 +319,16 @@ async fn join(app: &App, wait: Milestone, before: Generation) -> Result<bool, Fa
 }
 
 /// Runs the engine, and tells a person what happens. Afterwards the agent, if one runs, goes on with what is left.
-async fn drive(app: &App, goal: Goal, wait: Option<Milestone>) -> Result<Run, Failed> {
+async fn drive(
+    app: &App,
+    goal: Goal,
+    wait: Option<Milestone>,
+    passes: bool,
+) -> Result<Run, Failed> {
     let profile = app.key_profile()?;
     let hurries = goal == Goal::COMPROMISED;
     let (printer, clock) = (&app.printer, &app.clock);
-    let mut watcher = Watcher { profile, printer, step: None, clock, hurries };
+    let mut watcher = Watcher { profile, printer, step: None, clock, hurries, passes };
     let before = app.status()?;
     let is_check = goal == Goal::Check;
     let run = engine::run(app, goal, wait, &mut watcher).await;
@@ -328,6 +342,8 @@ async fn drive(app: &App, goal: Goal, wait: Option<Milestone>) -> Result<Run, Fa
             app,
             &Seen { profile, now, before: &before, after: status, came: &came, failures: 0 },
         );
+        // It is printed, at each run: whoever asked has heard of it.
+        telling::heard(app, profile, status, &came);
     }
     if matches!(&run, Err(failed) if failed.exit == Exit::Decide) {
         // Somebody else is at work, and needs no waking.
@@ -351,7 +367,7 @@ pub(super) fn stopped(app: &App, run: Run, wait: Milestone) -> Result<(), Failed
                 seconds(at)
             );
             Err(Failed::new(Exit::Decide, message).hint(format!(
-                "find that program; then `rotakey resume {profile}`, or set on_straggler = \"proceed\""
+                "find that program; it goes on when that stops, or by `rotakey resume {profile} --despite-use`"
             )))
         }
         Stop::Waiting(WaitingFor::Mfa(why)) => Err(without_mfa(profile, &why)),
@@ -440,6 +456,8 @@ struct Watcher<'a> {
     clock: &'a SystemClock,
     /// A key leaked: nothing that takes an hour is waited for.
     hurries: bool,
+    /// Uses from outside that were told pass.
+    passes: bool,
 }
 
 impl Observer for Watcher<'_> {
@@ -454,8 +472,8 @@ impl Observer for Watcher<'_> {
         self.step = step;
     }
 
-    fn is_a_person(&self) -> bool {
-        true
+    fn lets_uses_pass(&self) -> bool {
+        self.passes
     }
 
     fn waits(&mut self, until: Timestamp, waiting_for: &WaitingFor) -> bool {

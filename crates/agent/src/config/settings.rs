@@ -42,7 +42,7 @@ pub enum StoreKind {
 }
 
 /// The settings of one profile.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileSettings {
     /// The home region.
     pub region: String,

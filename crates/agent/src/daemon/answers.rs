@@ -33,6 +33,9 @@ const DONE_TIMEOUT: Duration = Duration::from_secs(15);
 /// No order is longer.
 const ORDER_BYTES_MAX: usize = 4096;
 
+/// No error code of AWS is longer.
+const CODE_BYTES_MAX: usize = 64;
+
 /// What hands credentials out begins so.
 const IMDS_CREDENTIALS: &str = "/latest/meta-data/iam/security-credentials/";
 
@@ -238,24 +241,27 @@ impl Control {
     }
 
     /// A program says that AWS refuses what it was served. It counts if the program, or the one that ran it, is recorded
-    /// as a holder: whoever only tried a key that he has from elsewhere says nothing about this machine.
+    /// as a holder of the key that is served: whoever only tried a key that he has from elsewhere says nothing about this
+    /// machine, and the old key is refused to everybody.
     async fn report(&self, caller: &Caller, profile: String, body: &[u8]) -> Response<Full<Bytes>> {
         let desk = &self.0;
         let Some(engine) = &desk.engine else { return unknown(&profile) };
         let holder = reporter(caller).and_then(|pids| {
             let key = desk.serving.load().key_of.get(&profile).cloned()?;
+            let served = key.key.subscribe().latest().as_ref().map(|seen| seen.key.clone())?;
             let holders = desk.holders.of(&key.state, desk.clock.wall());
-            holders.into_iter().find(|held| held.pid.is_some_and(|pid| pids.contains(&pid)))
+            holders.into_iter().find(|held| {
+                held.access_key_id == served && held.pid.is_some_and(|pid| pids.contains(&pid))
+            })
         });
         let Some(holder) = holder else {
-            let why = "only a program that holds a credential of this profile can report";
+            let why = "only a program that holds a credential of the served key can report";
             return say(StatusCode::FORBIDDEN, "NoHolder", why);
         };
-        let said: String =
-            String::from_utf8_lossy(body).chars().filter(|c| !c.is_control()).collect();
+        let said = code_of(body);
         let pid = holder.pid.unwrap_or_default();
         let exe = holder.exe.unwrap_or_default();
-        let what = format!("pid {pid} ({exe}) says: {said:.200}");
+        let what = format!("pid {pid} ({exe}) says: {said}");
         let (done, wait) = oneshot::channel();
         let _ = engine.send(Order::Report(profile, what, done));
         match tokio::time::timeout(DONE_TIMEOUT, wait).await {
@@ -267,6 +273,13 @@ impl Control {
             _ => say(StatusCode::GATEWAY_TIMEOUT, "Timeout", "it is not looked at yet"),
         }
     }
+}
+
+/// The error code that a program saw. It goes into the journal, the log and the news, so nothing else of what it sends does.
+fn code_of(body: &[u8]) -> &str {
+    let code = std::str::from_utf8(body).unwrap_or_default().trim();
+    let is_code = |code: &str| code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
+    if !code.is_empty() && code.len() <= CODE_BYTES_MAX && is_code(code) { code } else { "unnamed" }
 }
 
 /// The process that reports, and the one that ran it.
@@ -393,4 +406,21 @@ fn say(status: StatusCode, code: &str, message: &str) -> Response<Full<Bytes>> {
     let mut response = answer_json(&json!({"code": code, "message": message}));
     *response.status_mut() = status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_kept_as_an_error_code_or_not_at_all() {
+        assert_eq!(code_of(b" InvalidClientTokenId\n"), "InvalidClientTokenId");
+        assert_eq!(code_of(b"AuthFailure.Expired2"), "AuthFailure.Expired2");
+        assert_eq!(code_of("a".repeat(64).as_bytes()), "a".repeat(64));
+        let long = "a".repeat(65);
+        for odd in ["", "AWS refuses my key", "a/b+c=", "\u{e4}", "a\u{7}b", &long] {
+            assert_eq!(code_of(odd.as_bytes()), "unnamed", "{odd}");
+        }
+        assert_eq!(code_of(&[0xff, b'a']), "unnamed");
+    }
 }

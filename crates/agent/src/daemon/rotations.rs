@@ -89,8 +89,12 @@ impl Rotations {
                         let _ = done.send(counts);
                     }
                     Some(Order::Configure(app)) => {
+                        // Other profiles' settings are no reason to try again what failed here.
+                        let is_other = is_other(&self.app, &app);
                         self.app = app;
-                        self.scheduler.wake();
+                        if is_other {
+                            self.scheduler.wake();
+                        }
                     }
                 },
                 () = clock.sleep_until(next) => {}
@@ -117,14 +121,14 @@ impl Rotations {
         }
         let rules = match self.rules() {
             Ok(rules) => rules,
-            Err(why) => return self.came_to(Came::Failed(why), &Status::default(), None),
+            Err(why) => return self.cannot(why),
         };
         let status = match self.status() {
             Ok(status) => status,
-            Err(why) => return self.came_to(Came::Failed(why), &Status::default(), None),
+            Err(why) => return self.cannot(why),
         };
         match self.scheduler.look(&now, &rules, &status) {
-            Next::At(next) => next,
+            Next::At(next) => schedule::peeks_at(now.wall, next, &status),
             Next::Health => {
                 let health = self.try_served(&status).await;
                 if let Health::Refused(why) = &health
@@ -198,6 +202,12 @@ impl Rotations {
                 self.came_to(came, before, Some(&status))
             }
         }
+    }
+
+    /// Without rules or a journal nothing can be looked at: it is tried again after a pause.
+    fn cannot(&mut self, why: String) -> Timestamp {
+        let next = self.came_to(Came::Failed(why), &Status::default(), None);
+        self.scheduler.held_until().unwrap_or(next)
     }
 
     /// Notes and tells what came of it, and looks again when the scheduler says so.
@@ -277,6 +287,14 @@ impl Rotations {
     }
 }
 
+/// Whether the profile's settings are others. What cannot be read may be anything.
+fn is_other(before: &App, after: &App) -> bool {
+    match (before.settings(), after.settings()) {
+        (Ok(before), Ok(after)) => before != after,
+        _ => true,
+    }
+}
+
 /// Sees to it that no long wait keeps the lock, and that quiet hours are kept.
 struct Watcher<'a> {
     holder: &'a str,
@@ -300,8 +318,8 @@ impl Observer for Watcher<'_> {
         let is_kept = schedule::is_kept(self.clock.now().wall, until, waiting_for);
         if !is_kept {
             tracing::info!(profile = self.holder, %until, "waits for {waiting_for}");
-            self.until = Some(until);
         }
+        self.until = Some(until);
         is_kept
     }
 

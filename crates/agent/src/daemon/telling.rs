@@ -3,7 +3,8 @@
 //! What was told is kept in `state/<profile>/told`, so that neither a restart nor another process tells it again, and so
 //! that `resume` knows which straggler a person has heard of.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rotakey_core::credential::AccessKeyId;
@@ -16,35 +17,43 @@ use super::schedule::Came;
 use crate::command::App;
 use crate::incident::quarantine;
 use crate::news::{Kind, News};
-use crate::store::disk;
+use crate::store::disk::{self, System};
+use crate::store::durable::Disk;
 use crate::store::profile::ProfileState;
 
 /// So many failures in a row are news; a single one mends itself.
 const FAILURES: u32 = 3;
 
-/// What a straggler is remembered by.
+/// What a straggler is remembered by, and failures.
 const STRAGGLER: &str = "straggler";
+const FAILED: &str = "failed";
+
+/// How long another process is waited for that tells something of the profile. It needs milliseconds.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What was told of a profile's present rotation, or, between two, since the last one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     rotation: Option<RotationId>,
     told: Vec<String>,
+    /// The last use from outside that a person was told of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    straggler: Option<Timestamp>,
 }
 
 impl Told {
-    /// Whether a person was told of somebody who uses the old key of the open rotation.
-    pub fn knows_of_straggler(app: &App, status: &Status) -> bool {
+    /// The last use from outside, of the old key of the open rotation, that a person was told of.
+    pub fn straggler(app: &App, status: &Status) -> Option<Timestamp> {
         let told = Self::read(&path_of(app, app.key_profile().unwrap_or(&app.profile)));
-        let open = status.rotation.as_ref().map(|open| &open.id);
-        open.is_some() && told.rotation.as_ref() == open && told.has(STRAGGLER)
+        let open = &status.rotation.as_ref()?.id;
+        told.straggler.filter(|_| told.rotation.as_ref() == Some(open))
     }
 
     fn has(&self, what: &str) -> bool {
         self.told.iter().any(|told| told == what)
     }
 
-    fn read(path: &std::path::Path) -> Self {
+    fn read(path: &Path) -> Self {
         let bytes = disk::read(path).ok().flatten().unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
@@ -55,7 +64,16 @@ impl Told {
         let rotation = open.map(|open| open.id.clone());
         // Something else is under way: what was said of the last one is over.
         if self.rotation != rotation && rotation.is_some() {
-            *self = Self { rotation: rotation.clone(), told: Vec::new() };
+            *self = Self { rotation: rotation.clone(), ..Self::default() };
+        }
+        // It got further: failures that come after that are news again.
+        let step = |status: &Status| status.rotation.as_ref().map(|open| open.step);
+        if !matches!(
+            seen.came,
+            Came::Failed(_) | Came::Offline(_) | Came::Clock(_) | Came::GaveWay | Came::Busy
+        ) || step(seen.before) != step(seen.after)
+        {
+            self.told.retain(|told| told != FAILED);
         }
         let mut all: Vec<Piece> = progress(seen).into_iter().collect();
         all.extend(trouble(seen));
@@ -65,6 +83,9 @@ impl Told {
             .collect::<Vec<_>>()
             .into_iter()
             .map(|(what, kind, message, hint)| {
+                if what == STRAGGLER {
+                    self.heard(seen.came);
+                }
                 self.told.push(what);
                 News {
                     time: seen.now,
@@ -81,6 +102,14 @@ impl Told {
             *self = Self::default();
         }
         news
+    }
+}
+
+impl Told {
+    fn heard(&mut self, came: &Came) {
+        if let Came::Waits(_, WaitingFor::Straggler(at, _)) = came {
+            self.straggler = self.straggler.max(Some(*at));
+        }
     }
 }
 
@@ -108,16 +137,37 @@ pub fn tell(app: &App, seen: &Seen<'_>) {
         let state = ProfileState::new(&app.paths.state, seen.profile);
         quarantine::tell(app, &state, seen.after, why);
     }
-    let path = path_of(app, seen.profile);
-    let mut told = Told::read(&path);
-    let before = told.clone();
-    for news in told.news(seen) {
-        app.announcer.tell(&news);
+    change(&path_of(app, seen.profile), seen.profile, |told| {
+        for news in told.news(seen) {
+            app.announcer.tell(&news);
+        }
+    });
+}
+
+/// A person sees what his command came to, whether or not it is news.
+pub fn heard(app: &App, profile: &str, status: &Status, came: &Came) {
+    let Some(open) = &status.rotation else { return };
+    change(&path_of(app, profile), profile, |told| {
+        if told.rotation.as_ref() == Some(&open.id) {
+            told.heard(came);
+        }
+    });
+}
+
+/// One process at a time: the agent and a command tell of the same rotation.
+fn change(path: &Path, profile: &str, change: impl FnOnce(&mut Told)) {
+    let lock = System.lock(&path.with_extension("lock"), PATIENCE);
+    // What is told twice is better than what is not told.
+    if !matches!(lock, Ok(Some(_))) {
+        tracing::warn!(profile, "what was told is in use by another process");
     }
+    let mut told = Told::read(path);
+    let before = told.clone();
+    change(&mut told);
     if told != before {
         let bytes = serde_json::to_vec(&told).unwrap_or_default();
-        if let Err(error) = disk::replace(&path, &bytes) {
-            tracing::warn!(profile = seen.profile, %error, "what was told is not noted");
+        if let Err(error) = disk::replace(path, &bytes) {
+            tracing::warn!(profile, %error, "what was told is not noted");
         }
     }
 }
@@ -175,11 +225,13 @@ fn progress(seen: &Seen<'_>) -> Option<Piece> {
 fn trouble(seen: &Seen<'_>) -> Option<Piece> {
     let profile = seen.profile;
     let resume = || format!("`rotakey resume {profile}`");
+    let despite = || format!("`rotakey resume {profile} --despite-use`");
     Some(match seen.came {
         Came::Waits(_, WaitingFor::Straggler(at, service)) => {
             let at = crate::command::status::seconds(*at);
             let message = format!("the old key is still used from outside ({service}, {at})");
-            let hint = format!("find that program; it goes on when that stops, or by {}", resume());
+            let hint =
+                format!("find that program; it goes on when that stops, or by {}", despite());
             piece(STRAGGLER, Kind::Held, message, Some(hint))
         }
         Came::Waits(_, WaitingFor::Mfa(why)) => {
@@ -211,7 +263,7 @@ fn trouble(seen: &Seen<'_>) -> Option<Piece> {
                 }
                 false => "`rotakey doctor` looks for the reason; it is tried again",
             };
-            piece("failed", Kind::Failed, format!("it fails: {why}"), Some(hint.to_owned()))
+            piece(FAILED, Kind::Failed, format!("it fails: {why}"), Some(hint.to_owned()))
         }
         _ => return None,
     })

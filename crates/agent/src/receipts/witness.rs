@@ -2,7 +2,7 @@
 //! left out: a rotation never waits for this.
 
 use jiff::Timestamp;
-use rotakey_core::journal::{Status, Step};
+use rotakey_core::journal::{Record, Status, Step};
 use rotakey_core::policy::Policy;
 use rotakey_core::rotation::WaitingFor;
 
@@ -43,6 +43,14 @@ impl<O: Observer> Observer for Witness<'_, O> {
 
     fn waits(&mut self, until: Timestamp, waiting_for: &WaitingFor) -> bool {
         self.inner.waits(until, waiting_for)
+    }
+
+    fn holds_back(&mut self, status: &Status, record: &Record) -> Option<Timestamp> {
+        self.inner.holds_back(status, record)
+    }
+
+    fn lets_uses_pass(&self) -> bool {
+        self.inner.lets_uses_pass()
     }
 
     fn is_over(&self) -> bool {

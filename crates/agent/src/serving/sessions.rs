@@ -34,8 +34,8 @@ impl Default for Turns {
 pub struct Sessions {
     profiles: HashMap<String, Kept>,
     turns: Turns,
-    /// Those minted before this are void, and are dropped already.
-    void_before: Option<Timestamp>,
+    /// The last revocation whose sessions are dropped already: its number, and when it was.
+    voided: (u64, Option<Timestamp>),
 }
 
 #[derive(Debug)]
@@ -43,14 +43,12 @@ struct Kept {
     plan: Plan,
     keeper: Keeper,
     roles: RoleCache,
-    /// When the last mint began.
-    asked: Option<Timestamp>,
 }
 
 impl Sessions {
     /// None yet. `turns` are shared with the sessions of other keys.
     pub fn new(turns: Turns) -> Self {
-        Self { profiles: HashMap::new(), turns, void_before: None }
+        Self { profiles: HashMap::new(), turns, voided: (0, None) }
     }
 
     /// A person gave a code of the MFA device of a profile.
@@ -71,19 +69,18 @@ impl Sessions {
         self.profiles.clear();
     }
 
-    /// Drops what was minted before `since`, and stops serving it: its key leaked, or it was revoked.
-    pub fn void(&mut self, app: &App, key: &ServedKey, since: Option<Timestamp>) {
-        if since <= self.void_before {
+    /// Drops what was minted before the last revocation, and stops serving it: its key leaked, or it was revoked. All that
+    /// is kept goes, whatever the time of it was: clocks are set back, and what is newer is soon minted again.
+    pub fn void(&mut self, app: &App, key: &ServedKey, last: (u64, Option<Timestamp>)) {
+        if last == self.voided {
             return;
         }
-        self.void_before = since;
+        self.voided = last;
         app.mfa.forget();
-        self.profiles.retain(|_, kept| kept.asked >= since);
+        self.profiles.clear();
         for served in &key.profiles {
-            if !self.profiles.contains_key(&served.profile.name) {
-                served.temporary.withdraw();
-                served.profile.ready.store(None);
-            }
+            served.temporary.withdraw();
+            served.profile.ready.store(None);
         }
     }
 
@@ -106,7 +103,7 @@ impl Sessions {
             };
             if self.profiles.get(name).is_none_or(|kept| kept.plan != *plan) {
                 let (plan, keeper) = (plan.clone(), Keeper::new(plan));
-                let kept = Kept { plan, keeper, roles: RoleCache::default(), asked: None };
+                let kept = Kept { plan, keeper, roles: RoleCache::default() };
                 self.profiles.insert(name.clone(), kept);
             }
             let Some(kept) = self.profiles.get_mut(name) else { continue };
@@ -170,7 +167,6 @@ impl Kept {
             patience: CODE_LIVES,
         };
         self.keeper.begun(generation);
-        self.asked = Some(app.clock.now().wall);
         let minted = minter.mint(&self.plan, credentials, generation, &self.roles).await;
         let now = app.clock.now();
         match minted {

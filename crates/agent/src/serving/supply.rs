@@ -127,7 +127,7 @@ impl Supply {
             return Ok(None);
         }
         // Before the new key is served: of one that leaked, nothing is.
-        self.sessions.void(&self.app, key, ledger.sessions_since);
+        self.sessions.void(&self.app, key, (ledger.revocations, ledger.sessions_since));
         let served = key.key.subscribe();
         if let Some(served) = served.latest().as_ref() {
             if served.generation == ledger.generation && served.key == ledger.access_key_id {

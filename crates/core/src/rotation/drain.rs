@@ -111,11 +111,13 @@ impl Drain {
         }
         let policy = cx.policy();
         let until = match policy.on_straggler {
+            OnStraggler::Pass(told) if used.at <= told => return None,
             // IAM tells the first use of each quarter of an hour: the last one may be as much later.
-            OnStraggler::Hold => later(used.at, policy.observe + policy.signature_window),
+            OnStraggler::Hold | OnStraggler::Pass(_) => {
+                later(used.at, policy.observe + policy.signature_window)
+            }
             // Whoever never stops does not hold it for ever.
             OnStraggler::Proceed => later(explained, policy.observe),
-            OnStraggler::Pass => return None,
         };
         (cx.now.wall < until).then_some((until, used))
     }

@@ -6,6 +6,7 @@ use crate::audit::verify::Found as Trail;
 use crate::cli::failure::{Exit, Failed};
 use crate::command::App;
 use crate::receipts::Receipts;
+use crate::receipts::verify::Checked;
 use crate::store::disk;
 use crate::store::profile::ProfileState;
 
@@ -23,13 +24,20 @@ pub fn run(app: &App, name: Option<String>, as_json: bool) -> Result<(), Failed>
         Some(name) => vec![app.for_profile(&name).key_profile()?.to_owned()],
         None => app.managed()?,
     };
+    // The receipts first: what is written in between, the trail has, and is looked for anew.
+    let receipts = |name: &String| {
+        let receipts = Receipts::of(&ProfileState::new(&app.paths.state, name));
+        (receipts.read(), receipts)
+    };
+    let read: Vec<_> = names.iter().map(receipts).collect();
     let trail = app.audit().verify();
+    let mut remarks = trail.remarks.clone();
     let mut looked = vec![audit(&trail)];
-    for name in names {
+    for (name, (found, receipts)) in names.into_iter().zip(read) {
         let state = ProfileState::new(&app.paths.state, &name);
         looked.push(journal(&state));
-        let receipts = Receipts::of(&state);
-        let (count, wrong) = receipts.verify(&trail);
+        let Checked { count, wrong, remarks: more } = receipts.verify(found, &trail);
+        remarks.extend(more);
         let what = state.dir().join("receipts").display().to_string();
         looked.push(Looked { what, has: format!("{count} receipts"), wrong });
     }
@@ -44,7 +52,7 @@ pub fn run(app: &App, name: Option<String>, as_json: bool) -> Result<(), Failed>
         app.printer.data(&format!("       {}", one.has));
         one.wrong.iter().for_each(|why| app.printer.data(&format!("       {why}")));
     }
-    for remark in &trail.remarks {
+    for remark in &remarks {
         app.printer.say(remark);
     }
     let wrong = looked.iter().map(|one| one.wrong.len()).sum::<usize>();

@@ -97,7 +97,9 @@ fn check_named(args: &IncidentArgs, choices: &[AccessKeyId]) -> Result<(), Faile
 /// Replaces a key, until it is seen refused.
 async fn replace(app: &App, wait: Milestone, leaked: &AccessKeyId) -> Result<(), Failed> {
     let wait = wait.max(Milestone::Deactivated);
-    let Some(run) = rotate::attempt(app, Goal::COMPROMISED, wait).await? else { return Ok(()) };
+    let Some(run) = rotate::attempt(app, Goal::COMPROMISED, wait, false).await? else {
+        return Ok(());
+    };
     match &run.stop {
         Stop::Ending(Ending::Blocked(findings)) => Err(blocked(app, findings, leaked)),
         Stop::Waiting(waiting_for @ WaitingFor::Orphan) => {

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use rotakey_core::journal::{Act, Open, Reason, Record, Status, Step};
+use rotakey_core::credential::AccessKeyId;
+use rotakey_core::journal::{Act, Open, Reason, Record, RotationId, Status, Step};
 use rotakey_core::rotation::preflight::describe;
 use rotakey_core::rotation::{Goal, WaitingFor};
 use rotakey_core::time::{Now, later};
@@ -43,6 +44,9 @@ const TAKEN_BACK_MAX: Duration = Duration::from_secs(86_400);
 
 /// Something that only a person can change stands in the way. Nothing else is looked at more seldom.
 const LONG: Duration = Duration::from_secs(3600);
+
+/// While a rotation is open, its journal is looked at so often at least.
+const PEEK: Duration = Duration::from_secs(60);
 
 /// The longest wait for which a run keeps the engine's lock.
 const KEPT: Duration = Duration::from_secs(5);
@@ -105,6 +109,33 @@ struct Hold {
     until: Timestamp,
     why: Why,
     detail: Option<String>,
+    /// What the journal said then, once it was looked at: a command that wrote to it may have died before it woke us.
+    place: Option<Place>,
+}
+
+/// Where a rotation is, as far as a hold goes by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    rotation: Option<(RotationId, Step)>,
+    compromised: Option<AccessKeyId>,
+    undone: Option<String>,
+    is_stuck: bool,
+    is_given_up: bool,
+    is_withdrawn: bool,
+}
+
+impl Place {
+    fn of(status: &Status) -> Self {
+        let open = status.rotation.as_ref();
+        Self {
+            rotation: open.map(|open| (open.id.clone(), open.step)),
+            compromised: open.and_then(|open| open.compromised.clone()),
+            undone: open.and_then(|open| open.undone.clone()),
+            is_stuck: open.is_some_and(|open| open.stuck.is_some()),
+            is_given_up: open.is_some_and(|open| open.aborting.is_some()),
+            is_withdrawn: status.withdrawn.is_some(),
+        }
+    }
 }
 
 /// Schedules one key.
@@ -187,6 +218,12 @@ impl Scheduler {
         }
         // A clock that was set back: what it said before is no measure.
         self.hold = self.hold.take().filter(|hold| hold.since <= now && now < hold.until);
+        // Nor is a hold of what is over.
+        let place = Place::of(status);
+        self.hold = self.hold.take().filter(|hold| hold.place.as_ref().is_none_or(|p| *p == place));
+        if let Some(hold) = &mut self.hold {
+            hold.place = Some(place);
+        }
         if let Some(hold) = self.hold.clone() {
             return self.holds(now, rules, status, hold);
         }
@@ -209,7 +246,8 @@ impl Scheduler {
             (Some(open), _) => match self.wanted_of(open, rules, now) {
                 Ok(goal) => goal,
                 Err((until, why, detail)) if open.may_reactivate() => {
-                    return self.holds(now, rules, status, Hold { since: now, until, why, detail });
+                    let hold = Hold { since: now, until, why, detail, place: None };
+                    return self.holds(now, rules, status, hold);
                 }
                 Err((until, why, detail)) => return self.waits(now, until, Some(why), detail),
             },
@@ -301,11 +339,23 @@ impl Scheduler {
 
     /// It is not its turn, or AWS is not there, or another process is at work.
     pub fn hold(&mut self, now: Timestamp, until: Timestamp, why: Why, detail: Option<String>) {
-        self.hold = Some(Hold { since: now, until, why, detail });
+        self.hold = Some(Hold { since: now, until, why, detail, place: None });
+    }
+
+    /// When a hold is over, if there is one.
+    pub fn held_until(&self) -> Option<Timestamp> {
+        self.hold.as_ref().map(|hold| hold.until)
     }
 
     /// What a run came to, and what the journal says after it.
     pub fn came_to(&mut self, now: Timestamp, came: &Came, status: &Status) {
+        self.came(now, came, status);
+        if let Some(hold) = &mut self.hold {
+            hold.place = Some(Place::of(status));
+        }
+    }
+
+    fn came(&mut self, now: Timestamp, came: &Came, status: &Status) {
         let failures = self.failures;
         let was_tried =
             !matches!(came, Came::Offline(_) | Came::Clock(_) | Came::GaveWay | Came::Busy);
@@ -320,8 +370,10 @@ impl Scheduler {
             self.failures = 0;
         }
         let (pause, why, detail) = match came {
-            // That is seen anew each time.
-            Came::Waits(_, WaitingFor::QuietHours) => return,
+            Came::Waits(until, waiting_for @ WaitingFor::QuietHours) => {
+                let until = (*until).max(later(now, SOON));
+                return self.hold(now, until, waiting_for.into(), None);
+            }
             Came::Waits(until, waiting_for) => {
                 let detail = Some(waiting_for.to_string());
                 return self.hold(now, *until, waiting_for.into(), detail);
@@ -404,6 +456,12 @@ impl Scheduler {
     }
 }
 
+/// When the journal is looked at again, if nothing is to be done before `next`: a command that was killed has woken nobody.
+pub fn peeks_at(now: Timestamp, next: Timestamp, status: &Status) -> Timestamp {
+    let most = if status.rotation.is_some() { PEEK } else { LONG };
+    next.min(later(now, most))
+}
+
 /// Whether a run goes on through this wait. A wait of hours is left to the journal, so that a person's command never
 /// finds the engine's lock taken.
 pub fn is_kept(now: Timestamp, until: Timestamp, waiting_for: &WaitingFor) -> bool {
@@ -421,7 +479,8 @@ pub fn is_kept(now: Timestamp, until: Timestamp, waiting_for: &WaitingFor) -> bo
 }
 
 /// Until when a record may not be written, as what it announces is not done in quiet hours: a rotation begun, a key
-/// made, deactivated or deleted. What is announced already is brought to its end.
+/// made, deactivated or deleted. What is announced already is brought to its end. A key that no program was ever given is
+/// no key that anybody misses: one that is given up is deleted, and an orphan set Inactive.
 pub fn held_back(
     rules: &Rules,
     status: &Status,
@@ -435,7 +494,7 @@ pub fn held_back(
             if matches!(act, Act::Create { .. } | Act::Deactivate { .. } | Act::Delete { .. }) =>
         {
             let open = open.filter(|open| open.intent.as_ref().map(|(act, _)| act) != Some(act))?;
-            if is_urgent(open) {
+            if is_urgent(open) || is_nobodys(open, act) {
                 return None;
             }
             // It was begun a moment ago, when it was not quiet.
@@ -451,11 +510,22 @@ fn is_urgent(open: &Open) -> bool {
     open.reason == Reason::Compromised || open.compromised.is_some()
 }
 
+/// Whether it takes away a key that was never served.
+fn is_nobodys(open: &Open, act: &Act) -> bool {
+    match act {
+        Act::Delete { .. } => open.aborting.is_some() && open.published.is_none(),
+        Act::Deactivate { access_key_id } => {
+            open.orphan.as_ref().is_some_and(|orphan| orphan.id == *access_key_id)
+        }
+        _ => false,
+    }
+}
+
 /// Until when no rotation begins. At the age that CIS allows the hours are quiet no longer.
 fn quiet_until(rules: &Rules, status: &Status, now: Timestamp) -> Option<Timestamp> {
     let created = status.current.as_ref().and_then(|key| key.created);
-    let is_overdue = created.is_some_and(|created| now >= later(created, cis::AGE));
-    rules.quiet.until(now, &rules.zone).filter(|_| !is_overdue)
+    let overdue = created.map_or(Timestamp::MAX, |created| later(created, cis::AGE));
+    rules.quiet.until(now, &rules.zone).map(|end| end.min(overdue)).filter(|end| now < *end)
 }
 
 /// Until when what was ready at `ready` is held back.
@@ -464,11 +534,13 @@ fn quiet_end(rules: &Rules, ready: Timestamp, now: Timestamp) -> Option<Timestam
     rules.quiet.until(now, &rules.zone).map(|end| end.min(most)).filter(|end| now < *end)
 }
 
-/// Since when the step could be done, about.
+/// Since when it could be done, about. Of an old key that is to be deactivated that is since the new one is served, so
+/// that each step on the way has not seven days of its own.
 fn ready(open: &Open, rules: &Rules) -> Timestamp {
-    match open.deactivated {
-        Some(at) if open.step == Step::Soak => later(at, rules.soak),
-        _ => open.since,
+    match (open.deactivated, open.published) {
+        (Some(at), _) if open.step >= Step::Soak => later(at, rules.soak),
+        (_, Some(at)) => at,
+        _ => open.begun,
     }
 }
 

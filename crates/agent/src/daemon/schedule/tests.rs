@@ -361,3 +361,125 @@ fn long_waits_are_left_to_the_journal_and_short_ones_and_probes_are_not() {
     assert!(!is_kept(start(), long, &WaitingFor::Straggler(start(), String::new())));
     assert!(is_kept(start(), long, &WaitingFor::Propagation));
 }
+
+/// A command wrote its record, and was killed before it woke the agent.
+#[test]
+fn a_hold_is_over_when_the_journal_has_gone_on_without_it() {
+    let mut desk = Desk::new(&[]);
+    desk.soak();
+    assert_eq!(desk.waits_for(), Some(Why::Soak));
+    desk.write(Record::UndoBegun { why: "a person".to_owned(), forced: false });
+    assert_eq!(desk.look(), RESUME);
+
+    let mut desk = Desk::new(&[]);
+    desk.publish();
+    let until = later(desk.now.wall, seconds(4 * 3600));
+    desk.came_to(&Came::Waits(until, WaitingFor::Leases));
+    assert_eq!(desk.look(), Next::At(until));
+    assert_eq!(desk.look(), Next::At(until));
+    desk.write(Record::Compromised { access_key_id: id("AKIAOLD") });
+    assert_eq!(desk.look(), RESUME);
+    // It may have been written before the hold was looked at for the first time.
+    let before = desk.status.clone();
+    desk.write(Record::UndoBegun { why: "a person".to_owned(), forced: true });
+    desk.scheduler.came_to(desk.now.wall, &Came::Waits(until, WaitingFor::Leases), &before);
+    assert_eq!(desk.look(), RESUME);
+}
+
+#[test]
+fn an_open_rotations_journal_is_looked_at_each_minute_and_any_within_the_hour() {
+    let mut desk = Desk::new(&[]);
+    let week = later(start(), seconds(7 * DAY));
+    assert_eq!(peeks_at(start(), week, &desk.status), later(start(), seconds(3600)));
+    desk.soak();
+    assert_eq!(peeks_at(start(), week, &desk.status), later(start(), seconds(60)));
+    let soon = later(start(), seconds(3));
+    assert_eq!(peeks_at(start(), soon, &desk.status), soon);
+}
+
+/// How often the engine runs from 08:00 to 18:00, if it is at this record whenever it runs; ends if that may be written.
+fn runs_until_six(desk: &mut Desk, record: &Record) -> (u32, bool) {
+    let end = later(start(), seconds(40 * DAY + 18 * 3600));
+    let mut runs = 0;
+    while desk.now.wall < end && runs < 100 {
+        match desk.look() {
+            Next::At(next) => {
+                let left = next.duration_since(desk.now.wall);
+                desk.pass(Duration::try_from(left).expect("ahead").max(seconds(1)));
+            }
+            Next::Run(_) => {
+                runs += 1;
+                match held_back(&desk.rules, &desk.status, record, desk.now.wall) {
+                    None => return (runs, true),
+                    Some(until) => desk.came_to(&Came::Waits(until, WaitingFor::QuietHours)),
+                }
+                desk.pass(Duration::from_millis(1));
+            }
+            Next::Health => panic!("nothing soaks"),
+        }
+    }
+    (runs, false)
+}
+
+#[test]
+fn what_is_held_back_in_quiet_hours_is_not_tried_again_before_they_end() {
+    let hours = ["08:00-18:00"];
+    let intended = |act: Act| Record::Intended { act };
+    let create = || Act::Create { known: vec![id("AKIAOLD")], clock_offset_ms: 0 };
+    let begun = |clock: &str| {
+        let mut desk = Desk::new(&hours);
+        desk.go_to(40, clock);
+        desk.write(Record::Begun { reason: Reason::Scheduled });
+        desk
+    };
+    // Begun, then a crash.
+    let mut desk = begun("07:59");
+    desk.go_to(40, "08:30");
+    assert_eq!(runs_until_six(&mut desk, &intended(create())), (1, false));
+    assert_eq!(desk.look(), RESUME);
+    // The creation was throttled directly before.
+    let mut desk = begun("07:59");
+    desk.write(intended(create()));
+    desk.write(Record::NotCreated { why: "throttled".to_owned() });
+    desk.go_to(40, "08:00");
+    assert_eq!(runs_until_six(&mut desk, &intended(create())), (1, false));
+    // The new key is accepted nowhere until the deadline, which is over at 09:00: it is given up.
+    let mut desk = begun("07:59");
+    desk.write(intended(create()));
+    let created = desk.now.wall;
+    desk.write(Record::Created { access_key_id: id("AKIANEW"), created, adopted: false });
+    desk.go_to(40, "09:00");
+    desk.write(Record::AbortBegun { why: "it is refused".to_owned() });
+    let delete = intended(Act::Delete { access_key_id: id("AKIANEW") });
+    assert_eq!(runs_until_six(&mut desk, &delete), (1, true));
+    // The reply was lost, and the key is found.
+    let mut desk = begun("07:59");
+    desk.write(intended(create()));
+    desk.write(Record::OrphanFound { access_key_id: id("AKIANEW"), created });
+    desk.go_to(40, "08:30");
+    let deactivate = Act::Deactivate { access_key_id: id("AKIANEW") };
+    assert_eq!(runs_until_six(&mut desk, &intended(deactivate.clone())), (1, true));
+    desk.write(intended(deactivate.clone()));
+    desk.write(Record::Done { act: deactivate });
+    // It is somebody's after all, perhaps: that waits.
+    let delete = intended(Act::Delete { access_key_id: id("AKIANEW") });
+    assert_eq!(runs_until_six(&mut desk, &delete), (1, false));
+    assert_eq!(runs_until_six(&mut begun("08:01"), &intended(create())), (1, true));
+}
+
+#[test]
+fn seven_days_of_quiet_are_counted_from_the_publish() {
+    let mut desk = Desk::new(&["00:00-22:00"]);
+    desk.go_to(40, "00:00");
+    desk.publish();
+    desk.go_to(46, "12:00");
+    desk.write(Record::Drained { access_key_id: id("AKIAOLD") });
+    assert_eq!(desk.waits_for(), Some(Why::QuietHours));
+    desk.go_to(47, "00:00");
+    assert_eq!(desk.look(), RESUME, "not seven more");
+    let act = Act::Deactivate { access_key_id: id("AKIAOLD") };
+    assert_eq!(
+        held_back(&desk.rules, &desk.status, &Record::Intended { act }, desk.now.wall),
+        None
+    );
+}

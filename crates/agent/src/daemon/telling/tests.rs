@@ -127,3 +127,29 @@ fn a_stuck_rotation_is_told_with_what_a_person_can_do() {
     assert!(stuck.hint.as_ref().is_some_and(|hint| hint.contains("rotakey resume p")), "{stuck:?}");
     assert_eq!(stuck.access_key_id.as_ref().map(AccessKeyId::as_str), Some("AKIAOLD"));
 }
+
+#[test]
+fn failures_are_news_again_once_it_got_further() {
+    let (mut told, idle) = (Told::default(), status([]));
+    let failed = Came::Failed("the keystore is locked".to_owned());
+    assert_eq!(tells(&mut told, &idle, &idle, &failed, 3), [Kind::Failed]);
+    let offline = Came::Offline("no route".to_owned());
+    assert_eq!(tells(&mut told, &idle, &idle, &offline, 3), []);
+    assert_eq!(tells(&mut told, &idle, &idle, &failed, 4), []);
+    let other = Came::Blocked(vec![Finding::SecondInstall("rotakey:there".to_owned())]);
+    assert_eq!(tells(&mut told, &idle, &idle, &other, 0), [Kind::Held]);
+    assert_eq!(tells(&mut told, &idle, &idle, &failed, 2), []);
+    assert_eq!(tells(&mut told, &idle, &idle, &failed, 3), [Kind::Failed]);
+}
+
+#[test]
+fn only_the_use_that_was_told_is_let_pass() {
+    let (mut told, open) = (Told::default(), status(published()));
+    let used = |second| Came::Waits(at(900), WaitingFor::Straggler(at(second), "s3".to_owned()));
+    tells(&mut told, &open, &open, &used(5), 0);
+    assert_eq!(told.straggler, Some(at(5)));
+    tells(&mut told, &open, &open, &used(50), 0);
+    assert_eq!(told.straggler, Some(at(5)), "that was not told");
+    told.heard(&used(50));
+    assert_eq!(told.straggler, Some(at(50)));
+}

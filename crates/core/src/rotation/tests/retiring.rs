@@ -91,8 +91,11 @@ fn one_that_never_stops_holds_it_unless_it_is_to_proceed_or_a_person_lets_it_pas
     assert!(held > 10, "{held}");
     let (ending, held, until) = used_all_the_while(OnStraggler::Proceed);
     assert_eq!((ending, held), (Some(Ending::Finished), usize::from(until.is_some())));
-    let (ending, held, _) = used_all_the_while(OnStraggler::Pass);
+    let (ending, held, _) = used_all_the_while(OnStraggler::Pass(Timestamp::MAX));
     assert_eq!((ending, held), (Some(Ending::Finished), 0));
+    // He was told of an earlier use.
+    let (_, held, _) = used_all_the_while(OnStraggler::Pass(Timestamp::MIN));
+    assert!(held > 10, "{held}");
 }
 
 #[test]
