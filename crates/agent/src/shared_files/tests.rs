@@ -204,6 +204,40 @@ fn copies_are_found_wherever_an_sdk_would_read_them() {
     assert_eq!(plaintext_copies(&env, &[]), []);
 }
 
+#[test]
+fn nobody_waits_for_a_pipe() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let home = tempfile::tempdir().expect("a folder");
+    disk::create_private_dir(&home.path().join(".aws")).expect("made");
+    let path = home.path().join(".aws/credentials");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("made");
+    let env = Env::from([("HOME", home.path().to_str().expect("text"))]);
+    let id = "AKIAEXAMPLE123456789".parse().expect("an id");
+    assert_eq!(plaintext_copies(&env, &[&id]), []);
+    assert_eq!(rotakey_line(&env, "x"), None);
+    assert!(read(&path).expect("no error").is_none());
+}
+
+#[test]
+fn a_line_is_ours_however_it_is_written_and_no_variable_is_shown() {
+    let standing = |line: &str| {
+        let config = format!("[profile x]\ncredential_process = {line}\n");
+        match Shared::parse(b"", config.as_bytes()).standing("x") {
+            Standing::Holds(_) => panic!("it holds nothing"),
+            Standing::Left(why) => why,
+        }
+    };
+    for line in
+        ["rotakey  credential-process --profile=x", "'/a b/rotakey' credential-process --profile x"]
+    {
+        assert_eq!(standing(line), "rotakey serves it already", "{line}");
+    }
+    assert!(standing("rotakey credential-process --profile y").contains("another profile"));
+    assert!(standing("aws-vault exec x").ends_with("aws-vault"));
+    let why = standing("VAULT_TOKEN=s.xxx helper");
+    assert!(!why.contains("s.xxx"), "{why}");
+}
+
 /// A line as files have them, or any bytes.
 fn any_line() -> impl Strategy<Value = Vec<u8>> {
     let text = prop_oneof![

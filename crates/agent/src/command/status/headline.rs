@@ -1,5 +1,7 @@
 //! One word for how a profile is.
 
+use rotakey_core::journal::Open;
+
 use super::style::Colour;
 use super::view::View;
 use crate::news::Kind;
@@ -57,11 +59,19 @@ impl Headline {
             return Self::TooOld;
         }
         match open {
-            Some(open) if open.undone.is_some() || open.aborting.is_some() => Self::GoingBack,
-            Some(open) if open.deactivated.is_some() && open.published.is_some() => Self::Soaking,
-            Some(_) => Self::Rotating,
+            Some(open) => Self::under_way(open),
             None if view.status.last_failure.is_some() || view.failures() > 0 => Self::Failed,
             None => Self::Ok,
+        }
+    }
+
+    pub(super) fn under_way(open: &Open) -> Self {
+        if open.undone.is_some() || open.aborting.is_some() {
+            Self::GoingBack
+        } else if open.deactivated.is_some() && open.published.is_some() {
+            Self::Soaking
+        } else {
+            Self::Rotating
         }
     }
 

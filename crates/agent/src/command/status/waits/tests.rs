@@ -3,6 +3,7 @@ use rotakey_core::policy::OnStraggler;
 use rotakey_core::time::Monotonic;
 
 use super::*;
+use crate::command::status::headline::Headline;
 
 fn at(minute: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_040 + minute * 60).expect("in range")
@@ -112,4 +113,16 @@ fn a_soak_names_its_end_and_the_way_back() {
     assert!(wait.when.expect("a reason").contains("`undo` brings it back"));
     open.stuck = Some("a stranger".into());
     assert_eq!(asked(&open, None, 0, 100).what, "a person to decide");
+}
+
+#[test]
+fn what_is_undone_or_given_up_goes_back() {
+    let soaking = Open { deactivated: Some(at(1)), ..open(Step::Soak) };
+    assert_eq!(Headline::under_way(&soaking).word(), "rotating (soak)");
+    let undone = Open { undone: Some("x".to_owned()), ..soaking };
+    let aborting = Open { aborting: Some("x".to_owned()), ..open(Step::Verify) };
+    for open in [undone, aborting] {
+        let headline = Headline::under_way(&open);
+        assert_eq!((headline.word(), headline.name()), ("going back", "rotating"));
+    }
 }
