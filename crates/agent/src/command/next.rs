@@ -6,8 +6,7 @@ use super::App;
 use crate::cli::failure::Failed;
 use crate::config::Env;
 use crate::control::Agent;
-use crate::shared_files::{Document, Kind, Places};
-use crate::store::disk;
+use crate::shared_files::{self, Document, Kind, Places};
 
 /// Something to do: the command, and what it does.
 type Advice = (String, String);
@@ -81,8 +80,8 @@ fn advice(
 fn has_plain_keys(env: &Env) -> bool {
     let Ok(places) = Places::from_env(env) else { return false };
     [Kind::Credentials, Kind::Config].into_iter().any(|kind| {
-        let bytes = disk::read(places.path(kind)).ok().flatten().unwrap_or_default();
-        let bytes = zeroize::Zeroizing::new(bytes);
+        let read = shared_files::read(places.path(kind));
+        let bytes = read.ok().flatten().unwrap_or_default();
         let document = Document::parse(&bytes);
         let mut properties = document.sections.iter().flat_map(|section| &section.properties);
         properties.any(|property| property.name == "aws_secret_access_key")

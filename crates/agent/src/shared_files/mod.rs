@@ -1,5 +1,5 @@
 //! AWS's shared files, `~/.aws/credentials` and `~/.aws/config`: what stands in them, and edits that keep every byte they
-//! are not about. Bytes in, bytes out; only [`plaintext_copies`] and [`rotakey_line`] read files by themselves.
+//! are not about. Bytes in, bytes out; only [`read`], [`plaintext_copies`] and [`rotakey_line`] read files by themselves.
 
 mod document;
 mod edit;
@@ -7,6 +7,7 @@ mod profiles;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rotakey_core::credential::{AccessKeyId, SecretAccessKey};
@@ -125,11 +126,20 @@ pub struct Copy {
     pub line: usize,
 }
 
+/// One of the files; `None` if it is not there. A pipe in its place is not waited at.
+pub fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    match disk::read_regular(path, u64::MAX) {
+        Ok(None) => Err(io::Error::other("it is not a file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read,
+    }
+}
+
 /// Where a profile's `credential_process` line runs rotakey: the file, and the line from 1.
 pub fn rotakey_line(env: &Env, profile: &str) -> Option<(PathBuf, usize)> {
     let places = Places::from_env(env).ok()?;
-    let read = |kind| disk::read(places.path(kind)).ok().flatten().unwrap_or_default();
-    let bytes = [Kind::Credentials, Kind::Config].map(|kind| Zeroizing::new(read(kind)));
+    let bytes = [Kind::Credentials, Kind::Config].map(|kind| read(places.path(kind)));
+    let bytes = bytes.map(|read| read.ok().flatten().unwrap_or_default());
     let (kind, line) = Shared::parse(&bytes[0], &bytes[1]).rotakey_line(profile)?;
     Some((places.path(kind).to_owned(), line))
 }
@@ -140,8 +150,7 @@ pub fn plaintext_copies(env: &Env, ids: &[&AccessKeyId]) -> Vec<Copy> {
     let mut copies = Vec::new();
     for kind in [Kind::Credentials, Kind::Config] {
         let path = places.path(kind);
-        let Ok(Some(bytes)) = disk::read(path) else { continue };
-        let bytes = Zeroizing::new(bytes);
+        let Ok(Some(bytes)) = read(path) else { continue };
         let document = Document::parse(&bytes);
         for section in &document.sections {
             let held = section.properties.iter().filter(|property| {

@@ -12,8 +12,7 @@ use crate::command::App;
 use crate::config::Env;
 use crate::control::Agent;
 use crate::local_http::escape;
-use crate::shared_files::{Kind, Places};
-use crate::store::disk;
+use crate::shared_files::{self, Kind, Places};
 use crate::store::profile::ProfileState;
 
 /// Everything that more than one check needs.
@@ -41,8 +40,8 @@ impl<'a> Scene<'a> {
         let agent = tokio::task::spawn_blocking(move || asked.status()).await;
         let agent = agent.unwrap_or(Ok(None));
         let mut unreadable = Vec::new();
-        let mut read = |path: &Path| match disk::read(path) {
-            Ok(bytes) => zeroize::Zeroizing::new(bytes.unwrap_or_default()),
+        let mut read = |path: &Path| match shared_files::read(path) {
+            Ok(bytes) => bytes.unwrap_or_default(),
             Err(error) => {
                 unreadable.push((path.to_owned(), error.to_string()));
                 zeroize::Zeroizing::default()
