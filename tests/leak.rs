@@ -59,6 +59,8 @@ struct Seen {
     places: BTreeMap<String, BTreeSet<Vec<u8>>>,
     ids: BTreeSet<String>,
     runs: usize,
+    /// Variables that every run has.
+    env: Vec<(&'static str, String)>,
 }
 
 impl Seen {
@@ -116,7 +118,7 @@ impl Seen {
         }
         // In each form, and with the AWS SDK asked to log the bodies of answers.
         command.env("ROTAKEY_LOG_FORMAT", FORMS[self.runs % FORMS.len()]);
-        command.env("LOG_SENSITIVE_BODIES", "true");
+        command.env("LOG_SENSITIVE_BODIES", "true").envs(self.env.iter().cloned());
         let mut child = command
             .arg("-vvv")
             .args(args)
@@ -135,7 +137,7 @@ impl Seen {
         }
         let run = Run::from(ends.join().unwrap());
         assert_eq!(run.code, code, "{args:?}: {}", tail(&run.stderr));
-        if args.first() != Some(&"credential-process") {
+        if !matches!(args.first(), Some(&"credential-process" | &"export")) {
             self.note(format!("stdout of {args:?}"), run.stdout.clone().into_bytes());
         }
         self.note(format!("stderr of {args:?}"), run.stderr.clone().into_bytes());
@@ -269,6 +271,43 @@ fn no_secret_is_anywhere_but_in_the_answer() {
     assert!(seen.places.keys().any(|place| place.starts_with("file state/app/receipts/")));
 
     seen.assert_clean(&secrets);
+}
+
+#[test]
+fn no_secret_is_said_on_the_way_in_and_out_again() {
+    let world = World::new();
+    // Where the secret stands on purpose, until import takes it out.
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let text = format!(
+        "[app]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+        world.id, world.secret
+    );
+    std::fs::write(path("credentials"), text).unwrap();
+    let env = vec![
+        ("AWS_SHARED_CREDENTIALS_FILE", path("credentials")),
+        ("AWS_CONFIG_FILE", path("config")),
+        ("AWS_ENDPOINT_URL", world.url.clone()),
+    ];
+    let mut seen = Seen { env, ..Seen::default() };
+    for args in [
+        &["import", "--all", "--dry-run"][..],
+        &["import", "--all", "--keep-plaintext"],
+        &["status", "--json"],
+        &["import", "--all"],
+    ] {
+        seen.run(&world, 0, args, "");
+    }
+    for name in ["credentials", "config"] {
+        seen.note(format!("what import left of {name}"), std::fs::read(path(name)).unwrap());
+    }
+    assert!(seen.places.contains_key("what import left of config"));
+    seen.run(&world, 2, &["export", "app"], "");
+    let out = seen.run(&world, 0, &["export", "app", "--to-stdout"], "");
+    assert_eq!(find_secret(out.stdout.as_bytes(), &world.secret), Some("raw"), "it exports it");
+    seen.run(&world, 0, &["history", "--json"], "");
+    assert!(seen.places.contains_key("file state/audit.jsonl"));
+    seen.assert_clean(&BTreeSet::from([world.secret.clone()]));
 }
 
 /// An answer of CreateAccessKey that is cut, or does not come, is not shown as a reason.

@@ -1,10 +1,12 @@
 //! What import does not do: nothing is changed, and it says why and what to do.
 
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use super::stage::{Stage, chmod};
+use super::support::Run;
 
 const KEY1: &str = "[x]\naws_access_key_id = <ID1>\naws_secret_access_key = <SECRET1>\n";
 
@@ -80,6 +82,94 @@ fn files_and_folders_that_must_not_be_changed() {
     std::fs::remove_dir(&stage.config).unwrap();
     std::os::unix::fs::symlink("credentials", &stage.config).unwrap();
     refuses_first(&stage, 2, all, "both files at once");
+}
+
+#[test]
+fn pipes_in_place_of_the_files_are_not_waited_at() {
+    let stage = stage();
+    let pipe = stage.world.home.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let plain = stage.command(&[]);
+    let rotakey = |args: &[&str], variable: &str| {
+        let mut command = Command::new("timeout");
+        command.arg("30").arg(plain.get_program()).args(args).env_clear();
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Run::from(command.env(variable, &pipe).stdin(Stdio::null()).output().unwrap())
+    };
+    for variable in ["AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"] {
+        let run = rotakey(&["import", "--all"], variable);
+        assert_eq!(run.code, 1, "{run:?}");
+        let says = format!("cannot read {}: it is not a file", pipe.display());
+        assert!(run.stderr.contains(&says), "{run:?}");
+    }
+    stage.expect(0, &["import", "--all"]);
+    for args in [&["status", "x"][..], &["next"], &["doctor", "x"]] {
+        let run = rotakey(args, "AWS_SHARED_CREDENTIALS_FILE");
+        assert!((0..=5).contains(&run.code), "it waits: {run:?}");
+    }
+}
+
+#[test]
+fn a_group_that_could_not_be_kept() {
+    // As an ordinary user: root may give files to any group.
+    const UID: u32 = 61_235;
+    let stage = stage();
+    let home = stage.world.home.path();
+    let program = home.join("rotakey");
+    std::fs::copy(env!("CARGO_BIN_EXE_rotakey"), &program).unwrap();
+    let paths = Command::new("chown").args(["-R", &format!("{UID}:{UID}")]).arg(home).status();
+    assert!(paths.unwrap().success());
+    let plain = stage.command(&[]);
+    let import = |groups: &str| {
+        let mut command = Command::new("setpriv");
+        let id = UID.to_string();
+        command.args(["--reuid", &id, "--regid", &id, groups]).arg(&program).env_clear();
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Run::from(command.args(["import", "--all"]).stdin(Stdio::null()).output().unwrap())
+    };
+    let give = |group| std::os::unix::fs::chown(&stage.credentials, None, Some(group)).unwrap();
+    give(UID + 1);
+    chmod(&stage.credentials, 0o640);
+    let run = import("--clear-groups");
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stderr.contains("belongs to group id 61236, which you are not in"), "{run:?}");
+    assert!(run.stderr.contains(&format!("hint: chgrp {UID} ")), "{run:?}");
+    assert!(!home.join("state/x").exists(), "a key was enrolled");
+    let run = import(&format!("--groups={}", UID + 1));
+    assert_eq!(run.code, 0, "{run:?}");
+    let about = std::fs::metadata(&stage.credentials).unwrap();
+    assert_eq!((about.gid(), about.mode() & 0o777), (UID + 1, 0o640));
+}
+
+#[test]
+fn an_option_is_no_profile() {
+    let text = KEY1.replace("[x]", "[-prod]");
+    let stage = Stage::new(text.as_bytes(), b"");
+    let says = "\"-prod\" cannot be the name of a profile";
+    refuses_first(&stage, 2, &["import", "--profile=-prod"], says);
+    let run = stage.expect(0, &["import", "--all"]);
+    assert!(run.stderr.contains(says) && run.stderr.contains("or a hyphen"), "{run:?}");
+    assert_eq!(stage.read(&stage.credentials), stage.filled(text.as_bytes()));
+}
+
+#[test]
+fn a_state_with_another_key_leaves_nothing_in_the_keystore() {
+    let stage = stage();
+    stage.expect(0, &["import", "--all"]);
+    // Somebody lost config.toml, and begins anew with another key.
+    stage.world.configure("");
+    let keys = stage.world.home.path().join("state/keys");
+    let before = stage.read(&keys);
+    assert!(!before.is_empty());
+    let args = ["add", "x", "--access-key-id", stage.id("2"), "--secret-stdin"];
+    let mut command = stage.command(&args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(stage.secret("2").as_bytes()).unwrap();
+    let run = Run::from(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(run.stderr.contains("the state of x holds another key"), "{run:?}");
+    assert!(before == stage.read(&keys), "the keystore was written");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::stage::Stage;
+use super::stage::{Stage, mode};
 use super::support::Run;
 use super::support::agent::ANYWHERE;
 
@@ -112,6 +112,60 @@ fn two_at_once() {
     assert!(["a", "b", "c"].iter().all(|name| who[*name]["method"] == "custom-process"), "{who}");
     let run = stage.expect(0, &["credential-process", "--profile", "d"]);
     assert!(run.stdout.contains(stage.id("3")), "{run:?}");
+}
+
+#[test]
+fn one_key_is_managed_by_one_profile_however_many_add_it_at_once() {
+    let stage = Stage::new(b"", b"");
+    let (id, secret) = stage.keys["1"].clone();
+    let add = |name: &str| {
+        let args = ["add", name, "--access-key-id", &id, "--secret-stdin"];
+        let mut command = stage.command(&args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(secret.as_bytes()).unwrap();
+        child
+    };
+    for child in ["a", "b", "c"].map(add) {
+        let run = Run::from(child.wait_with_output().unwrap());
+        assert_eq!(run.code, 0, "{run:?}");
+    }
+    let config = std::fs::read_to_string(stage.world.home.path().join("config.toml")).unwrap();
+    assert_eq!(config.matches("source_profile").count(), 2, "{config}");
+
+    // An import that is at work is waited for, and then not run over.
+    let lock = stage.world.home.path().join("state/import.lock");
+    let lock = std::fs::OpenOptions::new().write(true).open(lock).unwrap();
+    lock.lock().unwrap();
+    let run = Run::from(add("d").wait_with_output().unwrap());
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.stderr.contains("is at work") && run.stderr.contains("hint: "), "{run:?}");
+}
+
+#[test]
+fn a_group_gains_nothing_when_an_access_control_list_goes() {
+    let stage = Stage::new(TWO.as_bytes(), b"");
+    // acl(5): user::rw-, user:1000:r--, group::---, mask::r--, other::---
+    let any = u32::MAX;
+    let entries = [(1, 6, any), (2, 4, 1000), (4, 0, any), (16, 4, any), (32, 0, any)];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in entries {
+        list.extend(u16::to_le_bytes(tag));
+        list.extend(u16::to_le_bytes(permissions));
+        list.extend(u32::to_le_bytes(id));
+    }
+    let (name, flags) = ("system.posix_acl_access", rustix::fs::XattrFlags::empty());
+    rustix::fs::setxattr(&stage.credentials, name, &list, flags).unwrap();
+    // What is new in the folder is to have such a list, too.
+    let folder = stage.credentials.parent().unwrap();
+    rustix::fs::setxattr(folder, "system.posix_acl_default", &list, flags).unwrap();
+    assert_eq!(mode(&stage.credentials), 0o640, "the mask");
+    stage.expect(0, &["import", "--all"]);
+    assert_eq!(mode(&stage.credentials), 0o600);
+    for path in [&stage.credentials, &stage.config] {
+        let found = rustix::fs::getxattr(path, name, &mut [0; 1024]);
+        assert_eq!(found, Err(rustix::io::Errno::NODATA), "{path:?}");
+    }
 }
 
 #[test]

@@ -59,6 +59,41 @@ fn what_is_no_text_of_peoples_is_left_out_and_counted() {
 }
 
 #[test]
+fn a_pipe_behind_a_link_is_not_opened() {
+    let world = world();
+    let home = tempfile::tempdir().unwrap();
+    let (tree, pipe) = (home.path().join("tree"), home.path().join("pipe"));
+    std::fs::create_dir(&tree).unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    symlink(&pipe, tree.join("linked")).unwrap();
+    // Whoever writes there waits until somebody opens it to read.
+    let waits = {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || drop(std::fs::OpenOptions::new().write(true).open(pipe)))
+    };
+    let (_, summary, _) = scan(&world, home.path(), &[tree.to_str().unwrap()]);
+    assert!(!waits.is_finished(), "it was opened");
+    assert_eq!(summary["skipped"]["special"], 1, "{summary}");
+    drop(std::fs::File::open(&pipe).unwrap());
+    waits.join().unwrap();
+}
+
+#[test]
+fn an_id_at_the_end_of_a_long_file_is_found_by_its_line() {
+    use std::os::unix::fs::FileExt;
+    let world = world();
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("dump.sql");
+    plant(&path, "text\n".repeat(2000));
+    // The rest up to there is a hole, and takes no room on the disk.
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(format!("\n{}\n{SECRET}\n", world.id).as_bytes(), (64 << 20) + 5).unwrap();
+    let (copies, _, run) = scan(&world, home.path(), &[path.to_str().unwrap()]);
+    assert_eq!(files(&copies), [(path.to_str().unwrap().to_owned(), 2002, "file".into())]);
+    assert_eq!((run.code, &copies[0]["secret_line"]), (1, &2003.into()));
+}
+
+#[test]
 fn rotakeys_own_places_are_no_copies() {
     let world = world();
     let home = world.home.path();

@@ -1,7 +1,7 @@
 //! Socket activation as such, by systemd's own tool, without a manager.
 
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::free_port;
 use super::support::World;
@@ -38,7 +38,12 @@ fn the_first_question_starts_the_agent_and_is_answered() {
         .stderr(Stdio::null());
     let child = command.spawn().expect("systemd-socket-activate: `make deps` installs systemd");
     let running = Running(child);
+    let began = Instant::now();
     while !socket.exists() {
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "systemd-socket-activate does not listen"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
     let exe = || std::fs::read_link(format!("/proc/{}/exe", running.0.id())).unwrap();

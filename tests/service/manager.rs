@@ -56,6 +56,8 @@ impl Manager {
             .arg(format!("HOME={}", self.home.display()))
             .arg(format!("ROTAKEY_HOME={}", self.rotakey_home.display()))
             .arg(format!("XDG_RUNTIME_DIR=/run/user/{id}"))
+            // A shell's own, of which the manager knows nothing.
+            .arg(format!("XDG_CONFIG_HOME={}", self.home.join("elsewhere").display()))
             .arg(program)
             .args(args);
         command
@@ -178,8 +180,23 @@ fn installed_used_killed_reloaded_and_uninstalled_under_a_real_user_manager() {
     let run = manager.systemctl(&["reload", "rotakey.service"]);
     assert_eq!((run.code, manager.main_pid()), (0, first.clone()), "{run:?}");
 
-    // Killed, it is started again; meanwhile the sockets are open, and who asks waits.
+    // Only the service is another one: its sockets stay open.
     std::fs::rename(&aside, &passphrase).unwrap();
+    let opened = || manager.property("rotakey.socket", "ActiveEnterTimestampMonotonic");
+    let (before, mut pid) = (opened(), first);
+    for config in ["AWS_CONFIG_FILE=/nonexistent/config", "HARMLESS=1"] {
+        let rotakey = home.path().join("rotakey");
+        let args = [config, rotakey.to_str().unwrap(), "service", "install"];
+        let run = manager.run(Path::new("env"), &args);
+        assert_eq!((run.code, run.stderr.matches("wrote").count()), (0, 1), "{run:?}");
+        assert!(run.stderr.contains("wrote") && run.stderr.contains("rotakey.service"), "{run:?}");
+        assert_ne!(manager.main_pid(), pid, "it does not run with what was written");
+        assert_eq!(opened(), before, "the sockets were closed");
+        pid = manager.main_pid();
+    }
+    let first = pid;
+
+    // Killed, it is started again; meanwhile the sockets are open, and who asks waits.
     let run = manager.run(Path::new("kill"), &["-KILL", &first]);
     assert_eq!(run.code, 0, "{run:?}");
     until("restarted", || {

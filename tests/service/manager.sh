@@ -39,7 +39,7 @@ done
     echo "$BASHPID" >"$group/manager/cgroup.procs"
     exec setpriv --reuid "$uid" --regid "$uid" --clear-groups --inh-caps=-all --bounding-set=-all \
         env -i PATH=/usr/bin:/bin HOME="$home" XDG_RUNTIME_DIR="/run/user/$uid" \
-        SYSTEMD_UNIT_PATH="$home/.config/systemd/user:/run/units" \
+        SYSTEMD_UNIT_PATH="$home/.config/systemd/user.control:$home/.config/systemd/user:/run/units" \
         /usr/lib/systemd/systemd --user --log-target=console --log-level="${LOG_LEVEL:-notice}"
 ) </dev/null >"$home/manager.log" 2>&1 &
 disown

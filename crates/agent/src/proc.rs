@@ -115,6 +115,21 @@ pub fn stat(pid: u32) -> Option<(u32, u64)> {
     Some((parent, started))
 }
 
+/// The processes above one: its parent, that one's, and so on.
+pub fn ancestors(pid: u32) -> Vec<u32> {
+    let mut above = Vec::new();
+    let mut at = pid;
+    while let Some((parent, _)) = stat(at)
+        // A number may be somebody else's by now.
+        && parent != 0
+        && !above.contains(&parent)
+    {
+        above.push(parent);
+        at = parent;
+    }
+    above
+}
+
 /// The process that has a socket open, among those that may be looked into. It goes through all of them: milliseconds.
 pub fn owner_of(inode: u64) -> Option<Program> {
     owners_of(&HashSet::from([inode])).remove(&inode)

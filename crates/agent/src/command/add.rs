@@ -15,10 +15,7 @@ use crate::shared_files::plaintext_copies;
 pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
     let name = &app.profile;
     config::check_profile_name(name)?;
-    if app.config.contains(name) {
-        return Err(Failed::new(Exit::Usage, format!("there is a profile {name} already"))
-            .hint(format!("choose another name, or `rotakey remove {name}` first")));
-    }
+    is_new(app)?;
     let mut settings = app.config.settings(name, &app.env)?;
     if let Some(region) = &args.region {
         settings.region.clone_from(region);
@@ -43,6 +40,8 @@ pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
     let mut values = Vec::new();
     let region = args.region.as_ref().or(app.env.get("AWS_REGION").map(|_| &settings.region));
     values.extend(region.map(|region| ("region", region.as_str())));
+    let (app, _lock) = &enrol::alone(app)?;
+    is_new(app)?;
     let holders = enrol::holders(app)?;
     if let Some(other) = holders.get(id) {
         values.push(("source_profile", other));
@@ -69,6 +68,15 @@ pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
     let arn = &checked.identity.arn;
     app.printer.say(&format!("{name}: {id} of {arn} is in {}", keystore.describe()));
     say_how(app, id)
+}
+
+fn is_new(app: &App) -> Result<(), Failed> {
+    let name = &app.profile;
+    if !app.config.contains(name) {
+        return Ok(());
+    }
+    Err(Failed::new(Exit::Usage, format!("there is a profile {name} already"))
+        .hint(format!("choose another name, or `rotakey remove {name}` first")))
 }
 
 /// How programs come to use it, and what would keep them from it.

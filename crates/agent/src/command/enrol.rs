@@ -2,6 +2,7 @@
 //! `import` share it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials, Generation};
@@ -13,9 +14,11 @@ use rotakey_core::rotation;
 use super::{App, expect};
 use crate::cli::failure::{Exit, Failed};
 use crate::clock::Clock;
-use crate::config::ProfileSettings;
+use crate::config::{Config, ProfileSettings};
 use crate::iam::KeyService;
 use crate::iam::aws::AwsKeyService;
+use crate::store::disk;
+use crate::store::durable::{Disk, Lock};
 use crate::store::keystore::{self, Keystore, KeystoreError};
 use crate::store::profile::ProfileState;
 
@@ -28,6 +31,28 @@ pub struct Checked {
     /// The user's name.
     pub user: String,
     service: AwsKeyService,
+}
+
+/// One at a time takes keys over, from the look at who holds which to the last file: two profiles that managed one key
+/// would rotate it away from each other. Gives back what is configured now, which another one may just have added to.
+///
+/// # Errors
+///
+/// If another one does not end.
+pub fn alone(app: &App) -> Result<(App, Lock), Failed> {
+    let path = app.paths.state.join("import.lock");
+    let cannot = |error: std::io::Error| {
+        Failed::new(Exit::Failed, format!("cannot use {}: {error}", path.display()))
+            .hint("make the folder writable for you, or set ROTAKEY_HOME")
+    };
+    disk::create_private_dir(&app.paths.state).map_err(cannot)?;
+    let patience = std::time::Duration::from_secs(5);
+    let lock = disk::System.lock(&path, patience).map_err(cannot)?.ok_or_else(|| {
+        Failed::new(Exit::Decide, "another `rotakey import` or `rotakey add` is at work")
+            .hint("wait for it, then run this again")
+    })?;
+    let config = Arc::new(Config::load(&app.paths.config)?);
+    Ok((App { config, ..app.clone() }, lock))
 }
 
 /// Asks AWS whose the key is.
@@ -91,6 +116,16 @@ impl Checked {
     ) -> Result<(), Failed> {
         let name = &app.profile;
         let Credentials { access_key_id: id, secret_access_key: secret, .. } = &self.credentials;
+        let state = ProfileState::new(&app.paths.state, name);
+        let (_engine, mut journal) = state.lock()?;
+        let current = journal.status().current.as_ref().map(|current| current.id.clone());
+        // Before the secret is anywhere: what is refused leaves nothing behind.
+        if let Some(current) = current.as_ref().filter(|current| *current != id) {
+            let message = format!("the state of {name} holds another key, {current}");
+            let dir = state.dir().display();
+            return Err(Failed::new(Exit::Usage, message)
+                .hint(format!("choose another name, or move {dir} away")));
+        }
         keystore::probe(keystore, name)?;
         keystore.put(id, secret)?;
         // From here on the other copies may go.
@@ -99,27 +134,16 @@ impl Checked {
             let reason = format!("it gave back something else for {id} than was written");
             return Err(KeystoreError::Damaged { store, reason }.into());
         }
-        let state = ProfileState::new(&app.paths.state, name);
-        let (_engine, mut journal) = state.lock()?;
-        match &journal.status().current {
-            Some(current) if current.id == *id => {}
-            Some(current) => {
-                let message = format!("the state of {name} holds another key, {}", current.id);
-                let dir = state.dir().display();
-                return Err(Failed::new(Exit::Usage, message)
-                    .hint(format!("choose another name, or move {dir} away")));
-            }
-            None => {
-                let record = Record::Enrolled {
-                    access_key_id: id.clone(),
-                    account_id: self.identity.account_id.clone(),
-                    arn: self.identity.arn.clone(),
-                    user: self.user.clone(),
-                    created,
-                    origin: Origin::HandedOver,
-                };
-                journal.append(&Entry { time: app.clock.now().wall, rotation: None, record })?;
-            }
+        if current.is_none() {
+            let record = Record::Enrolled {
+                access_key_id: id.clone(),
+                account_id: self.identity.account_id.clone(),
+                arn: self.identity.arn.clone(),
+                user: self.user.clone(),
+                created,
+                origin: Origin::HandedOver,
+            };
+            journal.append(&Entry { time: app.clock.now().wall, rotation: None, record })?;
         }
         let now = app.clock.now().wall;
         state.update_ledger(|slot| {

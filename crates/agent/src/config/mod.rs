@@ -177,15 +177,17 @@ impl Config {
     }
 }
 
-/// Profile names become folder names: letters, digits and `_-.@+`, at most 64, not beginning with a dot.
+/// Profile names become folder names and arguments: letters, digits and `_-.@+`, at most 64. One that begins with a dot would
+/// be hidden, and one that begins with a hyphen is an option to `--profile`.
 pub fn check_profile_name(name: &str) -> Result<(), ConfigError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.@+".contains(c);
-    if !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(allowed) {
+    let begins_well = !name.is_empty() && !name.starts_with(['.', '-']);
+    if begins_well && name.len() <= 64 && name.chars().all(allowed) {
         Ok(())
     } else {
         Err(ConfigError::new(
             format!("{name:?} cannot be the name of a profile"),
-            "use up to 64 letters, digits and _ - . @ +, not beginning with a dot",
+            "use up to 64 letters, digits and _ - . @ +, not beginning with a dot or a hyphen",
         ))
     }
 }

@@ -177,3 +177,16 @@ fn the_nearest_mfa_device_is_the_one() {
     assert_eq!((device("key"), device("a")), (first.clone(), first));
     assert_eq!(device("b"), ("b".to_owned(), "m2".to_owned(), None));
 }
+
+#[test]
+fn names_of_profiles_can_be_folders_and_arguments() {
+    for name in ["app", "a-b", "x.y@z+1", "_", &"x".repeat(64)] {
+        assert!(check_profile_name(name).is_ok(), "{name}");
+    }
+    for name in ["", ".", "..", ".app", "-prod", "--all", "a/b", "a b", "\u{e9}", &"x".repeat(65)] {
+        let error = check_profile_name(name).expect_err(name);
+        assert!(error.message.contains(&format!("{name:?}")), "{error:?}");
+    }
+    let error = Config::parse("[profile.-prod]\n").expect_err("an option");
+    assert!(error.hint.contains("not beginning with a dot or a hyphen"), "{error:?}");
+}

@@ -98,11 +98,11 @@ pub fn read_regular(path: &Path, most: u64) -> io::Result<Option<Zeroizing<Vec<u
     Ok(Some(bytes))
 }
 
-/// Where a path truly is, past all links, and whether a folder is there.
-pub fn target(path: &Path) -> io::Result<(PathBuf, bool)> {
+/// Where a path truly is, past all links, and what is there. Nothing is opened.
+pub fn target(path: &Path) -> io::Result<(PathBuf, fs::FileType)> {
     let real = fs::canonicalize(path)?;
-    let is_folder = fs::metadata(&real)?.is_dir();
-    Ok((real, is_folder))
+    let kind = fs::metadata(&real)?.file_type();
+    Ok((real, kind))
 }
 
 /// Adds a line to a private file, and says how long that is now. Not synced: for what may be lost.

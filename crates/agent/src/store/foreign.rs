@@ -13,9 +13,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-use super::disk::{create_private_dir, sync_dir};
+use super::disk::{create_private_dir, open_regular, sync_dir};
 
 /// Largest file read.
 const LARGEST: u64 = 16 << 20;
@@ -78,11 +79,13 @@ impl Foreign {
             }
             Err(error) => return Err(error),
         };
-        let mut file = File::open(&path)?;
-        let about = file.metadata()?;
-        if !about.is_file() {
-            return Err(io::Error::other("it is not a file"));
+        // Neither waits at a pipe nor trips over a socket.
+        let no_file = || io::Error::other("it is not a file");
+        if !fs::metadata(&path)?.is_file() {
+            return Err(no_file());
         }
+        let mut file = open_regular(&path)?.ok_or_else(no_file)?;
+        let about = file.metadata()?;
         let mut bytes = Zeroizing::new(Vec::new());
         (&mut file).take(LARGEST + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > LARGEST {
@@ -116,6 +119,12 @@ impl Foreign {
             if stamp.mode & 0o200 == 0 {
                 let why = format!("it is read-only (mode {:04o})", stamp.mode & 0o777);
                 return refused(why, format!("chmod u+w {shown}"));
+            }
+            if !self.may_keep_group(stamp.gid) {
+                let why = format!("it belongs to group id {}, which you are not in", stamp.gid);
+                let own = rustix::process::getegid().as_raw();
+                let hint = format!("chgrp {own} {shown}, or run rotakey as a member of that group");
+                return refused(why, hint);
             }
             if stamp.links > 1 {
                 let why = "it has another name (a hard link), which would keep what is taken out";
@@ -181,13 +190,28 @@ impl Foreign {
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create_new(true).mode(0o600).open(temporary)?;
         file.write_all(bytes)?;
+        // The folder may have a default list for what is new in it: nobody was given that for this file.
+        remove_list(&file)?;
         if let Some(stamp) = self.stamp {
             if file.metadata()?.gid() != stamp.gid {
                 fchown(&file, None, Some(stamp.gid))?;
             }
-            file.set_permissions(Permissions::from_mode(stamp.mode & 0o7777))?;
+            // With a list, the group's bits are those that anybody on it can have at most. The list is not carried over,
+            // and the group would get them all.
+            let gone = if has_list(&self.path) { 0o070 } else { 0 };
+            file.set_permissions(Permissions::from_mode(stamp.mode & 0o7777 & !gone))?;
         }
         file.sync_all()
+    }
+
+    /// Whether a new file can be given this group: it is ours, or that of all files in the folder, or we may do anything.
+    fn may_keep_group(&self, gid: u32) -> bool {
+        let ours = || rustix::process::getgroups().unwrap_or_default();
+        rustix::process::geteuid().is_root()
+            || rustix::process::getegid().as_raw() == gid
+            || ours().iter().any(|group| group.as_raw() == gid)
+            || fs::metadata(self.folder())
+                .is_ok_and(|folder| folder.mode() & 0o2000 != 0 && folder.gid() == gid)
     }
 
     fn is_unchanged(&self) -> bool {
@@ -206,6 +230,22 @@ impl Foreign {
         name.push(self.path.file_name().unwrap_or_default());
         name.push(".rotakey-new");
         self.path.with_file_name(name)
+    }
+}
+
+/// The access control list of a file (acl(5)).
+const LIST: &str = "system.posix_acl_access";
+
+fn has_list(path: &Path) -> bool {
+    let none = [Errno::NODATA, Errno::OPNOTSUPP];
+    rustix::fs::getxattr(path, LIST, &mut [0; 1024])
+        .map_or_else(|why| !none.contains(&why), |_| true)
+}
+
+fn remove_list(file: &File) -> io::Result<()> {
+    match rustix::fs::fremovexattr(file, LIST) {
+        Err(why) if ![Errno::NODATA, Errno::OPNOTSUPP].contains(&why) => Err(why.into()),
+        _ => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::check::Check;
 use super::scene::Scene;
+use crate::command::service::systemctl;
 use crate::proc;
 use crate::store::disk;
 
@@ -34,10 +35,7 @@ fn start(scene: &Scene<'_>) -> String {
 
 /// The unit file, if the service is installed.
 fn unit(scene: &Scene<'_>) -> Option<PathBuf> {
-    let env = &scene.app.env;
-    let config = env.get("XDG_CONFIG_HOME").map(PathBuf::from);
-    let config = config.or_else(|| env.get("HOME").map(|home| PathBuf::from(home).join(".config")));
-    let unit = config?.join("systemd/user/rotakey.service");
+    let unit = systemctl::units(&scene.app.env).ok()?.join("rotakey.service");
     disk::access(&unit).ok().flatten().map(|_| unit)
 }
 

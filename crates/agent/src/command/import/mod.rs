@@ -14,9 +14,8 @@ use super::{App, enrol};
 use crate::cli::failure::{Exit, Failed};
 use crate::control::Agent;
 use crate::shared_files::{Holding, Kind, Places, Shared};
-use crate::store::durable::{Disk, Lock};
+use crate::store::foreign;
 use crate::store::foreign::{Foreign, NotReplaced};
-use crate::store::{disk, foreign};
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -50,7 +49,8 @@ struct Group {
 /// Runs it.
 pub async fn run(app: &App, args: &ImportArgs) -> Result<(), Failed> {
     let places = Places::from_env(&app.env)?;
-    let _lock = if args.dry_run { None } else { Some(lock(app)?) };
+    let alone = if args.dry_run { None } else { Some(enrol::alone(app)?) };
+    let app = alone.as_ref().map_or(app, |(app, _lock)| app);
     let files = Files::read(places)?;
     let shared = files.shared();
     let groups = choose::choose(app, args, &files, &shared)?;
@@ -89,21 +89,6 @@ pub async fn run(app: &App, args: &ImportArgs) -> Result<(), Failed> {
         take::say(app, &files.places, &taken, args.keep_plaintext);
     }
     failed.map_or(Ok(()), Err)
-}
-
-/// One import at a time.
-fn lock(app: &App) -> Result<Lock, Failed> {
-    let path = app.paths.state.join("import.lock");
-    let cannot = |error: std::io::Error| {
-        Failed::new(Exit::Failed, format!("cannot use {}: {error}", path.display()))
-            .hint("make the folder writable for you, or set ROTAKEY_HOME")
-    };
-    disk::create_private_dir(&app.paths.state).map_err(cannot)?;
-    let patience = std::time::Duration::from_secs(5);
-    let lock = disk::System.lock(&path, patience).map_err(cannot)?;
-    lock.ok_or_else(|| {
-        Failed::new(Exit::Decide, "another `rotakey import` is at work").hint("wait for it")
-    })
 }
 
 impl Files {

@@ -1,6 +1,9 @@
 //! Finds ids in bytes: whether there is one, quickly; then where, and whether a secret stands beside it.
 
+mod stream;
+
 use std::io::{self, Read};
+use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use data_encoding::{BASE64, BASE64_NOPAD};
@@ -47,7 +50,7 @@ pub(super) enum Look {
     Clean,
     /// No text.
     Binary,
-    /// An id may be there; or it is text in UTF-16, which is looked at whole.
+    /// An id may be there; or it is text in UTF-16, which is looked at once more.
     Hit,
 }
 
@@ -61,6 +64,22 @@ pub(super) struct Hit {
     pub(super) secret_line: Option<usize>,
     /// It is written in Base64.
     pub(super) base64: bool,
+}
+
+/// The places in one text.
+#[derive(Debug)]
+pub(super) struct Places {
+    pub(super) hits: Vec<Hit>,
+    /// How many more there are than are told.
+    pub(super) more: usize,
+    /// In which line the part that was looked through ends.
+    line: usize,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { hits: Vec::new(), more: 0, line: 1 }
+    }
 }
 
 impl Finder {
@@ -115,30 +134,31 @@ impl Finder {
         }
     }
 
-    /// Where the ids stand in a text, and how many more there are than are told.
-    pub(super) fn places(&self, text: &[u8]) -> (Vec<Hit>, usize) {
-        let decoded;
-        let text = if is_utf16(text) {
-            decoded = from_utf16(text);
-            decoded.as_bytes()
-        } else {
-            text
-        };
-        let (mut hits, mut more): (Vec<Hit>, usize) = (Vec::new(), 0);
-        let (mut line, mut counted) = (1, 0);
+    /// Where the ids stand in a text.
+    pub(super) fn places(&self, text: &[u8]) -> Places {
+        let mut places = Places::default();
+        self.places_between(text, 0..text.len(), &mut places);
+        places
+    }
+
+    /// The same for those that begin in a part of it. What was found before in the same file ended where this part begins.
+    fn places_between(&self, text: &[u8], part: Range<usize>, places: &mut Places) {
+        let mut counted = part.start;
         for found in self.automaton.find_iter(text) {
             let form = self.forms[found.pattern().as_usize()];
-            if !form.base64 && !is_whole(text, found.start(), found.end()) {
+            let is_hit = form.base64 || is_whole(text, found.start(), found.end());
+            if !part.contains(&found.start()) || !is_hit {
                 continue;
             }
-            line += memchr::memchr_iter(b'\n', &text[counted..found.start()]).count();
+            places.line += memchr::memchr_iter(b'\n', &text[counted..found.start()]).count();
             counted = found.start();
+            let line = places.line;
             let again = |hit: &Hit| (hit.line, hit.wanted) == (line, form.wanted);
-            if hits.last().is_some_and(again) {
+            if places.hits.last().is_some_and(again) {
                 continue;
             }
-            if hits.len() == PLACES_MAX {
-                more += 1;
+            if places.hits.len() == PLACES_MAX {
+                places.more += 1;
                 continue;
             }
             let secret_line = if form.base64 {
@@ -146,9 +166,10 @@ impl Finder {
             } else {
                 secret_beside(text, found.start(), line)
             };
-            hits.push(Hit { wanted: form.wanted, line, secret_line, base64: form.base64 });
+            let hit = Hit { wanted: form.wanted, line, secret_line, base64: form.base64 };
+            places.hits.push(hit);
         }
-        (hits, more)
+        places.line += memchr::memchr_iter(b'\n', &text[counted..part.end]).count();
     }
 }
 
@@ -215,14 +236,15 @@ fn is_utf16(text: &[u8]) -> bool {
     text.starts_with(&[0xff, 0xfe]) || text.starts_with(&[0xfe, 0xff])
 }
 
-fn from_utf16(text: &[u8]) -> Zeroizing<String> {
-    let little = text[0] == 0xff;
-    let units = text[2..].chunks_exact(2).map(|pair| {
+fn from_utf16(text: &[u8], little: bool) -> Zeroizing<String> {
+    let units = text.chunks_exact(2).map(|pair| {
         let pair = [pair[0], pair[1]];
         if little { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) }
     });
     let decoded = char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER));
-    Zeroizing::new(decoded.collect())
+    let mut whole = Zeroizing::new(String::with_capacity(text.len() / 2 * 3));
+    whole.extend(decoded);
+    whole
 }
 
 #[cfg(test)]

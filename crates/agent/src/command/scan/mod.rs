@@ -63,7 +63,7 @@ pub fn run(app: &App, only: Option<&str>, args: &ScanArgs) -> Result<ExitCode, F
     } else {
         scan.trees(&roots(&args.paths, &own)?);
     }
-    let (in_processes, processes, closed) = process::all(&finder);
+    let (in_processes, processes, closed) = process::all(&finder, &args.ids);
     app.printer.progress_done();
 
     let Scan { tally, found, .. } = scan;

@@ -17,8 +17,13 @@ pub(super) struct InProcess {
 }
 
 /// The copies, how many processes were looked at, and how many would not let us.
-pub(super) fn all(finder: &Finder) -> (Vec<InProcess>, usize, usize) {
+///
+/// The ids that were `named` to this command stand in the arguments of those that ran it, too (`sudo`, `sh -c`, `make`):
+/// that is the question, and no copy.
+pub(super) fn all(finder: &Finder, named: &[String]) -> (Vec<InProcess>, usize, usize) {
     let (mut found, mut seen) = (Vec::new(), 0);
+    let asked_by = proc::ancestors(std::process::id());
+    let is_named = |wanted: usize| named.contains(&finder.wanted[wanted].id);
     let unreadable = proc::own_processes(|started| {
         if started.program.pid == std::process::id() {
             return;
@@ -30,7 +35,7 @@ pub(super) fn all(finder: &Finder) -> (Vec<InProcess>, usize, usize) {
             named.next().and_then(name)
         };
         for variable in variables.clone() {
-            for hit in finder.places(variable).0 {
+            for hit in finder.places(variable).hits {
                 found.push(InProcess {
                     wanted: hit.wanted,
                     program: started.program.clone(),
@@ -40,8 +45,12 @@ pub(super) fn all(finder: &Finder) -> (Vec<InProcess>, usize, usize) {
                 });
             }
         }
+        let asks = asked_by.contains(&started.program.pid);
         for (number, argument) in started.arguments.split(|c| *c == 0).enumerate() {
-            for hit in finder.places(argument).0 {
+            for hit in finder.places(argument).hits {
+                if asks && is_named(hit.wanted) {
+                    continue;
+                }
                 found.push(InProcess {
                     wanted: hit.wanted,
                     program: started.program.clone(),

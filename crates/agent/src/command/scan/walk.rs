@@ -9,13 +9,10 @@ use std::sync::{Mutex, PoisonError};
 use ignore::{DirEntry, WalkBuilder, WalkState};
 use zeroize::Zeroizing;
 
-use super::finder::{CHUNK, Finder, Hit, Look};
+use super::finder::{CHUNK, Finder, Hit, Look, Places};
 use super::places;
 use crate::cli::printer::Printer;
 use crate::store::disk;
-
-/// A file with an id in it is read whole for a second look; of a longer one, so much.
-const WHOLE: u64 = 64 << 20;
 
 /// How deep in the home folder files are looked for by their names.
 const DEPTH_BY_NAME: usize = 7;
@@ -151,8 +148,10 @@ impl Scan<'_> {
         }
         if kind.is_symlink() {
             match disk::target(path) {
-                Ok((_, true)) => return count(&self.tally.links),
-                Ok((target, false)) => {
+                Ok((_, kind)) if kind.is_dir() => return count(&self.tally.links),
+                // Somebody may wait at the other end of a pipe, and some devices do things when they are opened.
+                Ok((_, kind)) if !kind.is_file() => return count(&self.tally.special),
+                Ok((target, _)) => {
                     // What lies in these trees is seen in its own place.
                     let within = |root: &Path| target.starts_with(root);
                     if roots.iter().any(|root| within(&root.real))
@@ -169,7 +168,7 @@ impl Scan<'_> {
         }
         match self.search(path, buffer) {
             Ok(None) => {}
-            Ok(Some((hits, more))) => {
+            Ok(Some(Places { hits, more, .. })) => {
                 let path = named(path, roots);
                 let kind = places::kind(&path);
                 let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
@@ -184,7 +183,7 @@ impl Scan<'_> {
     }
 
     /// Looks at one file.
-    fn search(&self, path: &Path, buffer: &mut [u8]) -> io::Result<Option<(Vec<Hit>, usize)>> {
+    fn search(&self, path: &Path, buffer: &mut [u8]) -> io::Result<Option<Places>> {
         let Some(file) = disk::open_regular(path)? else {
             count(&self.tally.special);
             return Ok(None);
@@ -203,9 +202,9 @@ impl Scan<'_> {
                 Ok(None)
             }
             Look::Hit => {
-                let Some(text) = disk::read_regular(path, WHOLE)? else { return Ok(None) };
-                let (hits, more) = self.finder.places(&text);
-                Ok((!hits.is_empty()).then_some((hits, more)))
+                let Some(file) = disk::open_regular(path)? else { return Ok(None) };
+                let places = self.finder.places_in(file)?;
+                Ok((!places.hits.is_empty()).then_some(places))
             }
         }
     }

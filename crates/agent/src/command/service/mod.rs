@@ -2,7 +2,7 @@
 
 mod files;
 pub mod launchd;
-mod systemctl;
+pub(in crate::command) mod systemctl;
 pub mod unit;
 
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use self::files::{Found, Wanted};
 use self::unit::{SERVICE, SOCKET, Setting};
 use super::App;
 use crate::cli::failure::{Exit, Failed};
+use crate::config::Env;
 use crate::control::Agent;
 use crate::proc;
 use crate::store::disk;
@@ -105,15 +106,16 @@ fn install(app: &App, args: &InstallArgs) -> Result<(), Failed> {
             file.install(false)?;
         }
     }
-    let mut changed = false;
+    let mut changed = Vec::new();
     for file in &wanted {
         if file.install(args.force)? {
             app.printer.say(&format!("wrote {}", file.path.display()));
-            changed = true;
+            changed.extend(file.path.file_name());
         }
     }
+    let changed = |unit: &str| changed.iter().any(|name| *name == unit);
     match format {
-        Format::Systemd => start(app, changed),
+        Format::Systemd => start(app, changed(SERVICE), changed(SOCKET)),
         Format::Launchd => {
             let path = wanted[0].path.display();
             app.printer.say(&format!("now: launchctl bootstrap gui/$(id -u) {path}"));
@@ -123,7 +125,7 @@ fn install(app: &App, args: &InstallArgs) -> Result<(), Failed> {
 }
 
 /// Has systemd take the units in, enabled and running.
-fn start(app: &App, changed: bool) -> Result<(), Failed> {
+fn start(app: &App, service_changed: bool, socket_changed: bool) -> Result<(), Failed> {
     if let Some(why) = systemctl::absent() {
         return Err(Failed::new(
             Exit::Unreachable,
@@ -147,8 +149,12 @@ fn start(app: &App, changed: bool) -> Result<(), Failed> {
         return Err(Failed::new(Exit::Decide, message)
             .hint("end it (SIGTERM), then run this again; the units are written"));
     }
-    if changed && (is_active(SOCKET) || is_active(SERVICE)) {
+    if socket_changed && (is_active(SOCKET) || is_active(SERVICE)) {
+        // Other sockets can only be opened while nobody has the old ones.
         systemctl::order(&["stop", SERVICE, SOCKET])?;
+    } else if service_changed {
+        // The sockets stay open: whoever asks meanwhile waits.
+        systemctl::order(&["try-restart", SERVICE])?;
     }
     systemctl::order(&["enable", "--now", SOCKET, SERVICE])?;
     let pid = systemctl::property(SERVICE, "MainPID").unwrap_or_default();
@@ -172,7 +178,7 @@ fn uninstall(app: &App, force: bool) -> Result<(), Failed> {
         // What `enable` makes, when nobody is there to unmake it.
         for link in ["default.target.wants/rotakey.service", "sockets.target.wants/rotakey.socket"]
         {
-            let link = units(app)?.join(link);
+            let link = systemctl::units(&app.env)?.join(link);
             disk::remove_link(&link).map_err(|error| {
                 Failed::new(Exit::Failed, format!("cannot remove {}: {error}", link.display()))
             })?;
@@ -234,13 +240,13 @@ fn status(app: &App, as_json: bool) -> Result<(), Failed> {
 fn wanted(app: &App, format: Format) -> Result<Vec<Wanted>, Failed> {
     let setting = setting(app)?;
     if format == Format::Launchd {
-        let home = home(app)?;
+        let home = home(&app.env)?;
         let path = home.join(format!("Library/LaunchAgents/{}.plist", launchd::LABEL));
         let log = home.join("Library/Logs/rotakey.log");
         let text = launchd::plist(&setting.program, &setting.env, &log);
         return Ok(vec![Wanted::plist(path, &text)]);
     }
-    let folder = units(app)?;
+    let folder = systemctl::units(&app.env)?;
     // The service last: it needs the sockets.
     Ok(vec![
         Wanted::unit(folder.join(SOCKET), &unit::socket(&setting)),
@@ -275,17 +281,10 @@ fn setting(app: &App) -> Result<Setting, Failed> {
     })
 }
 
-fn home(app: &App) -> Result<PathBuf, Failed> {
-    let home = app.env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+/// The user's home folder.
+fn home(env: &Env) -> Result<PathBuf, Failed> {
+    let home = env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     home.ok_or_else(|| {
         Failed::new(Exit::Usage, "HOME is not set").hint("set it, or log in as the user")
     })
-}
-
-/// Where the user's units are.
-fn units(app: &App) -> Result<PathBuf, Failed> {
-    let config =
-        app.env.get("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let config = config.map_or_else(|| home(app).map(|home| home.join(".config")), Ok)?;
-    Ok(config.join("systemd/user"))
 }

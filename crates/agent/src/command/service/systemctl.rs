@@ -1,9 +1,12 @@
 //! Asks the user's service manager.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use super::home;
 use super::unit::{SERVICE, SOCKET};
 use crate::cli::failure::{Exit, Failed};
+use crate::config::Env;
 
 fn run(args: &[&str]) -> Result<Output, String> {
     let mut command = Command::new("systemctl");
@@ -21,6 +24,34 @@ pub(super) fn absent() -> Option<String> {
         }
         Err(why) => Some(why),
     }
+}
+
+/// Where the user's units are: where the manager looks for them, whose `XDG_CONFIG_HOME` may be another than a shell's. One that
+/// cannot be asked will have none, as a rule.
+pub(in crate::command) fn units(env: &Env) -> Result<PathBuf, Failed> {
+    if let Some(folder) = asked_for_units() {
+        return Ok(folder);
+    }
+    Ok(home(env)?.join(".config/systemd/user"))
+}
+
+fn asked_for_units() -> Option<PathBuf> {
+    let output = run(&["show", "--value", "--property=UnitPath"]).ok()?;
+    output.status.success().then_some(())?;
+    users_own(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// The user's own folder among those of a manager's `UnitPath` (systemd.unit(5)): the one that has a `user.control` beside it
+/// and is no runtime folder.
+fn users_own(paths: &str) -> Option<PathBuf> {
+    let folders: Vec<&Path> =
+        paths.split_whitespace().map(Path::new).filter(|path| path.is_absolute()).collect();
+    let is_own = |path: &Path| {
+        path.ends_with("systemd/user")
+            && !path.starts_with("/run")
+            && folders.contains(&path.with_file_name("user.control").as_path())
+    };
+    folders.iter().find(|path| is_own(path)).map(|path| path.to_path_buf())
 }
 
 /// Has it done, or says what it said.
@@ -41,4 +72,20 @@ pub(super) fn property(unit: &str, name: &str) -> Option<String> {
     let output = run(&["show", "--value", &format!("--property={name}"), unit]).ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     (output.status.success() && !text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_own_folder_is_told_from_the_systems() {
+        let rest = "/run/user/7/systemd/user.control /run/user/7/systemd/transient /etc/xdg/systemd/user \
+                    /etc/systemd/user /run/user/7/systemd/user /usr/lib/systemd/user";
+        let own = "/home/x/conf/systemd/user.control /home/x/conf/systemd/user";
+        let found = users_own(&format!("{own} {rest}\n"));
+        assert_eq!(found, Some("/home/x/conf/systemd/user".into()));
+        // With a blank in it, it cannot be told.
+        assert_eq!(users_own(&format!("{} {rest}", own.replace("/x/", "/x y/"))), None);
+    }
 }

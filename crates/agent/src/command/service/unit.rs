@@ -39,10 +39,11 @@ After=rotakey.socket dbus.socket
 Type=notify
 "
     .to_owned();
-    let program = quoted(&setting.program.to_string_lossy(), true);
+    // systemd leaves a `$` in the program's path alone, and would take `$$` for two.
+    let program = quoted(&setting.program.to_string_lossy());
     let _ = writeln!(text, "ExecStart={program} agent");
     for (name, value) in &setting.env {
-        let _ = writeln!(text, "Environment={}", quoted(&format!("{name}={value}"), false));
+        let _ = writeln!(text, "Environment={}", quoted(&format!("{name}={value}")));
     }
     text.push_str(
         "\
@@ -107,12 +108,9 @@ pub fn escaped(path: &str) -> String {
     path.replace('%', "%%")
 }
 
-/// One word of a unit (systemd.syntax(7), systemd.service(5) on command lines).
-fn quoted(text: &str, is_command: bool) -> String {
-    let mut word = text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
-    if is_command {
-        word = word.replace('$', "$$");
-    }
+/// One word of a unit (systemd.syntax(7)): the path of a program, or a variable with its value, in which `$` is itself.
+fn quoted(text: &str) -> String {
+    let word = text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=+:@%$".contains(c);
     if word.chars().all(plain) { word } else { format!("\"{word}\"") }
 }
@@ -131,9 +129,9 @@ mod tests {
             env: vec![("ROTAKEY_HOME".to_owned(), "/a \"b\"".to_owned())],
         };
         let text = service(&setting);
-        assert!(text.contains("ExecStart=\"/opt/my tools/100%%/$$x/rotakey\" agent\n"), "{text}");
+        assert!(text.contains("ExecStart=\"/opt/my tools/100%%/$x/rotakey\" agent\n"), "{text}");
         assert!(text.contains("Environment=\"ROTAKEY_HOME=/a \\\"b\\\"\"\n"), "{text}");
         assert!(socket(&setting).contains("ListenStream=/run/50%%/agent.sock\nListenStream=127"));
-        assert_eq!(quoted("/usr/bin/rotakey", true), "/usr/bin/rotakey");
+        assert_eq!(quoted("/usr/bin/rotakey"), "/usr/bin/rotakey");
     }
 }

@@ -17,8 +17,8 @@ fn finder() -> Finder {
 }
 
 fn lines(text: &[u8]) -> Vec<(usize, usize, Option<usize>)> {
-    let (hits, _) = finder().places(text);
-    hits.iter().map(|hit| (hit.wanted, hit.line, hit.secret_line)).collect()
+    let places = finder().places_in(text).expect("read");
+    places.hits.iter().map(|hit| (hit.wanted, hit.line, hit.secret_line)).collect()
 }
 
 #[test]
@@ -116,6 +116,30 @@ fn binaries_are_told_by_a_nul() {
 
 #[test]
 fn a_log_with_thousands_of_lines_is_cut_short() {
-    let (hits, more) = finder().places(format!("{ID}\n").repeat(1000).as_bytes());
-    assert_eq!((hits.len(), more), (PLACES_MAX, 950));
+    let places = finder().places(format!("{ID}\n").repeat(1000).as_bytes());
+    assert_eq!((places.hits.len(), places.more), (PLACES_MAX, 950));
+}
+
+#[test]
+fn an_id_is_found_on_either_side_of_each_border() {
+    let finder = finder();
+    // Lines of 8 bytes; the secret stands three lines above the id.
+    let text = format!("{SECRET_TEXT}\n\n\n{ID}\n");
+    for border in [CHUNK - 2 * BYTES_BESIDE, CHUNK, 2 * CHUNK] {
+        for at in (border - 160..border + 160).step_by(8) {
+            let mut file = b"a line.\n".repeat(at / 8);
+            let line = at / 8 + 4;
+            file.extend_from_slice(text.as_bytes());
+            file.extend_from_slice(&b"another\n".repeat(CHUNK / 8));
+            let last = line + 1 + CHUNK / 8;
+            file.extend_from_slice(OTHER.as_bytes());
+            let places = finder.places_in(Trickle(&file, 100_000)).expect("read");
+            let found: Vec<_> =
+                places.hits.iter().map(|hit| (hit.wanted, hit.line, hit.secret_line)).collect();
+            assert_eq!(found, [(0, line, Some(line - 3)), (1, last, None)], "{at}");
+        }
+    }
+    let wide = format!("\u{feff}{}{ID}\n", "\u{20ac}uro\n".repeat(CHUNK / 5));
+    let wide: Vec<u8> = wide.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(lines(&wide), [(0, CHUNK / 5 + 1, None)]);
 }
