@@ -1,7 +1,7 @@
 //! `rotate`, `resume`, `undo`, `abort`: one engine run, seen by a person.
 
 use jiff::Timestamp;
-use rotakey_core::credential::Generation;
+use rotakey_core::credential::{AccessKeyId, Generation};
 use rotakey_core::journal::{Open, Reason, Status, Step};
 use rotakey_core::rotation::preflight::describe;
 use rotakey_core::rotation::{Ending, Finding, Goal, WaitingFor};
@@ -69,7 +69,11 @@ pub fn all(
 
 /// `resume`.
 pub async fn resume(app: &App, wait: Milestone) -> Result<(), Failed> {
-    if app.status()?.rotation.is_none() {
+    let status = app.status()?;
+    if status.withdrawn.as_ref().is_some_and(|withdrawn| withdrawn.disabled.is_none()) {
+        return Err(super::incident::is_withdrawn(app, &status));
+    }
+    if status.rotation.is_none() {
         app.printer.say(&format!("{}: nothing to resume", app.profile));
         return Ok(());
     }
@@ -148,7 +152,7 @@ async fn dry_run(app: &App) -> Result<(), Failed> {
         )
         .hint(format!("`rotakey status {}` says what it waits for", app.profile)));
     }
-    let ending = match drive(app, Goal::Check, None).await?.stop {
+    let ending = match drive(app, Goal::Check, None, None).await?.stop {
         Stop::Ending(ending) => ending,
         Stop::Waiting(WaitingFor::Mfa(why)) => return Err(without_mfa(&app.profile, &why)),
         _ => return Ok(()),
@@ -212,14 +216,20 @@ fn blocked(app: &App, findings: Vec<Finding>) -> Result<(), Failed> {
 }
 
 async fn run(app: &App, goal: Goal, wait: Milestone) -> Result<(), Failed> {
-    match attempt(app, goal, wait).await? {
+    match attempt(app, goal, wait, None).await? {
         Some(run) => stopped(app, run, wait),
         None => Ok(()),
     }
 }
 
-/// Runs the engine, after whoever else is at work. `None` if another process's rotation came as far as that.
-pub(super) async fn attempt(app: &App, goal: Goal, wait: Milestone) -> Result<Option<Run>, Failed> {
+/// Runs the engine, after whoever else is at work. `None` if another process's rotation came as far as that. `leaked` is
+/// the key that is meant, if one leaked.
+pub(super) async fn attempt(
+    app: &App,
+    goal: Goal,
+    wait: Milestone,
+    leaked: Option<&AccessKeyId>,
+) -> Result<Option<Run>, Failed> {
     // Of a leaked key, no source that is broken decides.
     if goal != Goal::Abort && goal != Goal::COMPROMISED {
         // One that is there and does not answer could not show what it serves, and the rotation would be taken back.
@@ -236,7 +246,7 @@ pub(super) async fn attempt(app: &App, goal: Goal, wait: Milestone) -> Result<Op
     app.audited(asked, status.current.as_ref().map(|key| &key.id), "asked for by a command");
     let mut patience = TRIES;
     loop {
-        match drive(app, goal.clone(), Some(wait)).await {
+        match drive(app, goal.clone(), Some(wait), leaked).await {
             Ok(run) => return Ok(Some(run)),
             Err(error)
                 if error.exit == Exit::Decide
@@ -252,15 +262,29 @@ pub(super) async fn attempt(app: &App, goal: Goal, wait: Milestone) -> Result<Op
             Err(error) if error.exit == Exit::Decide && patience > 0 => {
                 let agent = Agent::at(app.paths.socket());
                 if !agent.order(app.key_profile()?, "yield", b"")? {
-                    return Err(error);
+                    return Err(held_up(app, &goal, error));
                 }
                 patience -= 1;
                 let soon = rotakey_core::time::later(app.clock.now().wall, AGAIN);
                 app.clock.sleep_until(soon).await;
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(held_up(app, &goal, error)),
         }
     }
+}
+
+/// A key leaked, and another command, which gives way to nobody, is at work.
+fn held_up(app: &App, goal: &Goal, mut failed: Failed) -> Failed {
+    let pid = app.state().ok().and_then(|state| state.engine());
+    if *goal == Goal::COMPROMISED
+        && failed.exit == Exit::Decide
+        && let Some(pid) = pid
+    {
+        failed.hint = Some(format!(
+            "end it, `kill {pid}`, and run this again: that is safe, as the journal has where it was, and this goes on from there"
+        ));
+    }
+    failed
 }
 
 /// Watches another process's rotation, begun when `before` was the generation. False if it went away before the
@@ -290,14 +314,19 @@ async fn join(app: &App, wait: Milestone, before: Generation) -> Result<bool, Fa
 }
 
 /// Runs the engine, and tells a person what happens. Afterwards the agent, if one runs, goes on with what is left.
-async fn drive(app: &App, goal: Goal, wait: Option<Milestone>) -> Result<Run, Failed> {
+async fn drive(
+    app: &App,
+    goal: Goal,
+    wait: Option<Milestone>,
+    leaked: Option<&AccessKeyId>,
+) -> Result<Run, Failed> {
     let profile = app.key_profile()?;
     let hurries = goal == Goal::COMPROMISED;
     let (printer, clock) = (&app.printer, &app.clock);
     let mut watcher = Watcher { profile, printer, step: None, clock, hurries };
     let before = app.status()?;
     let is_check = goal == Goal::Check;
-    let run = engine::run(app, goal, wait, &mut watcher).await;
+    let run = engine::run_for(app, goal, wait, &mut watcher, leaked).await;
     app.printer.progress_done();
     if let Ok(Run { stop, status }) = &run
         && !is_check
