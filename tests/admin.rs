@@ -207,3 +207,90 @@ fn a_new_key_that_vanished_begins_anew() {
     assert!(gone.stderr.contains("was deleted by somebody else"), "{gone:?}");
     assert!(office.expect(3, &[]).stdout.contains("AccessKeyId"));
 }
+
+fn killed_at(office: &Office, stage: &str, stdout: Stdio) {
+    let mut child = office
+        .world
+        .command()
+        .args(ROTATE)
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !office.remembered().contains(&format!("\"stage\": \"{stage}\"")) {
+        assert!(std::time::Instant::now() < deadline, "never {stage}: {}", office.remembered());
+        assert!(child.try_wait().unwrap().is_none(), "it ended before {stage}");
+        pause(1);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Its secret is gone with the process: neither is it handed out, nor does `--yes` take the old one away for it.
+#[test]
+fn a_key_that_was_made_and_not_printed_is_deleted_by_the_next_run() {
+    let office = Office::new();
+    // It is tried for as long as AWS refuses it.
+    office.world.control(json!({"op": "fault", "action": "GetCallerIdentity", "kind": "throttled", "times": 1000, "after": 0}));
+    killed_at(&office, "made", Stdio::null());
+    office.world.control(json!({"op": "clear-faults"}));
+    let lost = office.keys().into_iter().find(|(id, _)| *id != office.old).unwrap().0;
+    let run = office.expect(3, &[]);
+    assert!(run.stderr.contains(&format!("{lost}, which an earlier run made")), "{run:?}");
+    let new: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_ne!(new["AccessKeyId"], lost);
+    assert!(office.world.accepts(&office.old) && office.keys().len() == 2);
+    assert!(office.keys().iter().all(|(id, _)| *id != lost));
+}
+
+/// A pipe that takes nothing more: the print has begun, and does not end.
+fn full_pipe() -> (std::os::unix::net::UnixStream, Stdio) {
+    use std::io::Write;
+    let (reader, mut writer) = std::os::unix::net::UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    while writer.write(&[0; 4096]).is_ok() {}
+    while writer.write(&[0]).is_ok() {}
+    writer.set_nonblocking(false).unwrap();
+    (reader, Stdio::from(std::os::fd::OwnedFd::from(writer)))
+}
+
+#[test]
+fn a_key_that_may_not_have_been_printed_whole_does_not_cost_the_old_one() {
+    let office = Office::new();
+    let (_reader, stdout) = full_pipe();
+    killed_at(&office, "handed", stdout);
+    let new = office.keys().into_iter().find(|(id, _)| *id != office.old).unwrap().0;
+    for args in [&["--yes"][..], &[]] {
+        let run = office.expect(3, args);
+        assert!(run.stderr.contains("whether anybody has its secret is not known"), "{run:?}");
+        assert!(
+            run.stderr
+                .contains(&format!("delete-access-key --user-name alice --access-key-id {new}"))
+        );
+        assert!(office.world.accepts(&office.old), "it is the only one that anybody has");
+    }
+    // Whoever has it shows that by a use.
+    pause(1100);
+    assert!(office.world.accepts(&new));
+    office.expect(0, &["--yes"]);
+    assert!(office.keys().contains(&(office.old.clone(), "Inactive".to_owned())));
+}
+
+/// Our own probes of a key that could neither be printed nor deleted are no use of it by somebody.
+#[test]
+fn what_could_neither_be_printed_nor_deleted_goes_later() {
+    let office = Office::new();
+    office.world.control(json!({"op": "deny", "user": "app", "actions": ["iam:DeleteAccessKey"]}));
+    let full = Stdio::from(File::options().write(true).open("/dev/full").unwrap());
+    let child = office.world.command().args(ROTATE).stdout(full).stderr(Stdio::piped()).spawn();
+    let said = String::from_utf8(child.unwrap().wait_with_output().unwrap().stderr).unwrap();
+    assert!(said.contains("could not be deleted again"), "{said}");
+    office.world.control(json!({"op": "deny", "user": "app", "actions": []}));
+    let fenced = office.expect(3, &[]);
+    assert!(fenced.stderr.contains("it could not be printed"), "{fenced:?}");
+    pause(1200);
+    assert!(office.expect(3, &[]).stdout.contains("AccessKeyId"));
+    assert_eq!(office.keys().len(), 2);
+}

@@ -13,6 +13,8 @@ mod support;
 mod evidence;
 #[path = "incident/killed.rs"]
 mod killed;
+#[path = "incident/meant.rs"]
+mod meant;
 #[path = "incident/quarantine.rs"]
 mod quarantine;
 #[path = "incident/replacing.rs"]

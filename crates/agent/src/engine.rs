@@ -1,11 +1,12 @@
 //! One run of the engine for a profile: all that its orders touch, put together.
 
-use rotakey_core::journal::{Open, RotationId, Status, Step};
+use rotakey_core::credential::AccessKeyId;
+use rotakey_core::journal::{Entry, Open, Record, RotationId, Status, Step};
 use rotakey_core::policy::OnStraggler;
 use rotakey_core::rotation::{Goal, Rotation, Task};
 
 use crate::cli::args::Milestone;
-use crate::cli::failure::Failed;
+use crate::cli::failure::{Exit, Failed};
 use crate::clock::Clock;
 use crate::command::{App, random_hex};
 use crate::daemon::telling::Told;
@@ -15,7 +16,7 @@ use crate::receipts::Receipts;
 use crate::receipts::witness::Witness;
 use crate::session::Signing;
 use crate::sources::Sources;
-use crate::store::profile::ProfileState;
+use crate::store::profile::{Journal, ProfileState};
 
 /// What a run came to.
 #[derive(Debug)]
@@ -33,6 +34,18 @@ pub async fn run(
     wait: Option<Milestone>,
     observer: &mut impl Observer,
 ) -> Result<Run, Failed> {
+    run_for(app, goal, wait, observer, None).await
+}
+
+/// The same; if a key that leaked is to be replaced, this one is meant, and no other. What a person saw before the lock
+/// was taken may be over by then.
+pub async fn run_for(
+    app: &App,
+    goal: Goal,
+    wait: Option<Milestone>,
+    observer: &mut impl Observer,
+    leaked: Option<&AccessKeyId>,
+) -> Result<Run, Failed> {
     let holder = app.key_profile()?;
     let mut settings = app.settings()?;
     let state = app.state()?;
@@ -40,6 +53,11 @@ pub async fn run(
     let (_engine, journal) = state.lock()?;
     // One that cannot be used would stop the rotation half-way.
     state.ledger()?;
+    if let Some(leaked) = leaked
+        && journal.status().at_risk().is_none_or(|key| key.id != *leaked)
+    {
+        return went_before(app, journal, leaked);
+    }
     // Whoever heard of it and goes on has decided.
     if observer.lets_uses_pass()
         && goal == Goal::Resume
@@ -101,6 +119,32 @@ pub async fn run(
         give_receipt(app, &state, &tag);
     }
     Ok(Run { stop, status: rotation.status().clone() })
+}
+
+/// The key that leaked was set Inactive in the meantime, as the outgoing key of a rotation: the served one stays. That it
+/// leaked is recorded, so that only force brings it back.
+fn went_before(app: &App, mut journal: Journal, leaked: &AccessKeyId) -> Result<Run, Failed> {
+    let profile = &app.profile;
+    let open = journal.status().rotation.clone();
+    let open = open.filter(|open| open.outgoing.id == *leaked && open.deactivated.is_some());
+    let Some(open) = open.filter(|open| open.is_cut_off() || open.may_have_leaked()) else {
+        let message = format!("{profile}: {leaked} is not in use any more; nothing was changed");
+        return Err(Failed::new(Exit::Decide, message)
+            .hint(format!("`rotakey status {profile}` says which key is served")));
+    };
+    if let Some(why) = &open.stuck {
+        let message = format!("{profile}: {leaked} is Inactive; the rotation is stuck: {why}");
+        return Err(Failed::new(Exit::Decide, message)
+            .hint(format!("`rotakey resume {profile}`, then run this again")));
+    }
+    if !open.is_cut_off() {
+        let record = Record::Compromised { access_key_id: leaked.clone() };
+        let time = app.clock.now().wall;
+        journal.append(&Entry { time, rotation: Some(open.id.clone()), record })?;
+    }
+    let served = &open.survivor().id;
+    app.printer.say(&format!("{profile}: {leaked} is Inactive already; {served} is left as it is"));
+    Ok(Run { stop: Stop::Reached, status: journal.status().clone() })
 }
 
 /// Writes the receipt of a rotation that has ended, and of those that a crash left without. The lock is held.

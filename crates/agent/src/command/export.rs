@@ -66,7 +66,11 @@ pub async fn run(app: &App, args: &ExportArgs) -> Result<(), Failed> {
 }
 
 /// The agent gives way to a person.
-async fn lock(app: &App, state: &ProfileState, holder: &str) -> Result<(Lock, Journal), Failed> {
+pub(super) async fn lock(
+    app: &App,
+    state: &ProfileState,
+    holder: &str,
+) -> Result<(Lock, Journal), Failed> {
     let agent = Agent::at(app.paths.socket());
     let until = later(app.clock.now().wall, PATIENCE);
     loop {

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use jiff::Timestamp;
-use rotakey_core::credential::Generation;
+use rotakey_core::credential::{AccessKeyId, Generation};
 use rotakey_core::journal::{Open, Reason, Status, Step};
 use rotakey_core::rotation::preflight::describe;
 use rotakey_core::rotation::{Ending, Finding, Goal, WaitingFor};
@@ -85,7 +85,11 @@ pub fn all(
 /// `resume`. Uses of the old key from outside pass if a person is there who was told of them, or if the command says so:
 /// a timer that runs it decides nothing.
 pub async fn resume(app: &App, wait: Milestone, despite_use: bool) -> Result<(), Failed> {
-    if app.status()?.rotation.is_none() {
+    let status = app.status()?;
+    if status.withdrawn.as_ref().is_some_and(|withdrawn| withdrawn.disabled.is_none()) {
+        return Err(super::incident::is_withdrawn(app, &status));
+    }
+    if status.rotation.is_none() {
         app.printer.say(&format!("{}: nothing to resume", app.profile));
         return Ok(());
     }
@@ -172,7 +176,7 @@ async fn dry_run(app: &App) -> Result<(), Failed> {
         )
         .hint(format!("`rotakey status {}` says what it waits for", app.profile)));
     }
-    let ending = match drive(app, Goal::Check, None, false).await?.stop {
+    let ending = match drive(app, Goal::Check, None, Terms::default()).await?.stop {
         Stop::Ending(ending) => ending,
         Stop::Waiting(WaitingFor::Mfa(why)) => return Err(without_mfa(&app.profile, &why)),
         _ => return Ok(()),
@@ -235,11 +239,21 @@ fn blocked(app: &App, findings: Vec<Finding>) -> Result<(), Failed> {
     Err(Failed::new(exit, format!("{}: {message}; nothing was changed", app.profile)).hint(hint))
 }
 
-async fn run(app: &App, goal: Goal, wait: Milestone, passes: bool) -> Result<(), Failed> {
-    match attempt(app, goal, wait, passes).await? {
+async fn run(app: &App, goal: Goal, wait: Milestone, passes_use: bool) -> Result<(), Failed> {
+    let terms = Terms { passes_use, ..Terms::default() };
+    match attempt(app, goal, wait, terms).await? {
         Some(run) => stopped(app, run, wait),
         None => Ok(()),
     }
+}
+
+/// What a person said beside what he asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Terms<'a> {
+    /// Uses of the old key from outside may pass.
+    pub(super) passes_use: bool,
+    /// The key that is meant, if one leaked.
+    pub(super) leaked: Option<&'a AccessKeyId>,
 }
 
 /// Runs the engine, after whoever else is at work. `None` if another process's rotation came as far as that.
@@ -247,7 +261,7 @@ pub(super) async fn attempt(
     app: &App,
     goal: Goal,
     wait: Milestone,
-    passes: bool,
+    terms: Terms<'_>,
 ) -> Result<Option<Run>, Failed> {
     // Of a leaked key, no source that is broken decides.
     if goal != Goal::Abort && goal != Goal::COMPROMISED {
@@ -265,7 +279,7 @@ pub(super) async fn attempt(
     app.audited(asked, status.current.as_ref().map(|key| &key.id), "asked for by a command");
     let mut patience = TRIES;
     loop {
-        match drive(app, goal.clone(), Some(wait), passes).await {
+        match drive(app, goal.clone(), Some(wait), terms).await {
             Ok(run) => return Ok(Some(run)),
             Err(error)
                 if error.exit == Exit::Decide
@@ -281,15 +295,29 @@ pub(super) async fn attempt(
             Err(error) if error.exit == Exit::Decide && patience > 0 => {
                 let agent = Agent::at(app.paths.socket());
                 if !agent.order(app.key_profile()?, "yield", b"")? {
-                    return Err(error);
+                    return Err(held_up(app, &goal, error));
                 }
                 patience -= 1;
                 let soon = rotakey_core::time::later(app.clock.now().wall, AGAIN);
                 app.clock.sleep_until(soon).await;
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(held_up(app, &goal, error)),
         }
     }
+}
+
+/// A key leaked, and another command, which gives way to nobody, is at work.
+fn held_up(app: &App, goal: &Goal, mut failed: Failed) -> Failed {
+    let pid = app.state().ok().and_then(|state| state.engine());
+    if *goal == Goal::COMPROMISED
+        && failed.exit == Exit::Decide
+        && let Some(pid) = pid
+    {
+        failed.hint = Some(format!(
+            "end it, `kill {pid}`, and run this again: that is safe, as the journal has where it was, and this goes on from there"
+        ));
+    }
+    failed
 }
 
 /// Watches another process's rotation, begun when `before` was the generation. False if it went away before the
@@ -323,15 +351,16 @@ async fn drive(
     app: &App,
     goal: Goal,
     wait: Option<Milestone>,
-    passes: bool,
+    terms: Terms<'_>,
 ) -> Result<Run, Failed> {
     let profile = app.key_profile()?;
     let hurries = goal == Goal::COMPROMISED;
     let (printer, clock) = (&app.printer, &app.clock);
-    let mut watcher = Watcher { profile, printer, step: None, clock, hurries, passes };
+    let mut watcher =
+        Watcher { profile, printer, step: None, clock, hurries, passes: terms.passes_use };
     let before = app.status()?;
     let is_check = goal == Goal::Check;
-    let run = engine::run(app, goal, wait, &mut watcher).await;
+    let run = engine::run_for(app, goal, wait, &mut watcher, terms.leaked).await;
     app.printer.progress_done();
     if let Ok(Run { stop, status }) = &run
         && !is_check

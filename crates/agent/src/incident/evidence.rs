@@ -3,6 +3,7 @@
 //! It is written again after each engine run of that rotation, whoever made it: a person's command, or the agent that
 //! went on with it. What was known before is kept. It holds ids and times, and no secret.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -61,6 +62,9 @@ pub struct Evidence {
     pub last_used: Option<Used>,
     /// What was done about sessions made from it.
     pub sessions: Option<Revocation>,
+    /// The policy is being attached: sessions from before may be served still, and are to be minted anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoking: bool,
     /// What else to do, as commands.
     pub next: Vec<String>,
     /// The calls to AWS, with AWS's request ids.
@@ -109,7 +113,7 @@ pub struct Revocation {
 }
 
 /// What was seen before the key was touched.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Before {
     /// Who held it.
     pub holders: Vec<Holder>,
@@ -117,6 +121,18 @@ pub struct Before {
     pub horizon: Option<Timestamp>,
     /// Its last use.
     pub last_used: Option<Used>,
+}
+
+impl Evidence {
+    /// Puts down what was done about sessions, in the place of what was before.
+    pub fn revoked(&mut self, revocation: Revocation) {
+        if let Some(earlier) = self.sessions.take() {
+            self.next.retain(|command| !earlier.admin.contains(command));
+        }
+        self.next.extend(revocation.admin.iter().cloned());
+        self.sessions = Some(revocation);
+        self.revoking = false;
+    }
 }
 
 impl Used {
@@ -136,6 +152,22 @@ impl Used {
 /// Where the evidence of a profile is.
 pub fn folder(state: &ProfileState) -> PathBuf {
     state.dir().join("incidents")
+}
+
+/// Keeps what was seen of keys before they are touched: whoever goes on after a crash has it from there.
+pub fn keep_before(state: &ProfileState, seen: &BTreeMap<AccessKeyId, Before>) -> io::Result<()> {
+    let json = serde_json::to_vec_pretty(seen).map_err(io::Error::other)?;
+    disk::replace(&kept_in(state), &json)
+}
+
+fn kept_before(state: &ProfileState, id: &AccessKeyId) -> Option<Before> {
+    let bytes = disk::read(&kept_in(state)).ok()??;
+    let mut kept: BTreeMap<AccessKeyId, Before> = serde_json::from_slice(&bytes).ok()?;
+    kept.remove(id)
+}
+
+fn kept_in(state: &ProfileState) -> PathBuf {
+    state.dir().join("incident-before.json")
 }
 
 /// Adds calls to the evidence of the last incident in a profile's journal, if they were made in its time. Nothing that
@@ -210,7 +242,7 @@ fn of(
     let key = open.map(|open| &open.outgoing).or(story.then.current.as_ref());
     let replacement = story.after.rotation.as_ref().and_then(|open| open.incoming.as_ref());
     let replacement = replacement.or(story.after.current.as_ref()).filter(|key| key.id != leaked);
-    let seen = before(state, &leaked, now);
+    let seen = kept_before(state, &leaked).unwrap_or_else(|| before(state, &leaked, now));
     let region = app.settings().map_or("us-east-1", |settings| iam_region(&settings.region));
     let mut next = vec![
         advice::lookup_events(&leaked, region),
@@ -239,8 +271,9 @@ fn of(
         refused_since: story.refused,
         holders: known.map_or(seen.holders, |known| known.holders.clone()),
         horizon: known.map_or(seen.horizon, |known| known.horizon),
-        last_used: known.and_then(|known| known.last_used.clone()),
+        last_used: known.and_then(|known| known.last_used.clone()).or(seen.last_used),
         sessions: known.and_then(|known| known.sessions.clone()),
+        revoking: known.is_some_and(|known| known.revoking),
         next,
         calls: known.map(|known| known.calls.clone()).unwrap_or_default(),
         timeline: story.lines.clone(),

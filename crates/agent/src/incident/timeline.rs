@@ -46,7 +46,7 @@ impl Story {
                     said: entry.clone(),
                     then: status.clone(),
                     after: status.clone(),
-                    refused: None,
+                    refused: was_refused(&status, &entry.record),
                     lines: Vec::new(),
                 });
             }
@@ -73,4 +73,10 @@ impl Story {
         let named = self.said.record.access_key_id().cloned();
         named.or_else(|| Some(self.then.rotation.as_ref()?.outgoing.id.clone()))
     }
+}
+
+/// It was Inactive already when a person said so.
+fn was_refused(status: &Status, said: &Record) -> Option<jiff::Timestamp> {
+    let open = status.rotation.as_ref()?;
+    open.deactivated.filter(|_| said.access_key_id() == Some(&open.outgoing.id))
 }

@@ -216,6 +216,11 @@ impl Open {
             && !self.is_cut_off()
     }
 
+    /// Whether a person may say that the outgoing key leaked, Inactive as it may be: only force brings it back then.
+    pub fn may_have_leaked(&self) -> bool {
+        self.aborting.is_none() && !self.deleted && !self.is_cut_off()
+    }
+
     /// Whether `undo` applies: something is published, and nothing is irrevocable yet.
     pub fn can_undo(&self) -> bool {
         (self.step >= Step::Drain || self.intends("publish"))
@@ -350,6 +355,14 @@ impl Status {
             status.apply(entry)?;
         }
         Ok(status)
+    }
+
+    /// The key that goes if a person says that one leaked, and names none: the one on its way out, as long as it works;
+    /// else the one that is served.
+    pub fn at_risk(&self) -> Option<&Key> {
+        let open = self.rotation.as_ref().filter(|open| open.step <= Step::Deactivate);
+        let open = open.filter(|open| open.can_be_cut_off() || open.is_cut_off());
+        open.map(|open| &open.outgoing).or(self.current.as_ref())
     }
 
     /// Takes one more record in, if it is legal; leaves everything as it was if not.
@@ -560,7 +573,7 @@ impl Status {
                 open.enter(Step::Deactivate, at);
             }
             Record::Compromised { access_key_id } => {
-                if open.outgoing.id != *access_key_id || !open.can_be_cut_off() {
+                if open.outgoing.id != *access_key_id || !open.may_have_leaked() {
                     return Err("it is not on its way out, or is cut off already");
                 }
                 open.compromised = Some(access_key_id.clone());

@@ -1,5 +1,7 @@
 //! The new key: made once, tried, and printed; or deleted again.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials, KeyStatus};
 use rotakey_core::iam::{KeyList, NewKey, Outcome, RefusalClass};
@@ -15,6 +17,9 @@ use crate::clock::Clock;
 use crate::command::{expect, random_hex};
 use crate::iam::KeyService;
 use crate::incident::advice;
+
+/// IAM knows one use of a key in so long.
+const LAST_USED_STEP: Duration = Duration::from_secs(15 * 60);
 
 impl Desk<'_> {
     /// Nothing is under way: which key is to go, and is there room for another?
@@ -111,19 +116,21 @@ impl Desk<'_> {
     ) -> Result<Then, Failed> {
         let new = key.credentials.access_key_id.clone();
         let since = self.app.clock.now().wall;
-        // Before it is printed: what is printed and not recorded would be taken for an orphan.
-        let handed = |probed_until| {
-            let (old, new) = (old.clone(), new.clone());
-            Some(Stage::Handed { old, new, since, probed_until })
-        };
-        let ready = match memory.write(handed(later(since, self.settings.policy.deadline))) {
+        let made = Stage::Made { old: old.clone(), new: new.clone() };
+        let ready = match memory.write(Some(made)) {
             Err(failed) => Err(failed),
             Ok(()) => match self.audit("admin-create", &new) {
                 Err(failed) => Err(failed),
                 Ok(()) => self.verify(&key.credentials).await,
             },
         };
-        let ready = ready.and_then(|()| memory.write(handed(self.app.clock.now().wall)));
+        let probed_until = self.app.clock.now().wall;
+        let handed = |printed| {
+            let (old, new) = (old.clone(), new.clone());
+            Some(Stage::Handed { old, new, since, probed_until, printed })
+        };
+        // Before it is printed: what is printed and taken for one that was not would be deleted.
+        let ready = ready.and_then(|()| memory.write(handed(false)));
         let printed = ready.and_then(|()| {
             let text = shown(&key.credentials, self.args.output);
             self.app.printer.data_whole(&text).map_err(|error| {
@@ -136,6 +143,7 @@ impl Desk<'_> {
                 "{new} of {} is printed, once: it is kept nowhere here. Replace {old} by it",
                 self.user
             ));
+            memory.write(handed(true))?;
             return Ok(Then::GoOn);
         };
         // Nobody has its secret, or not all of it.
@@ -145,13 +153,35 @@ impl Desk<'_> {
                 failed.message = format!("{}; {new} is deleted again", failed.message);
             }
             _ => {
-                let _ = memory.write(Some(Stage::Unheld { id: new.clone(), inactive: None }));
+                // At `Made`, the next run deletes it.
+                if !matches!(memory.stage, Some(Stage::Made { .. })) {
+                    let (id, probed_until) = (new.clone(), Some(probed_until));
+                    let _ = memory.write(Some(Stage::Unheld { id, inactive: None, probed_until }));
+                }
                 let by_hand = advice::delete(&self.user, &new);
                 failed.message =
                     format!("{}; {new} could not be deleted again: {by_hand}", failed.message);
             }
         }
         Err(failed)
+    }
+
+    /// A run was ended between the creation and the print: the secret is gone with it.
+    pub(super) async fn unmake(
+        &self,
+        memory: &mut Memory,
+        new: AccessKeyId,
+    ) -> Result<Then, Failed> {
+        self.audit("admin-delete", &new)?;
+        match self.service.delete_access_key(&self.signer, &self.user, &new).await {
+            Outcome::Refused(refusal) if refusal.class == RefusalClass::NoSuchEntity => {}
+            done => expect("iam:DeleteAccessKey", done)?,
+        }
+        memory.write(None)?;
+        self.app.printer.say(&format!(
+            "{new}, which an earlier run made and did not come to print, is deleted again"
+        ));
+        Ok(Then::GoOn)
     }
 
     /// What is handed out must work: accepted so many times in a row.
@@ -216,7 +246,8 @@ impl Desk<'_> {
                     Ok(Then::GoOn)
                 }
                 Verdict::Adopt(key) | Verdict::Orphan(key) => {
-                    memory.write(Some(Stage::Unheld { id: key.access_key_id, inactive: None }))?;
+                    let id = key.access_key_id;
+                    memory.write(Some(Stage::Unheld { id, inactive: None, probed_until: None }))?;
                     Ok(Then::GoOn)
                 }
                 Verdict::Strangers(_) if self.args.yes => {
@@ -244,6 +275,7 @@ impl Desk<'_> {
         memory: &mut Memory,
         id: AccessKeyId,
         inactive: Option<Timestamp>,
+        probed_until: Option<Timestamp>,
     ) -> Result<Then, Failed> {
         let now = self.app.clock.now().wall;
         let list = self.list().await?;
@@ -251,10 +283,13 @@ impl Desk<'_> {
             memory.write(None)?;
             return Ok(Then::GoOn);
         };
-        let is_used = self.last_used(&id).await?.is_some();
+        let ours = probed_until.map(|at| later(at, LAST_USED_STEP));
+        let used = self.last_used(&id).await?;
+        let is_used = used.is_some_and(|used| ours.is_none_or(|until| used.at > until));
         if is_used || (inactive.is_some() && key.status == KeyStatus::Active) {
             memory.write(None)?;
-            let message = format!("{id}, whose creation's reply was lost, is used by somebody");
+            let message =
+                format!("{id}, whose secret nobody was thought to have, is used by somebody");
             return Err(Failed::new(Exit::Decide, message)
                 .hint("it is left alone from now on; keep it or delete it"));
         }
@@ -264,15 +299,17 @@ impl Desk<'_> {
                 .update_access_key(&self.signer, &self.user, &id, KeyStatus::Inactive)
                 .await;
             expect("iam:UpdateAccessKey", done)?;
-            memory.write(Some(Stage::Unheld { id, inactive: Some(now) }))?;
+            memory.write(Some(Stage::Unheld { id, inactive: Some(now), probed_until }))?;
             return Ok(Then::GoOn);
         };
         let until = later(at, self.settings.policy.orphan_wait);
         if now < until {
             let until = crate::command::status::seconds(until);
-            let message = format!(
-                "the reply to CreateAccessKey was lost: nobody has the secret of {id}, which is Inactive"
-            );
+            let why = match probed_until {
+                None => "the reply to CreateAccessKey was lost",
+                Some(_) => "it could not be printed",
+            };
+            let message = format!("{why}: nobody has the secret of {id}, which is Inactive");
             return Err(Failed::new(Exit::Decide, message)
                 .hint(format!("`{}` after {until} deletes it and begins anew", self.again())));
         }

@@ -101,9 +101,12 @@ impl Desk<'_> {
             Some(Stage::Intended { known, sent, clock_offset_ms, .. }) => {
                 self.reconcile(memory, &known, sent, clock_offset_ms).await
             }
-            Some(Stage::Unheld { id, inactive }) => self.fence(memory, id, inactive).await,
-            Some(Stage::Handed { old, new, since, probed_until }) => {
-                self.retire(memory, old, new, since, probed_until).await
+            Some(Stage::Unheld { id, inactive, probed_until }) => {
+                self.fence(memory, id, inactive, probed_until).await
+            }
+            Some(Stage::Made { new, .. }) => self.unmake(memory, new).await,
+            Some(Stage::Handed { old, new, since, probed_until, printed }) => {
+                self.retire(memory, old, new, retire::Handed { since, probed_until, printed }).await
             }
             Some(Stage::Deactivated { old, new, at }) => self.delete(memory, old, new, at).await,
         }

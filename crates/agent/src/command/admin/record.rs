@@ -37,8 +37,18 @@ pub(super) enum Stage {
         id: AccessKeyId,
         /// Since when it is Inactive.
         inactive: Option<Timestamp>,
+        /// Our own probes of it, if there were any, ended then.
+        #[serde(default)]
+        probed_until: Option<Timestamp>,
     },
-    /// The new key is the admin's to hand on; the old one works still.
+    /// The new key is made, and its secret is in one process's memory: it was certainly not printed.
+    Made {
+        /// The key that is to go.
+        old: AccessKeyId,
+        /// The new one.
+        new: AccessKeyId,
+    },
+    /// The new key is the admin's to hand on; the old one works still. It is written before the print begins.
     Handed {
         /// The key that is to go.
         old: AccessKeyId,
@@ -48,6 +58,9 @@ pub(super) enum Stage {
         since: Timestamp,
         /// Our own probes of it ended then: they are no use of it.
         probed_until: Timestamp,
+        /// Standard output took it whole. Else nobody but the admin can tell whether he has it.
+        #[serde(default)]
+        printed: bool,
     },
     /// The old key is Inactive.
     Deactivated {

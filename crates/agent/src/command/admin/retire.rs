@@ -13,6 +13,18 @@ use crate::command::expect;
 use crate::command::status::seconds;
 use crate::config::duration;
 use crate::iam::KeyService;
+use crate::incident::advice;
+
+/// How the new key went out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Handed {
+    /// When it was made.
+    pub(super) since: Timestamp,
+    /// Our own probes of it ended then.
+    pub(super) probed_until: Timestamp,
+    /// Standard output took it whole.
+    pub(super) printed: bool,
+}
 
 impl Desk<'_> {
     /// Whether the old key may go by now.
@@ -21,8 +33,7 @@ impl Desk<'_> {
         memory: &mut Memory,
         old: AccessKeyId,
         new: AccessKeyId,
-        since: Timestamp,
-        probed_until: Timestamp,
+        handed: Handed,
     ) -> Result<Then, Failed> {
         let now = self.app.clock.now().wall;
         let list = self.list().await?;
@@ -48,8 +59,12 @@ impl Desk<'_> {
             }
             Some(KeyStatus::Active) => {}
         }
+        // Else the old one may be the only key that anybody has: no word replaces a use then.
+        if !handed.printed && !self.is_seen(&new, &handed).await? {
+            return Err(self.in_doubt(&old, &new));
+        }
         if !self.args.yes
-            && let Some(why) = self.held(&old, &new, since, probed_until, now).await?
+            && let Some(why) = self.held(&old, &new, &handed, now).await?
         {
             let message = format!("{}: {old} is still active: {why}", self.user);
             return Err(Failed::new(Exit::Decide, message).hint(format!(
@@ -76,17 +91,33 @@ impl Desk<'_> {
         Ok(Then::Done)
     }
 
+    async fn is_seen(&self, new: &AccessKeyId, handed: &Handed) -> Result<bool, Failed> {
+        Ok(self.last_used(new).await?.is_some_and(|used| used.at > handed.probed_until))
+    }
+
+    /// A run was ended while it printed.
+    fn in_doubt(&self, old: &AccessKeyId, new: &AccessKeyId) -> Failed {
+        let message = format!(
+            "{}: a run was ended while it printed the new key {new}: whether anybody has its secret is not known, and no use of it is seen; {old} stays active, also with --yes",
+            self.user
+        );
+        Failed::new(Exit::Decide, message).hint(format!(
+            "if you have it, use it (IAM shows that after minutes to hours), then `{0}`; if not, `{1}`, and `{0}` makes another",
+            self.again(),
+            advice::delete(&self.user, new)
+        ))
+    }
+
     /// Why the old key may not go yet.
     async fn held(
         &self,
         old: &AccessKeyId,
         new: &AccessKeyId,
-        since: Timestamp,
-        probed_until: Timestamp,
+        handed: &Handed,
         now: Timestamp,
     ) -> Result<Option<String>, Failed> {
-        let is_seen = self.last_used(new).await?.is_some_and(|used| used.at > probed_until);
-        if !is_seen {
+        let since = handed.since;
+        if !self.is_seen(new, handed).await? {
             return Ok(Some(format!(
                 "no use of the new key {new} is seen yet (IAM shows it after minutes to hours)"
             )));

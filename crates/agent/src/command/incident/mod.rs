@@ -3,6 +3,7 @@
 mod told;
 mod withdraw;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rotakey_core::credential::{AccessKeyId, Credentials};
@@ -10,7 +11,8 @@ use rotakey_core::iam::Outcome;
 use rotakey_core::journal::{Open, Status, Step};
 use rotakey_core::rotation::{Ending, Finding, Goal, WaitingFor};
 
-use super::{App, mfa, rotate};
+use super::rotate::{self, Terms};
+use super::{App, mfa};
 use crate::cli::args::Milestone;
 use crate::cli::failure::{Exit, Failed};
 use crate::clock::Clock;
@@ -44,7 +46,8 @@ pub struct IncidentArgs {
 /// Runs it.
 pub async fn run(app: &App, args: &IncidentArgs, wait: Milestone) -> Result<(), Failed> {
     let status = app.status()?;
-    let leaked = leaked(&status)?;
+    let leaked = status.at_risk().map(|key| key.id.clone());
+    let leaked = leaked.ok_or_else(|| Failed::new(Exit::Usage, "the profile has no key"))?;
     if args.deactivate_now {
         check_named(args, &[leaked])?;
         return withdraw::run(app, args).await;
@@ -53,33 +56,80 @@ pub async fn run(app: &App, args: &IncidentArgs, wait: Milestone) -> Result<(), 
         return Err(is_withdrawn(app, &status));
     }
     let current = status.current.as_ref().map(|key| key.id.clone());
-    let choices: Vec<_> = [&leaked].into_iter().chain(&current).cloned().collect();
+    let mut choices = vec![leaked.clone()];
+    if let Some(open) = &status.rotation {
+        choices.push(open.outgoing.id.clone());
+        let comes_back = open.incoming.as_ref().filter(|_| open.undone.is_some());
+        choices.extend(comes_back.map(|key| key.id.clone()));
+    }
+    choices.extend(current.clone());
+    choices = choices.iter().fold(Vec::new(), |mut once, id| {
+        if !once.contains(id) {
+            once.push(id.clone());
+        }
+        once
+    });
     check_named(args, &choices)?;
-    let named_is_current = args.access_key_id.is_some() && args.access_key_id == current;
-    if let Some(open) = &status.rotation
-        && open.step >= Step::Soak
-        && open.is_cut_off()
-        && !named_is_current
-    {
-        return Err(is_done(app, open));
+    if let Some(open) = &status.rotation {
+        if open.undone.is_some() && args.access_key_id.is_none() {
+            return Err(which(app, &choices));
+        }
+        let named_is_current = args.access_key_id.is_some() && args.access_key_id == current;
+        if open.step >= Step::Soak && open.is_cut_off() && !named_is_current {
+            if is_concluded(app, args, &open.outgoing.id)? {
+                return Err(is_done(app, open));
+            }
+            return conclude(app, args, Before::default()).await;
+        }
     }
-    let before = look_before(app, &leaked).await;
-    replace(app, wait, &leaked).await?;
-    // It was the newer one of two: the older one, cut off just now, makes room for its replacement.
-    if let Some(named) = args.access_key_id.as_ref().filter(|named| **named != leaked) {
-        replace(app, wait, named).await?;
+    let meant = args.access_key_id.clone().unwrap_or_else(|| leaked.clone());
+    let is_inactive = |open: &Open| open.step >= Step::Soak && open.outgoing.id == meant;
+    // It is the newer one of two: the older one is cut off first, and makes room for the replacement.
+    let is_newer = meant != leaked && !status.rotation.as_ref().is_some_and(is_inactive);
+    let mut seen = BTreeMap::new();
+    if is_newer {
+        seen.insert(leaked.clone(), look_before(app, &leaked).await);
     }
+    let before = look_before(app, &meant).await;
+    seen.insert(meant.clone(), before.clone());
+    keep_before(app, &seen);
+    if is_newer {
+        replace(app, wait, &leaked, None).await?;
+    }
+    replace(app, wait, &meant, Some(&meant)).await?;
     conclude(app, args, before).await
 }
 
-/// The key that goes: the one on its way out, as long as it works; else the one that is served.
-fn leaked(status: &Status) -> Result<AccessKeyId, Failed> {
-    let open = status.rotation.as_ref().filter(|open| open.can_be_cut_off() || open.is_cut_off());
-    let outgoing = open
-        .map(|open| &open.outgoing)
-        .filter(|_| open.is_some_and(|open| open.step <= Step::Deactivate));
-    let key = outgoing.or(status.current.as_ref());
-    key.map(|key| key.id.clone()).ok_or_else(|| Failed::new(Exit::Usage, "the profile has no key"))
+/// A crash from here on costs nothing of it. That it cannot be written is no reason to let the key be.
+fn keep_before(app: &App, seen: &BTreeMap<AccessKeyId, Before>) {
+    let state = app.state().map_err(|failed| failed.message);
+    let kept = state
+        .and_then(|state| evidence::keep_before(&state, seen).map_err(|error| error.to_string()));
+    if let Err(why) = kept {
+        app.printer.say(&format!("warning: what is known of the key is not written: {why}"));
+    }
+}
+
+/// During an undo, neither of the two is the obvious one.
+fn which(app: &App, choices: &[AccessKeyId]) -> Failed {
+    let ids: Vec<_> = choices.iter().map(AccessKeyId::as_str).collect();
+    let message = format!("{}: which key leaked? The last rotation is undone", app.profile);
+    Failed::new(Exit::Usage, message)
+        .hint(format!("`--access-key-id` names it: {}; nothing was changed", ids.join(" or ")))
+}
+
+/// Whether nothing is left to be done about a key that was cut off.
+fn is_concluded(app: &App, args: &IncidentArgs, leaked: &AccessKeyId) -> Result<bool, Failed> {
+    let evidence = evidence_so_far(app)?;
+    let evidence = evidence.filter(|evidence| evidence.compromised.access_key_id == *leaked);
+    Ok(!args.revoke_sessions
+        && evidence.is_some_and(|evidence| evidence.sessions.is_some() && !evidence.revoking))
+}
+
+fn evidence_so_far(app: &App) -> Result<Option<Evidence>, Failed> {
+    let evidence = evidence::change(app, &app.state()?, |_| {});
+    // One that cannot be written says nothing of what was done.
+    Ok(evidence.ok().flatten().map(|(_, evidence)| evidence))
 }
 
 fn check_named(args: &IncidentArgs, choices: &[AccessKeyId]) -> Result<(), Failed> {
@@ -95,11 +145,18 @@ fn check_named(args: &IncidentArgs, choices: &[AccessKeyId]) -> Result<(), Faile
 }
 
 /// Replaces a key, until it is seen refused.
-async fn replace(app: &App, wait: Milestone, leaked: &AccessKeyId) -> Result<(), Failed> {
+///
+/// `meant` is what has to be so under the lock as well; none if whichever stands in the way may go.
+async fn replace(
+    app: &App,
+    wait: Milestone,
+    leaked: &AccessKeyId,
+    meant: Option<&AccessKeyId>,
+) -> Result<(), Failed> {
     let wait = wait.max(Milestone::Deactivated);
-    let Some(run) = rotate::attempt(app, Goal::COMPROMISED, wait, false).await? else {
-        return Ok(());
-    };
+    let terms = Terms { leaked: meant, ..Terms::default() };
+    let run = rotate::attempt(app, Goal::COMPROMISED, wait, terms).await?;
+    let Some(run) = run else { return Ok(()) };
     match &run.stop {
         Stop::Ending(Ending::Blocked(findings)) => Err(blocked(app, findings, leaked)),
         Stop::Waiting(waiting_for @ WaitingFor::Orphan) => {
@@ -210,18 +267,25 @@ async fn conclude(app: &App, args: &IncidentArgs, before: Before) -> Result<(), 
     let service = app.service(&settings);
     let status = app.status()?;
     let user = status.enrolment.map(|whose| whose.user).unwrap_or_default();
-    let attach = wants_revocation(app, args, &user);
+    let state = app.state()?;
+    // An earlier run was ended between the policy and the new sessions.
+    let is_pending = evidence_so_far(app)?.is_some_and(|evidence| evidence.revoking);
+    let attach = (is_pending && !args.no_revoke_sessions) || wants_revocation(app, args, &user);
     let signer = signer(app, &settings, keystore.as_ref()).await?;
+    if attach {
+        // What cannot be written stops nothing.
+        let _ = evidence::change(app, &state, |evidence| evidence.revoking = true);
+    } else if is_pending {
+        sessions::renew(app).await?;
+    }
     let revocation = sessions::revoke(app, &service, &signer, &user, attach).await?;
     if revocation.is_attached {
         audit(app, "revoke-sessions", None, &format!("older than {}", revocation.older_than));
     }
-    let state = app.state()?;
     let calls = service.calls().take();
     let written = evidence::change(app, &state, |evidence| {
         evidence.calls.extend(calls);
-        evidence.sessions = Some(revocation.clone());
-        evidence.next.extend(revocation.admin.iter().cloned());
+        evidence.revoked(revocation);
         merge(evidence, before);
     });
     finish(app, written)

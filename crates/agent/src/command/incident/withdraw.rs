@@ -5,14 +5,16 @@
 
 use std::time::Duration;
 
-use rotakey_core::credential::{AccessKeyId, KeyStatus};
+use rotakey_core::credential::{AccessKeyId, Credentials, KeyStatus};
 use rotakey_core::iam::{Outcome, RefusalClass};
-use rotakey_core::journal::{Entry, Record};
+use rotakey_core::journal::{Entry, Open, Record, Status, Step};
 use rotakey_core::time::later;
 
 use super::{App, IncidentArgs, audit, finish, look_before, merge, parts, told};
 use crate::cli::failure::{Exit, Failed, refused};
 use crate::clock::Clock;
+use crate::command::export;
+use crate::driver::quarantine::POLICY;
 use crate::iam::KeyService;
 use crate::incident::evidence::{self, Revocation};
 use crate::incident::sessions::{self, tell_agent};
@@ -25,20 +27,24 @@ const TRIES: u32 = 5;
 pub(super) async fn run(app: &App, _: &IncidentArgs) -> Result<(), Failed> {
     let status = app.status()?;
     if let Some(open) = &status.rotation {
-        let message = format!("{}: a rotation is open (step {})", app.profile, open.step);
-        return Err(Failed::new(Exit::Decide, message).hint(format!(
-            "`rotakey rotate {0} --compromised` goes on with it and stops {1}; or, before it is published, `rotakey abort {0}`",
-            app.profile, open.outgoing.id
-        )));
+        return Err(is_open(app, open));
     }
     let state = app.state()?;
-    let (_engine, mut journal) = state.lock()?;
+    let (_engine, mut journal) = export::lock(app, &state, app.key_profile()?).await?;
+    if let Some(open) = &journal.status().rotation {
+        return Err(is_open(app, open));
+    }
     let id = journal.status().current.as_ref().map(|key| key.id.clone());
     let id = id.ok_or_else(|| Failed::new(Exit::Usage, "the profile has no key"))?;
     if journal.status().withdrawn.as_ref().is_some_and(|withdrawn| withdrawn.disabled.is_some()) {
         return Err(super::is_withdrawn(app, journal.status()));
     }
+    // Whatever is missing is told while everybody is served still.
+    let (service, key, user) = parts(app)?;
+    let signer = super::signer(app, &app.settings()?, app.keystore()?.as_ref()).await?;
+    refuse_under_quarantine(app, &service, &signer, journal.status()).await?;
     let before = look_before(app, &id).await;
+    super::keep_before(app, &[(id.clone(), before.clone())].into());
     if journal.status().withdrawn.is_none() {
         record(app, &mut journal, Record::Withdrawn { access_key_id: id.clone() })?;
     }
@@ -50,8 +56,7 @@ pub(super) async fn run(app: &App, _: &IncidentArgs) -> Result<(), Failed> {
         }
     })?;
     tell_agent(app).await?;
-    let (service, key, user) = parts(app)?;
-    let done = disable(app, &service, &key, &user, &id).await;
+    let done = disable(app, &service, (&signer, &key), &user, &id).await;
     if done.is_ok() {
         record(app, &mut journal, Record::Disabled { access_key_id: id.clone() })?;
     }
@@ -64,8 +69,7 @@ pub(super) async fn run(app: &App, _: &IncidentArgs) -> Result<(), Failed> {
     let calls = service.calls().take();
     let written = evidence::change(app, &state, |evidence| {
         evidence.calls.extend(calls);
-        evidence.next.extend(revocation.admin.iter().cloned());
-        evidence.sessions = Some(revocation);
+        evidence.revoked(revocation);
         merge(evidence, before);
     });
     done?;
@@ -79,6 +83,47 @@ pub(super) async fn run(app: &App, _: &IncidentArgs) -> Result<(), Failed> {
     Ok(())
 }
 
+/// What applies instead while a rotation is open.
+fn is_open(app: &App, open: &Open) -> Failed {
+    let (profile, old) = (&app.profile, &open.outgoing.id);
+    let served = &open.survivor().id;
+    let message = format!("{profile}: a rotation is open (step {})", open.step);
+    let replaces = format!("`rotakey rotate {profile} --compromised");
+    let hint = if open.step >= Step::Soak {
+        format!(
+            "{replaces} --access-key-id {served}` deletes {old}, which is Inactive, and replaces {served} in its room"
+        )
+    } else if open.undone.is_some() {
+        format!("{replaces} --access-key-id ID` goes on with it and stops that key")
+    } else if open.published.is_some() {
+        format!("{replaces}` goes on with it and stops {old}")
+    } else {
+        format!("{replaces}` goes on with it and stops {old}; or first `rotakey abort {profile}`")
+    };
+    Failed::new(Exit::Decide, message).hint(hint)
+}
+
+/// The key may not set itself Inactive then. Nobody is to be without a key for nothing.
+async fn refuse_under_quarantine(
+    app: &App,
+    service: &impl KeyService,
+    signer: &Credentials,
+    status: &Status,
+) -> Result<(), Failed> {
+    let user = status.enrolment.as_ref().map_or("", |whose| &whose.user);
+    let Outcome::Done(policies) = service.attached_policies(signer, user).await else {
+        return Ok(());
+    };
+    let Some(policy) = policies.iter().find(|name| name.starts_with(POLICY)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "{}: {user} is under quarantine ({policy}): the key cannot set itself Inactive; nothing was changed",
+        app.profile
+    );
+    Err(Failed::new(Exit::Refused, message).hint(told::quarantined(app, policy)))
+}
+
 fn record(app: &App, journal: &mut Journal, record: Record) -> Result<(), Failed> {
     let entry = Entry { time: app.clock.now().wall, rotation: None, record };
     Ok(journal.append(&entry)?)
@@ -88,7 +133,7 @@ fn record(app: &App, journal: &mut Journal, record: Record) -> Result<(), Failed
 async fn disable(
     app: &App,
     service: &impl KeyService,
-    key: &rotakey_core::credential::Credentials,
+    (signer, key): (&Credentials, &Credentials),
     user: &str,
     id: &AccessKeyId,
 ) -> Result<(), Failed> {
@@ -100,13 +145,7 @@ async fn disable(
     };
     let mut last = String::new();
     for _ in 0..TRIES {
-        let keystore = app.keystore()?;
-        let signer = super::mfa::iam_signer_at_hand(app, &settings, keystore.as_ref(), id);
-        let signer = match signer {
-            Some(signer) => signer,
-            None => super::mfa::iam_signer(app, &settings, keystore.as_ref()).await?,
-        };
-        match service.update_access_key(&signer, user, id, KeyStatus::Inactive).await {
+        match service.update_access_key(signer, user, id, KeyStatus::Inactive).await {
             Outcome::Done(()) => break,
             // It was done, and the answer was lost.
             Outcome::Refused(refusal) if refusal.class == RefusalClass::KeyUnknown => break,
