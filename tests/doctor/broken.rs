@@ -151,6 +151,8 @@ const ALL: [Broken; 35] = [
         let text =
             format!("# ours\n[ci]\naws_access_key_id={id}\naws_secret_access_key={secret}\n");
         p.write(".aws/credentials", &text);
+        // `import` asks STS for the user.
+        p.append(&format!("[profile ci]\nendpoint_url = {}\n", p.world.url));
     }),
     warning("no line", "files.line", "no credential_process", |p| {
         p.write(".aws/config", "[profile app]\nregion = us-east-1\n");
