@@ -66,13 +66,11 @@ impl Told {
         if self.rotation != rotation && rotation.is_some() {
             *self = Self { rotation: rotation.clone(), ..Self::default() };
         }
-        // It got further: failures that come after that are news again.
-        let step = |status: &Status| status.rotation.as_ref().map(|open| open.step);
-        if !matches!(
-            seen.came,
-            Came::Failed(_) | Came::Offline(_) | Came::Clock(_) | Came::GaveWay | Came::Busy
-        ) || step(seen.before) != step(seen.after)
-        {
+        // Between two rotations it got further: failures that come after that are news again. Of one rotation they are
+        // told once.
+        let is_failure = matches!(seen.came, Came::Failed(_) | Came::Offline(_) | Came::Clock(_));
+        let says_nothing = matches!(seen.came, Came::GaveWay | Came::Busy);
+        if rotation.is_none() && !is_failure && !says_nothing {
             self.told.retain(|told| told != FAILED);
         }
         let mut all: Vec<Piece> = progress(seen).into_iter().collect();
