@@ -117,8 +117,7 @@ impl Checked {
         let name = &app.profile;
         let Credentials { access_key_id: id, secret_access_key: secret, .. } = &self.credentials;
         let state = ProfileState::new(&app.paths.state, name);
-        let (_engine, mut journal) = state.lock()?;
-        let current = journal.status().current.as_ref().map(|current| current.id.clone());
+        let current = state.read()?.1.current.map(|current| current.id);
         // Before the secret is anywhere: what is refused leaves nothing behind.
         if let Some(current) = current.as_ref().filter(|current| *current != id) {
             let message = format!("the state of {name} holds another key, {current}");
@@ -134,7 +133,8 @@ impl Checked {
             let reason = format!("it gave back something else for {id} than was written");
             return Err(KeystoreError::Damaged { store, reason }.into());
         }
-        if current.is_none() {
+        let (_engine, mut journal) = state.lock()?;
+        if journal.status().current.is_none() {
             let record = Record::Enrolled {
                 access_key_id: id.clone(),
                 account_id: self.identity.account_id.clone(),
