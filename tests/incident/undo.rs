@@ -27,7 +27,7 @@ fn goes_back(world: &World, from: &str, undo: &[&str]) {
     let status = world.status();
     assert_eq!(status["current"]["access_key_id"], world.id, "from {from}");
     // The newer one goes in its turn.
-    world.configure(&patient(&world, ""));
+    world.configure(&patient(world, ""));
     let run = world.expect(1, &["resume", "--wait", "deleted"]);
     assert!(run.stderr.contains("undone"), "from {from}: {run:?}");
     assert_eq!(world.keys(), [(world.id.clone(), "Active".to_owned())], "from {from}");
