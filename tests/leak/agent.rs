@@ -109,6 +109,11 @@ fn an_agent_that_serves_rotates_and_crashes_says_no_secret() {
         assert!(Instant::now() < deadline, "the rotation does not end: {:?}", world.step());
         seen.files(&world);
     }
+    let told = || std::fs::read_to_string(&events).unwrap_or_default();
+    while !(told().contains("published") && told().contains("rotated")) {
+        assert!(Instant::now() < deadline, "nobody was told: {}", told());
+        std::thread::sleep(Duration::from_millis(50));
+    }
     watch(&mut seen, &agent);
     // Mistakes: a wrong token, and a code that nobody asked for.
     let refused = agent.http("GET", "/credentials/app", "Authorization: 0123456789abcdef\r\n");

@@ -1,6 +1,5 @@
 //! The dashboard's queries, asked of a real Prometheus that scrapes a real agent. It needs Debian's `prometheus`, which
-//! is large, so it runs when asked for:
-//! `ROTAKEY_PROMETHEUS=/usr/bin/prometheus cargo test -p rotakey-agent --test seen -- --ignored`
+//! is large, so it runs when asked for, by `make dashboard`.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
