@@ -93,7 +93,7 @@ fn each_sync_and_each_write_of_a_rotation_fails() {
 }
 
 /// Files that the rotation does not go by.
-const BESIDE: [&str; 4] = ["audit.", "receipts", "news.jsonl", "told"];
+const BESIDE: [&str; 5] = ["audit.", "receipts", "noted.json", "news.jsonl", "told"];
 
 #[test]
 fn programs_are_served_when_the_lease_cannot_be_recorded() {

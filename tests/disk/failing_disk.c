@@ -20,7 +20,7 @@
 
 static long failing_sync, failing_write, failing_cut;
 static atomic_long syncs, writes;
-static char failed[4096];
+static char failed[4096]; /* the file of the first call that failed */
 
 static long number(const char *name) {
     const char *text = getenv(name);
@@ -40,18 +40,27 @@ __attribute__((destructor)) static void end(void) {
     dprintf(fd, "%ld %s", failing_sync ? syncs : writes, failed);
 }
 
-static void fails(int fd) {
+static void name(int fd, char *into, size_t size) {
     char link[64];
-    if (failed[0])
-        return;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    if (readlink(link, failed, sizeof failed - 1) < 0)
-        failed[0] = '?';
+    ssize_t length = readlink(link, into, size - 1);
+    into[length < 0 ? 0 : length] = 0;
 }
 
+static void fails(int fd) {
+    if (!failed[0])
+        name(fd, failed, sizeof failed);
+}
+
+/* A folder is synced for the file in it that was synced last. */
 static int synced(long call, int fd) {
+    static __thread char last[2048], folder[2000];
+    struct stat about;
+    if (fstat(fd, &about) == 0 && !S_ISDIR(about.st_mode))
+        name(fd, last, sizeof last);
     if (++syncs == failing_sync) {
-        fails(fd);
+        name(fd, folder, sizeof folder);
+        snprintf(failed, sizeof failed, "%s after %s", folder, last);
         errno = EIO;
         return -1;
     }
