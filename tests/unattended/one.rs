@@ -250,8 +250,9 @@ impl One {
             Record::Finished => self.rotations += 1,
             Record::UndoBegun { why, .. } => {
                 self.turned_round += 1;
-                let minute_ago = self.world.now.wall.saturating_sub(seconds(60)).expect("in range");
-                let is_refused = self.refused_at.is_some_and(|at| at > minute_ago);
+                // As long as a sign is one, and what a run takes to its first record.
+                let lately = self.world.now.wall.saturating_sub(seconds(360)).expect("in range");
+                let is_refused = self.refused_at.is_some_and(|at| at > lately);
                 if why.starts_with(REACTIVATED) && !self.had_a_sign && !is_refused {
                     self.violation(
                         "local-sign: a key was made active again without one".to_owned(),

@@ -63,7 +63,11 @@ fn a_holders_report_during_the_soak_brings_the_old_key_back() {
     let one = &mut fleet.ones[0];
     let status = one.world.status(0);
     let old = status.rotation.as_ref().expect("open").outgoing.id.clone();
-    assert!(one.scheduler.report(&status, "pid 7 (app) says: refused".to_owned()));
+    assert!(one.scheduler.report(
+        one.world.now.wall,
+        &status,
+        "pid 7 (app) says: refused".to_owned()
+    ));
     one.had_a_sign = true;
     one.look_at(one.world.now.wall);
     until(&mut fleet, "the old key is served", |fleet| {

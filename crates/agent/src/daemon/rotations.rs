@@ -85,7 +85,7 @@ impl Rotations {
                     Some(Order::Wake) => self.scheduler.wake(),
                     Some(Order::Report(what, done)) => {
                         let counts = !self.is_quarantined()
-                            && self.status().is_ok_and(|s| self.scheduler.report(&s, what));
+                            && self.status().is_ok_and(|s| self.scheduler.report(self.app.clock.now().wall, &s, what));
                         let _ = done.send(counts);
                     }
                     Some(Order::Configure(app)) => {

@@ -63,6 +63,9 @@ const QUIET_MAX: Duration = Duration::from_secs(7 * 86_400);
 
 /// During the soak what is served is tried so often at least.
 const HEALTH: Duration = Duration::from_secs(3600);
+/// How long a sign is one: what is served may be taken again by then.
+const FRESH: Duration = Duration::from_secs(300);
+
 /// One that was refused is tried again after this, and so many refusals in a row are a sign.
 const HEALTH_AGAIN: Duration = Duration::from_secs(20);
 const HEALTH_REFUSALS: u32 = 3;
@@ -152,7 +155,7 @@ pub struct Scheduler {
     /// The machine woke up: nothing before then.
     awake: Option<Timestamp>,
     /// Why the previous key is wanted back.
-    sign: Option<String>,
+    sign: Option<(String, Timestamp)>,
     refusals: u32,
     health_next: Option<Timestamp>,
     view: View,
@@ -183,10 +186,10 @@ impl Scheduler {
     }
 
     /// A program of this machine that is served says that it is refused. It counts during the soak alone.
-    pub fn report(&mut self, status: &Status, what: String) -> bool {
+    pub fn report(&mut self, now: Timestamp, status: &Status, what: String) -> bool {
         let applies = status.rotation.as_ref().is_some_and(Open::may_reactivate);
         if applies {
-            self.wanted_back(what);
+            self.wanted_back(what, now);
         }
         applies
     }
@@ -215,6 +218,11 @@ impl Scheduler {
         let open = status.rotation.as_ref();
         if !open.is_some_and(Open::may_reactivate) {
             (self.sign, self.refusals, self.health_next) = (None, 0, None);
+        }
+        // Nobody could act on it for a while (a sleep, an outage): what is served is tried again before anything is done.
+        let is_fresh = |at: Timestamp| at <= now && now < later(at, FRESH);
+        if self.sign.as_ref().is_some_and(|(_, at)| !is_fresh(*at)) {
+            (self.sign, self.refusals, self.health_next) = (None, 1, None);
         }
         // A clock that was set back: what it said before is no measure.
         self.hold = self.hold.take().filter(|hold| hold.since <= now && now < hold.until);
@@ -280,7 +288,7 @@ impl Scheduler {
         if let Some(why) = &open.stuck {
             return Err((later(now, LONG), Why::Person, Some(why.clone())));
         }
-        if let Some(sign) = self.sign.as_ref().filter(|_| open.may_reactivate()) {
+        if let Some((sign, _)) = self.sign.as_ref().filter(|_| open.may_reactivate()) {
             return Ok(Goal::Reactivate(sign.clone()));
         }
         let retires = match open.step {
@@ -326,15 +334,15 @@ impl Scheduler {
                 self.refusals += 1;
                 pause = every.min(HEALTH_AGAIN);
                 if self.refusals >= HEALTH_REFUSALS {
-                    self.wanted_back(why);
+                    self.wanted_back(why, now);
                 }
             }
         }
         self.health_next = Some(later(now, pause));
     }
 
-    fn wanted_back(&mut self, sign: String) {
-        (self.sign, self.hold) = (Some(sign), None);
+    fn wanted_back(&mut self, sign: String, now: Timestamp) {
+        (self.sign, self.hold) = (Some((sign, now)), None);
     }
 
     /// It is not its turn, or AWS is not there, or another process is at work.

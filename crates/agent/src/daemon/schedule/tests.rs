@@ -339,8 +339,9 @@ fn what_is_served_is_tried_during_the_soak_and_refusals_in_a_row_are_a_sign() {
 #[test]
 fn a_holders_report_counts_during_the_soak_alone() {
     let mut desk = Desk::new(&[]);
-    let report =
-        |desk: &mut Desk| desk.scheduler.report(&desk.status.clone(), "it says so".to_owned());
+    let report = |desk: &mut Desk| {
+        desk.scheduler.report(desk.now.wall, &desk.status.clone(), "it says so".to_owned())
+    };
     assert!(!report(&mut desk));
     desk.publish();
     assert!(!report(&mut desk));
