@@ -92,6 +92,9 @@ fn rotations_under_load_fail_no_request() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/proxy/load.py");
     let python = venv().join("bin/python");
     let (is_over, made) = (AtomicBool::new(false), AtomicU64::new(0));
+    // A key is known late, and its end at once. The first one, too: it is given its time.
+    world.control(json!({"op": "behaviour", "set": {"visible_after_at": {"s3": 1500}}}));
+    std::thread::sleep(std::time::Duration::from_millis(1600));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
@@ -109,8 +112,6 @@ fn rotations_under_load_fail_no_request() {
             });
         }
         for _ in 0..2 {
-            // A key is known late, and its end at once.
-            world.control(json!({"op": "behaviour", "set": {"visible_after_at": {"s3": 1500}}}));
             world.expect(0, &["rotate", "--wait", "deleted"]);
         }
         world.write("over", "");
