@@ -24,8 +24,14 @@ struct Manager {
 impl Manager {
     fn start(home: &Path, rotakey_home: &Path) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/service/manager.sh");
+        // In a chroot, whose root is no mount, propagation cannot be changed.
+        let private = ["--mount", "--propagation", "private"];
+        let mut tried = Command::new("unshare");
+        let is_private = tried.args(private).arg("true").stderr(Stdio::null()).status();
+        let is_private = is_private.is_ok_and(|status| status.success());
         let mut child = Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "bash", script])
+            .args(["--mount", "--propagation", if is_private { "private" } else { "unchanged" }])
+            .args(["bash", script])
             .arg(UID.to_string())
             .arg(home)
             .stdin(Stdio::piped())
@@ -51,6 +57,7 @@ impl Manager {
         let mut command = Command::new("nsenter");
         command
             .arg(format!("--mount=/proc/{}/ns/mnt", self.pid))
+            .arg(format!("--root=/proc/{}/root", self.pid))
             .args(["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups", "env", "-i"])
             .arg("PATH=/usr/bin:/bin")
             .arg(format!("HOME={}", self.home.display()))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A systemd user manager of its own, for one test: manager.sh UID HOME. Run by
-#     unshare --mount --propagation private bash manager.sh ...
+#     unshare --mount bash manager.sh ...
 # as root. It sees a /run of its own, in which systemd seems to have booted, and a cgroup of its own. It says "ready" when the
 # manager is up, and ends the manager, and whatever that started, when its standard input ends.
 set -euo pipefail
