@@ -354,6 +354,23 @@ fn a_holders_report_counts_during_the_soak_alone() {
 }
 
 #[test]
+fn a_sign_on_which_nobody_could_act_is_looked_into_again() {
+    let report = |desk: &mut Desk| {
+        desk.scheduler.report(desk.now.wall, &desk.status.clone(), "it says so".to_owned())
+    };
+    let mut desk = Desk::new(&[]);
+    desk.soak();
+    assert!(report(&mut desk));
+    desk.came_to(&Came::Clock("it is off".to_owned()));
+    desk.pass(seconds(290));
+    assert_eq!(desk.look(), Next::Run(Goal::Reactivate("it says so".to_owned())));
+    desk.pass(seconds(11));
+    assert_eq!(desk.look(), Next::Health, "what was refused may be taken by now");
+    desk.scheduler.health(desk.now.wall, &desk.rules, Health::Good);
+    assert_eq!(desk.look(), RESUME);
+}
+
+#[test]
 fn long_waits_are_left_to_the_journal_and_short_ones_and_probes_are_not() {
     let soon = later(start(), seconds(5));
     let long = later(start(), seconds(6));
