@@ -91,3 +91,70 @@ impl<O> Witness<'_, O> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rotakey_core::policy::OnStraggler;
+
+    use super::*;
+
+    /// Says of everything what is not the usual.
+    #[derive(Debug)]
+    struct Contrary;
+
+    impl Observer for Contrary {
+        fn advanced(&mut self, _: &Status) {}
+
+        fn waits(&mut self, _: Timestamp, _: &WaitingFor) -> bool {
+            false
+        }
+
+        fn holds_back(&mut self, _: &Status, _: &Record) -> Option<Timestamp> {
+            Some(Timestamp::UNIX_EPOCH)
+        }
+
+        fn lets_uses_pass(&self) -> bool {
+            true
+        }
+
+        fn is_over(&self) -> bool {
+            true
+        }
+    }
+
+    fn policy() -> Policy {
+        let zero = Duration::ZERO;
+        Policy {
+            successes: 1,
+            spacing: zero,
+            settle: zero,
+            deadline: zero,
+            vantages: Vec::new(),
+            lease: zero,
+            client_backoff: zero,
+            signature_window: zero,
+            presigned_ttl: zero,
+            observe: zero,
+            soak: zero,
+            orphan_wait: zero,
+            on_straggler: OnStraggler::Hold,
+            create_timeout: zero,
+            lost_reply_wait: zero,
+        }
+    }
+
+    /// Quiet hours, an end that was asked for, a person's leave: all of them come from who watches.
+    #[test]
+    fn whoever_watches_is_heard_through_it() {
+        let state = ProfileState::new(std::path::Path::new("/nonexistent"), "app");
+        let policy = policy();
+        let mut inner = Contrary;
+        let mut witness = Witness { inner: &mut inner, state: &state, policy: &policy, step: None };
+        let (status, at) = (Status::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!(witness.holds_back(&status, &Record::Resumed), Some(at));
+        assert!(!witness.waits(at, &WaitingFor::Leases));
+        assert!(witness.lets_uses_pass() && witness.is_over());
+    }
+}
