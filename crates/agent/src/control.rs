@@ -9,6 +9,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::cli::failure::{Exit, Failed};
+use crate::config::Config;
 use crate::local_http::{self, Answer, escape};
 
 /// Most questions are answered from memory.
@@ -16,6 +17,11 @@ pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What has to ask AWS first takes longer.
 pub const LONG_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often, and how far apart, it is looked whether the agent goes by a changed configuration: 2 s in all. One that will
+/// not (its log says why) is not waited for longer.
+const RELOAD_LOOKS: u32 = 100;
+const RELOAD_SPACING: Duration = Duration::from_millis(20);
 
 /// The agent, if one answers.
 #[derive(Clone, Debug)]
@@ -45,14 +51,23 @@ impl Agent {
         self.json("/v1/status")
     }
 
-    /// Has it read its configuration again, after that was changed. No agent is none that has to.
-    pub fn reload(&self) {
+    /// Has it read its configuration again, after that was changed, and waits a moment until it goes by what stands there
+    /// now: the next command finds it so. No agent is none that has to.
+    pub fn reload(&self, config: &Path) {
         let pid = self.status().ok().flatten().and_then(|status| status["pid"].as_i64());
         let pid =
             pid.and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
-        if let Some(pid) = pid {
-            // It may have ended just now.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::HUP);
+        let Some(pid) = pid else { return };
+        // It may have ended just now.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::HUP);
+        let Ok(wanted) = Config::load(config) else { return };
+        for _ in 0..RELOAD_LOOKS {
+            match self.status() {
+                Ok(Some(status)) if status["config"].as_str() != Some(&wanted.digest) => {
+                    std::thread::sleep(RELOAD_SPACING);
+                }
+                _ => return,
+            }
         }
     }
 

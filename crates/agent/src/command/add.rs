@@ -46,7 +46,7 @@ pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
     if let Some(other) = holders.get(id) {
         values.push(("source_profile", other));
         edit::add_profile(&app.paths.config, name, &values)?;
-        Agent::at(app.paths.socket()).reload();
+        Agent::at(app.paths.socket()).reload(&app.paths.config);
         app.printer.say(&format!("{name} uses the key of {other}, {id}"));
         return say_how(app, id);
     }
@@ -63,7 +63,7 @@ pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
         Some(id),
         &format!("of {}, into {}", checked.identity.arn, keystore.describe()),
     );
-    Agent::at(app.paths.socket()).reload();
+    Agent::at(app.paths.socket()).reload(&app.paths.config);
     checked.tag(&tag).await;
     let arn = &checked.identity.arn;
     app.printer.say(&format!("{name}: {id} of {arn} is in {}", keystore.describe()));

@@ -20,7 +20,7 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
             app.keystore()?.delete(&seed_id(name))?;
         }
         edit::remove_profile(&app.paths.config, name)?;
-        Agent::at(app.paths.socket()).reload();
+        Agent::at(app.paths.socket()).reload(&app.paths.config);
         app.printer.say(&format!("{name} is removed; the key it shared stays"));
         say_line(app);
         return Ok(());
@@ -80,7 +80,7 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
         })?;
     app.audited("remove", None, "the profile, and the secret of its key from the keystore");
     edit::remove_profile(&app.paths.config, name)?;
-    Agent::at(app.paths.socket()).reload();
+    Agent::at(app.paths.socket()).reload(&app.paths.config);
     app.printer.say(&format!("{name} is removed; IAM was not touched"));
     say_line(app);
     Ok(())

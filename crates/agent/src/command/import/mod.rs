@@ -85,7 +85,7 @@ pub async fn run(app: &App, args: &ImportArgs) -> Result<(), Failed> {
     let (taken, failed) = take::enrol(app, groups).await?;
     if !taken.is_empty() {
         take::change_files(app, &files.places, &taken, args.keep_plaintext)?;
-        Agent::at(app.paths.socket()).reload();
+        Agent::at(app.paths.socket()).reload(&app.paths.config);
         take::say(app, &files.places, &taken, args.keep_plaintext);
     }
     failed.map_or(Ok(()), Err)
