@@ -73,8 +73,9 @@ upstream-table: deps ## writes the table of AWS's hosts anew, from the botocore 
 docs-walk: ## writes docs/first-walk.md anew: the first walk, captured in a terminal
 	@bash .ci/walk
 
-dashboard: deps ## every query of the Grafana dashboard, asked of a real Prometheus that scrapes a real agent
+dashboard: deps ## the Grafana dashboard by Grafana's own types, and every query of it, asked of a real Prometheus that scrapes a real agent
 	@bash .ci/deps dashboard
+	@bash .ci/dashboard
 	ROTAKEY_PROMETHEUS=$$(command -v prometheus) $(CARGO) test -p rotakey-agent --locked --test seen -- --ignored
 
 bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan signing"
