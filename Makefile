@@ -56,7 +56,7 @@ load: deps ## rotations back to back under constant load, the agent killed and r
 
 TARGET ?= http
 FUZZ_SECONDS ?= 60
-fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http, control, chunks, signatures or canonical; FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
+fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http, control, chunks, events, signatures or canonical; FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
 	@bash .ci/fuzz $(TARGET) $(FUZZ_SECONDS)
 
 mutants: ## every small change to core must fail its tests, or stand in docs/mutants.md (installs cargo-mutants)
