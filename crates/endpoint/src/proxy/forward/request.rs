@@ -8,10 +8,13 @@ use hyper::body::{Body, Incoming};
 use super::body::{Held, Patient, STREAM_STALL};
 use super::{Proxy, Refused};
 use crate::guard;
+use crate::proxy::connect::host::{self, Kind};
+use crate::proxy::connect::{Connecting, Way};
 use crate::proxy::keys::{Endpoint, Keys, Pair};
 use crate::proxy::operations;
 use crate::proxy::payload::buffer::buffer;
 use crate::proxy::payload::{BodyError, Payload};
+use crate::proxy::pool::Whose;
 use crate::proxy::refusal::Refusal;
 use crate::proxy::upstream::{self, NotRouted, Route};
 use crate::proxy::verify::{self, Policy, Verified};
@@ -32,6 +35,8 @@ pub(super) struct Asked<'a> {
     pub(super) route: Route,
     /// It is answered while it is sent, or for as long as the program wants: over HTTP/2, as it came.
     pub(super) is_stream: bool,
+    /// The program said where it goes.
+    is_named: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -41,8 +46,12 @@ impl<'a> Asked<'a> {
         caller: &Caller,
         head: &'a Parts,
         body: Incoming,
+        way: &Way,
     ) -> Result<Self, Refused> {
-        let is_host = |host: &str| guard::is_loopback(host.as_bytes());
+        let is_host = |host: &str| match way {
+            Way::Port => guard::is_loopback(host.as_bytes()),
+            Way::Named(named) => host::is_same(host, named),
+        };
         let policy = Policy {
             now: proxy.keys.now(),
             upstream_offset: proxy.offsets.last(),
@@ -87,13 +96,26 @@ impl<'a> Asked<'a> {
         if operations::is_refused(service, head, body.bytes()) {
             return Err(refused(Refusal::OperationRefused));
         }
+        if let Way::Named(named) = way {
+            check_way(proxy.keys.connecting().as_deref(), named, &verified).map_err(refused)?;
+        }
         let Some(pair) = proxy.keys.pair(&profile, service) else {
             proxy.keys.unserved(&profile);
             return Err(refused(Refusal::NoKey));
         };
-        let (route, is_stream) = route(head, &verified, &pair).map_err(refused)?;
+        let (route, is_stream) = route(head, &verified, &pair, way).map_err(refused)?;
         let is_stream = is_events || (is_stream && head.version == Version::HTTP_2);
-        Ok(Self { head, verified, pair, body, route, is_stream })
+        let is_named = matches!(way, Way::Named(_));
+        Ok(Self { head, verified, pair, body, route, is_stream, is_named })
+    }
+
+    /// Who says where it goes.
+    pub(super) fn whose(&self) -> Whose {
+        match (self.endpoint(), self.is_named) {
+            (Some(_), _) => Whose::Own,
+            (None, true) => Whose::Named,
+            (None, false) => Whose::Table,
+        }
     }
 
     /// The server that was configured, if it is not AWS.
@@ -125,8 +147,32 @@ async fn whole<K: Keys>(
     }
 }
 
+/// Whether a profile's programs may send a request to a host that they name.
+fn check_way(
+    connecting: Option<&Connecting>,
+    named: &str,
+    verified: &Verified,
+) -> Result<(), Refusal> {
+    let placeholder = verified.placeholder();
+    let is_allowed = connecting.is_some_and(|way| way.profiles.contains(&placeholder.profile));
+    if !is_allowed {
+        return Err(Refusal::ConnectNotAllowed);
+    }
+    let services = placeholder.services.iter().flatten();
+    match host::kind(named) {
+        Kind::Aws => Ok(()),
+        Kind::Of(service) if services.into_iter().any(|own| own == service) => Ok(()),
+        Kind::Of(_) | Kind::Other => Err(Refusal::ServiceNotAllowed),
+    }
+}
+
 /// Where it goes, and whether AWS has the operation over HTTP/2 alone.
-fn route(head: &Parts, verified: &Verified, pair: &Pair) -> Result<(Route, bool), Refusal> {
+fn route(
+    head: &Parts,
+    verified: &Verified,
+    pair: &Pair,
+    way: &Way,
+) -> Result<(Route, bool), Refusal> {
     let scope = verified.scope();
     let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
     let agents = [text(USER_AGENT.as_str()), text("x-amz-user-agent")];
@@ -143,6 +189,16 @@ fn route(head: &Parts, verified: &Verified, pair: &Pair) -> Result<(Route, bool)
         user_agent: &agents,
     };
     let is_stream = upstream::is_stream(&asked);
+    // It was signed for that host, and is again; AWS knows there whether service and region are right.
+    if let Way::Named(named) = way
+        // HTTP/2 has one name for whom a request goes to and whom it is for.
+        && !(is_stream && pair.endpoint.is_some())
+    {
+        return Ok((
+            Route { host: named.to_string(), sign_region: scope.region.clone() },
+            is_stream,
+        ));
+    }
     if let Some(endpoint) = &pair.endpoint {
         let host = endpoint.authority.to_string();
         return Ok((Route { host, sign_region: scope.region.clone() }, is_stream));

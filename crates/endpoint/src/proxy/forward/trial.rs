@@ -20,7 +20,7 @@ use crate::proxy::refusal::Refusal;
 use crate::publish::Snapshot;
 
 /// Lambda's functions may take a quarter of an hour.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(960);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(960);
 
 /// A clock that turns out to be so wrong was the reason of a refusal.
 const WRONG_CLOCK: SignedDuration = SignedDuration::from_mins(2);
@@ -107,7 +107,7 @@ impl<K: Keys> Proxy<K> {
             self.keys.fell_over(&asked.verified.placeholder().profile, &with.key);
         }
         let Outbound { request, verdict, latch } = self.signed(asked, with, offset)?;
-        let sending = self.pool.send(request, asked.endpoint().is_some(), asked.is_stream);
+        let sending = self.pool.send(request, asked.whose(), asked.is_stream);
         let sent = timeout(ANSWER_TIMEOUT, sending).await;
         // A body that was not what was signed broke the connection off.
         let why = verdict.refusal();
