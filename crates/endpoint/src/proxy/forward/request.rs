@@ -1,10 +1,13 @@
 //! What a request asks for, once it is verified: by whom, where it goes, and its body.
 
+use std::sync::Arc;
+
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use hyper::body::{Body, Incoming};
 
 use super::body::{Held, Patient};
+use super::virtual_session::Wanted;
 use super::{Proxy, Refused};
 use crate::guard;
 use crate::proxy::keys::{Endpoint, Keys, Pair};
@@ -29,6 +32,8 @@ pub(super) struct Asked<'a> {
     pub(super) pair: Pair,
     pub(super) body: Held,
     pub(super) route: Route,
+    /// The answer is to be virtualised.
+    pub(super) wanted: Option<Wanted>,
 }
 
 impl<'a> Asked<'a> {
@@ -38,6 +43,7 @@ impl<'a> Asked<'a> {
         caller: &Caller,
         head: &'a Parts,
         body: Incoming,
+        version_2_region: Option<&str>,
     ) -> Result<Self, Refused> {
         let is_host = |host: &str| guard::is_loopback(host.as_bytes());
         let policy = Policy {
@@ -45,9 +51,9 @@ impl<'a> Asked<'a> {
             upstream_offset: proxy.offsets.last(),
             is_host: &is_host,
             presigned: true,
-            version_2_region: None,
+            version_2_region,
         };
-        let admitted = verify::admit(head, &policy, proxy.keys.as_ref())?;
+        let admitted = verify::admit(head, &policy, &proxy.known())?;
         let profile = admitted.placeholder().profile.clone();
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
         let is_implicit = admitted.payload() == Payload::Implicit;
@@ -75,15 +81,27 @@ impl<'a> Asked<'a> {
         if !body.is_whole() && operations::is_form(head) {
             return Err(refused(Refusal::TooLarge));
         }
-        if operations::is_refused(service, head, body.bytes()) {
-            return Err(refused(Refusal::OperationRefused));
-        }
-        let Some(pair) = proxy.keys.pair(&profile, service) else {
+        let session = match &verified.placeholder().token {
+            None => None,
+            // It may have ended just now.
+            Some(_) => {
+                let id = verified.placeholder().id.as_str();
+                let session = proxy.sessions.get(id, proxy.keys.now());
+                Some(session.ok_or_else(|| refused(Refusal::SessionOver))?)
+            }
+        };
+        let wanted = proxy.wanted(head, body.bytes(), &verified, session.as_ref());
+        let wanted = wanted.map_err(refused)?;
+        let Some(mut pair) = proxy.keys.pair(&profile, service) else {
             proxy.keys.unserved(&profile);
             return Err(refused(Refusal::NoKey));
         };
+        if let Some(session) = session {
+            // AWS knows it from one key or not at all: there is no other to fall over to.
+            (pair.current, pair.other) = (Arc::clone(&session.real), None);
+        }
         let route = route(head, &verified, &pair).map_err(refused)?;
-        Ok(Self { head, verified, pair, body, route })
+        Ok(Self { head, verified, pair, body, route, wanted })
     }
 
     /// The server that was configured, if it is not AWS.

@@ -18,6 +18,7 @@ use crate::proxy::keys::Keys;
 use crate::proxy::payload::{Outgoing, Verdict};
 use crate::proxy::pool::Upload;
 use crate::proxy::preferred::Place;
+use crate::proxy::redact::Redaction;
 use crate::proxy::refusal::Refusal;
 use crate::proxy::sign::{self, Clock, Destination};
 use crate::proxy::uri::is_s3;
@@ -51,28 +52,36 @@ impl<K: Keys> Proxy<K> {
             self.preferred.forget(&place);
         }
         let Some(second) = second.filter(|_| is_refused && asked.body.is_there()) else {
-            return Ok(self.answered(asked, first, seen));
+            return self.answered(asked, first, seen);
         };
         let again = self.try_key(asked, second).await?;
         if again.is_unknown_key || (again.has_no_words && seen.has_no_words) {
-            return Ok(self.answered(asked, first, seen));
+            return self.answered(asked, first, seen);
         }
         if second.key != current.key {
             self.preferred.note(place, second.key.clone(), Instant::now());
         }
-        Ok(self.answered(asked, second, again))
+        self.answered(asked, second, again)
     }
 
-    fn answered(&self, asked: &Asked<'_>, with: &Snapshot, seen: Inspected) -> Answered {
-        let placeholder = &asked.verified.placeholder().id;
-        let real = &with.credentials.access_key_id;
-        let mut response = answer::for_program(seen, real.as_str(), placeholder.as_str());
+    fn answered(
+        &self,
+        asked: &Asked<'_>,
+        with: &Snapshot,
+        seen: Inspected,
+    ) -> Result<Answered, Refusal> {
+        let mut response = match &asked.wanted {
+            Some(wanted) if seen.status().is_success() => {
+                self.virtualised(asked, wanted, with, seen)?
+            }
+            _ => answer::for_program(seen),
+        };
         if !asked.body.is_whole() && asked.body.is_there() {
             // It answered before it wanted the body, which could be taken for a request.
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        Answered { key: with.key.clone(), response }
+        Ok(Answered { key: with.key.clone(), response })
     }
 
     /// One key; once more, if the clock was so wrong that AWS could not but refuse.
@@ -99,6 +108,8 @@ impl<K: Keys> Proxy<K> {
             self.keys.fell_over(&asked.verified.placeholder().profile, &with.key);
         }
         let (request, verdict) = self.signed(asked, with, offset)?;
+        let placeholder = &asked.verified.placeholder().id;
+        let redaction = Redaction::new(&with.credentials, placeholder, request.headers());
         let is_own = asked.endpoint().is_some();
         let sent = timeout(ANSWER_TIMEOUT, self.pool.send(request, is_own)).await;
         // A body that was not what was signed broke the connection off.
@@ -109,7 +120,8 @@ impl<K: Keys> Proxy<K> {
             Err(_) => return Err(Refusal::Unreachable),
         };
         self.offsets.learn(&asked.route.host, response.headers(), self.keys.now());
-        Ok(answer::inspect(response, asked.head.method == Method::HEAD).await)
+        let is_head = asked.head.method == Method::HEAD;
+        Ok(answer::inspect(response, is_head, asked.wanted.is_some(), redaction).await)
     }
 
     /// The request as it goes out.
