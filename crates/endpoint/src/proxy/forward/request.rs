@@ -1,11 +1,14 @@
 //! What a request asks for, once it is verified: by whom, where it goes, and its body.
 
+use std::sync::Arc;
+
 use http::Version;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use hyper::body::{Body, Incoming};
 
 use super::body::{Held, Patient, STREAM_STALL};
+use super::virtual_session::Wanted;
 use super::{Proxy, Refused};
 use crate::guard;
 use crate::proxy::connect::host::{self, Kind};
@@ -37,6 +40,8 @@ pub(super) struct Asked<'a> {
     pub(super) is_stream: bool,
     /// The program said where it goes.
     is_named: bool,
+    /// The answer is to be virtualised.
+    pub(super) wanted: Option<Wanted>,
 }
 
 impl<'a> Asked<'a> {
@@ -47,6 +52,7 @@ impl<'a> Asked<'a> {
         head: &'a Parts,
         body: Incoming,
         way: &Way,
+        version_2_region: Option<&str>,
     ) -> Result<Self, Refused> {
         let is_host = |host: &str| match way {
             Way::Port => guard::is_loopback(host.as_bytes()),
@@ -57,9 +63,9 @@ impl<'a> Asked<'a> {
             upstream_offset: proxy.offsets.last(),
             is_host: &is_host,
             presigned: true,
-            version_2_region: None,
+            version_2_region,
         };
-        let admitted = verify::admit(head, &policy, proxy.keys.as_ref())?;
+        let admitted = verify::admit(head, &policy, &proxy.known())?;
         let profile = admitted.placeholder().profile.clone();
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
         let is_events = admitted.payload() == Payload::Events;
@@ -93,20 +99,32 @@ impl<'a> Asked<'a> {
         if !body.is_whole() && operations::is_form(head) {
             return Err(refused(Refusal::TooLarge));
         }
-        if operations::is_refused(service, head, body.bytes()) {
-            return Err(refused(Refusal::OperationRefused));
-        }
         if let Way::Named(named) = way {
             check_way(proxy.keys.connecting().as_deref(), named, &verified).map_err(refused)?;
         }
-        let Some(pair) = proxy.keys.pair(&profile, service) else {
+        let session = match &verified.placeholder().token {
+            None => None,
+            // It may have ended just now.
+            Some(_) => {
+                let id = verified.placeholder().id.as_str();
+                let session = proxy.sessions.get(id, proxy.keys.now());
+                Some(session.ok_or_else(|| refused(Refusal::SessionOver))?)
+            }
+        };
+        let wanted = proxy.wanted(head, body.bytes(), &verified, session.as_ref());
+        let wanted = wanted.map_err(refused)?;
+        let Some(mut pair) = proxy.keys.pair(&profile, service) else {
             proxy.keys.unserved(&profile);
             return Err(refused(Refusal::NoKey));
         };
+        if let Some(session) = session {
+            // AWS knows it from one key or not at all: there is no other to fall over to.
+            (pair.current, pair.other) = (Arc::clone(&session.real), None);
+        }
         let (route, is_stream) = route(head, &verified, &pair, way).map_err(refused)?;
         let is_stream = is_events || (is_stream && head.version == Version::HTTP_2);
         let is_named = matches!(way, Way::Named(_));
-        Ok(Self { head, verified, pair, body, route, is_stream, is_named })
+        Ok(Self { head, verified, pair, body, route, is_stream, is_named, wanted })
     }
 
     /// Who says where it goes.
