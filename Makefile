@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust model sim unattended kill clients clients-deps load fuzz bench mutants docs-generated docs-walk dashboard upstream-table deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model sim unattended kill clients clients-deps load fuzz bench mutants docs-generated docs-walk docs-picture dashboard upstream-table deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ upstream-table: deps ## writes the table of AWS's hosts anew, from the botocore 
 
 docs-walk: ## writes docs/first-walk.md anew: the first walk, captured in a terminal
 	@bash .ci/walk
+
+docs-picture: ## draws docs/demo.svg anew: what the demo says
+	@python3 .ci/picture
 
 dashboard: deps ## every query of the Grafana dashboard, asked of a real Prometheus that scrapes a real agent
 	@bash .ci/deps dashboard
