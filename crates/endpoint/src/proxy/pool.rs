@@ -1,6 +1,8 @@
 //! Connections to AWS, and to the servers that a profile's `endpoint_url` names. No redirect is followed, and no proxy of
 //! the environment is used.
 
+mod http2;
+
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -39,6 +41,8 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 pub(crate) struct Pool {
     aws: Client<HttpsConnector<HttpConnector<Public>>, Upload>,
     own: Client<HttpsConnector<HttpConnector>, Upload>,
+    aws_http2: http2::Aws,
+    own_http2: http2::Own,
 }
 
 impl Pool {
@@ -48,10 +52,12 @@ impl Pool {
         set_up(&mut public);
         let mut any = HttpConnector::new();
         set_up(&mut any);
+        let (aws_http2, own_http2) = http2::clients(public.clone(), any.clone())?;
         let tls = || HttpsConnectorBuilder::new().with_native_roots();
         let aws = tls()?.https_only().enable_http1().wrap_connector(public);
         let own = tls()?.https_or_http().enable_http1().wrap_connector(any);
-        Ok(Self { aws: builder().build(aws), own: builder().build(own) })
+        let (aws, own) = (builder().build(aws), builder().build(own));
+        Ok(Self { aws, own, aws_http2, own_http2 })
     }
 
     /// Sends a request to a host that the table gave, or else to one that a person configured.
@@ -59,10 +65,13 @@ impl Pool {
         &self,
         request: Request<Upload>,
         is_own: bool,
+        over_http2: bool,
     ) -> Result<Response<Incoming>, Error> {
-        match is_own {
-            true => self.own.request(request).await,
-            false => self.aws.request(request).await,
+        match (over_http2, is_own) {
+            (false, true) => self.own.request(request).await,
+            (false, false) => self.aws.request(request).await,
+            (true, true) => self.own_http2.request(request).await,
+            (true, false) => self.aws_http2.request(request).await,
         }
     }
 }

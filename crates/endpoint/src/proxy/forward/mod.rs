@@ -2,7 +2,9 @@
 
 mod answer;
 mod body;
+mod outbound;
 mod request;
+mod stream;
 mod trial;
 
 use std::io;
@@ -14,6 +16,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Bytes, Incoming};
 
 use self::request::Asked;
+use self::stream::Answering;
 use super::clock::Offsets;
 use super::key::SigningKeys;
 use super::keys::{Forwarded, Keys};
@@ -121,7 +124,13 @@ impl<K: Keys> Proxy<K> {
             status: answered.response.status().as_u16(),
             caller,
         });
-        Ok(answered.response)
+        let response = answered.response;
+        Ok(match answered.verdict {
+            None => response,
+            Some(verdict) => response.map(|body| {
+                Answering::new(body, verdict, &self.keys, profile, caller).boxed_unsync()
+            }),
+        })
     }
 }
 
