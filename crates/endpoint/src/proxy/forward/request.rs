@@ -56,7 +56,11 @@ impl<'a> Asked<'a> {
             presigned: true,
             version_2_region: None,
         };
-        let admitted = verify::admit(head, &policy, proxy.keys.as_ref())?;
+        let admitted = verify::admit(head, &policy, proxy.keys.as_ref());
+        let admitted = admitted.map_err(|why| match (why, way) {
+            (Refusal::HostNotAllowed, Way::Named(_)) => Refusal::OtherHost,
+            (why, _) => why,
+        })?;
         let profile = admitted.placeholder().profile.clone();
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
         let is_implicit = admitted.payload() == Payload::Implicit;
