@@ -53,6 +53,12 @@ pub enum Refusal {
     /// Not ours, nor one that may be reached through us.
     #[error("the Host is not this proxy")]
     HostNotAllowed,
+    /// In a tunnel: not the host that was connected to.
+    #[error("the Host is not the one that was connected to")]
+    OtherHost,
+    /// The profile's programs come in another way.
+    #[error("the profile's programs may not connect to hosts; hint: its `proxy_connect`")]
+    ConnectNotAllowed,
     /// Day, region or service of the scope.
     #[error("the credential scope has no day, region or service that there could be")]
     BadScope,
@@ -200,6 +206,8 @@ impl Refusal {
             | Self::HeaderNotSigned
             | Self::HostNotSigned
             | Self::HostNotAllowed
+            | Self::OtherHost
+            | Self::ConnectNotAllowed
             | Self::ServiceNotAllowed
             | Self::RegionNotAllowed
             | Self::OperationRefused

@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod passing;
 mod request;
 mod trial;
 
@@ -15,6 +16,7 @@ use hyper::body::{Bytes, Incoming};
 
 use self::request::Asked;
 use super::clock::Offsets;
+use super::connect::Way;
 use super::key::SigningKeys;
 use super::keys::{Forwarded, Keys};
 use super::payload::buffer::Budget;
@@ -80,11 +82,12 @@ impl<K: Keys> Proxy<K> {
         &self,
         caller: &Caller,
         request: Request<Incoming>,
+        way: &Way,
     ) -> Response<Download> {
         let (head, body) = request.into_parts();
         let protocol = Protocol::of(&head, service_of(&head.headers));
         let has_body = !hyper::body::Body::is_end_stream(&body);
-        match self.forward(caller, &head, body).await {
+        match self.forward(caller, &head, body, way).await {
             Ok(answer) => answer,
             Err(Refused { why, profile }) => {
                 self.keys.turned_away(why, profile.as_deref(), caller);
@@ -106,8 +109,14 @@ impl<K: Keys> Proxy<K> {
         caller: &Caller,
         head: &http::request::Parts,
         body: Incoming,
+        way: &Way,
     ) -> Result<Response<Download>, Refused> {
-        let asked = Asked::read(self, caller, head, body).await?;
+        if let Way::Named(host) = way
+            && passing::is_nobodys(head, self.keys.as_ref())
+        {
+            return Ok(self.pass(caller, head, body, host).await?);
+        }
+        let asked = Asked::read(self, caller, head, body, way).await?;
         let profile = &asked.verified.placeholder().profile;
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
         let answered = self.try_keys(&asked).await.map_err(refused)?;

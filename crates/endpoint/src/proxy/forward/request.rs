@@ -7,10 +7,13 @@ use hyper::body::{Body, Incoming};
 use super::body::{Held, Patient};
 use super::{Proxy, Refused};
 use crate::guard;
+use crate::proxy::connect::host::{self, Kind};
+use crate::proxy::connect::{Connecting, Way};
 use crate::proxy::keys::{Endpoint, Keys, Pair};
 use crate::proxy::operations;
 use crate::proxy::payload::buffer::buffer;
 use crate::proxy::payload::{BodyError, Payload};
+use crate::proxy::pool::Whose;
 use crate::proxy::refusal::Refusal;
 use crate::proxy::upstream::{self, NotRouted, Route};
 use crate::proxy::uri;
@@ -30,6 +33,8 @@ pub(super) struct Asked<'a> {
     pub(super) pair: Pair,
     pub(super) body: Held,
     pub(super) route: Route,
+    /// The program said where it goes.
+    is_named: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -39,8 +44,12 @@ impl<'a> Asked<'a> {
         caller: &Caller,
         head: &'a Parts,
         body: Incoming,
+        way: &Way,
     ) -> Result<Self, Refused> {
-        let is_host = |host: &str| guard::is_loopback(host.as_bytes());
+        let is_host = |host: &str| match way {
+            Way::Port => guard::is_loopback(host.as_bytes()),
+            Way::Named(named) => host::is_same(host, named),
+        };
         let policy = Policy {
             now: proxy.keys.now(),
             upstream_offset: proxy.offsets.last(),
@@ -48,7 +57,11 @@ impl<'a> Asked<'a> {
             presigned: true,
             version_2_region: None,
         };
-        let admitted = verify::admit(head, &policy, proxy.keys.as_ref())?;
+        let admitted = verify::admit(head, &policy, proxy.keys.as_ref());
+        let admitted = admitted.map_err(|why| match (why, way) {
+            (Refusal::HostNotAllowed, Way::Named(_)) => Refusal::OtherHost,
+            (why, _) => why,
+        })?;
         let profile = admitted.placeholder().profile.clone();
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
         let is_implicit = admitted.payload() == Payload::Implicit;
@@ -80,12 +93,25 @@ impl<'a> Asked<'a> {
         if operations::is_refused(service, head, body.bytes()) {
             return Err(refused(Refusal::OperationRefused));
         }
+        if let Way::Named(named) = way {
+            check_way(proxy.keys.connecting().as_deref(), named, &verified).map_err(refused)?;
+        }
         let Some(pair) = proxy.keys.pair(&profile, service) else {
             proxy.keys.unserved(&profile);
             return Err(refused(Refusal::NoKey));
         };
-        let route = route(head, &verified, &pair).map_err(refused)?;
-        Ok(Self { head, verified, pair, body, route })
+        let route = route(head, &verified, &pair, way).map_err(refused)?;
+        let is_named = matches!(way, Way::Named(_));
+        Ok(Self { head, verified, pair, body, route, is_named })
+    }
+
+    /// Who says where it goes.
+    pub(super) fn whose(&self) -> Whose {
+        match (self.endpoint(), self.is_named) {
+            (Some(_), _) => Whose::Own,
+            (None, true) => Whose::Named,
+            (None, false) => Whose::Table,
+        }
     }
 
     /// The server that was configured, if it is not AWS.
@@ -117,8 +143,31 @@ async fn whole<K: Keys>(
     }
 }
 
-fn route(head: &Parts, verified: &Verified, pair: &Pair) -> Result<Route, Refusal> {
+/// Whether a profile's programs may send a request to a host that they name.
+fn check_way(
+    connecting: Option<&Connecting>,
+    named: &str,
+    verified: &Verified,
+) -> Result<(), Refusal> {
+    let placeholder = verified.placeholder();
+    let is_allowed = connecting.is_some_and(|way| way.profiles.contains(&placeholder.profile));
+    if !is_allowed {
+        return Err(Refusal::ConnectNotAllowed);
+    }
+    let services = placeholder.services.iter().flatten();
+    match host::kind(named) {
+        Kind::Aws => Ok(()),
+        Kind::Of(service) if services.into_iter().any(|own| own == service) => Ok(()),
+        Kind::Of(_) | Kind::Other => Err(Refusal::ServiceNotAllowed),
+    }
+}
+
+fn route(head: &Parts, verified: &Verified, pair: &Pair, way: &Way) -> Result<Route, Refusal> {
     let scope = verified.scope();
+    // It was signed for that host, and is again; AWS knows there whether service and region are right.
+    if let Way::Named(named) = way {
+        return Ok(Route { host: named.to_string(), sign_region: scope.region.clone() });
+    }
     if let Some(endpoint) = &pair.endpoint {
         let host = endpoint.authority.to_string();
         return Ok(Route { host, sign_region: scope.region.clone() });

@@ -24,7 +24,7 @@ use crate::proxy::uri::is_s3;
 use crate::publish::Snapshot;
 
 /// Lambda's functions may take a quarter of an hour.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(960);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(960);
 
 /// A clock that turns out to be so wrong was the reason of a refusal.
 const WRONG_CLOCK: SignedDuration = SignedDuration::from_mins(2);
@@ -99,8 +99,7 @@ impl<K: Keys> Proxy<K> {
             self.keys.fell_over(&asked.verified.placeholder().profile, &with.key);
         }
         let (request, verdict) = self.signed(asked, with, offset)?;
-        let is_own = asked.endpoint().is_some();
-        let sent = timeout(ANSWER_TIMEOUT, self.pool.send(request, is_own)).await;
+        let sent = timeout(ANSWER_TIMEOUT, self.pool.send(request, asked.whose())).await;
         // A body that was not what was signed broke the connection off.
         let why = verdict.refusal();
         let response: Response<Incoming> = match sent {
