@@ -44,8 +44,9 @@ KILLS ?= 40
 kill: deps ## the real binary under SIGKILL, clients at work; KILLS=n SEED=s
 	$(call suite,kill,ROTAKEY_KILLS=$(KILLS) ROTAKEY_KILL_SEED=$(SEED) $(call suite_test,kill,,))
 
-clients: clients-deps ## the full matrix of real clients: every program, every source, before, during and after a rotation
+clients: clients-deps ## the full matrix of real clients: every source before, during and after a rotation; everything through the proxy
 	$(call suite,clients,ROTAKEY_CLIENTS=full $(call suite_test,clients,,))
+	$(call suite,proxy_clients,ROTAKEY_CLIENTS=full $(call suite_test,proxy_clients,,))
 
 clients-deps: ## install the programs that only the full matrix runs
 	@bash .ci/clients
@@ -66,6 +67,7 @@ docs-generated: clients-deps ## writes the documents anew that are made from the
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,exhaust,,crash_matrix)
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,clients,,refreshing)
 	ROTAKEY_WRITE_DOCS=1 ROTAKEY_CLIENTS=full $(call suite_test,clients,,clients_work)
+	ROTAKEY_WRITE_DOCS=1 ROTAKEY_CLIENTS=full $(call suite_test,proxy_clients,,clients_do)
 
 upstream-table: deps ## writes the table of AWS's hosts anew, from the botocore that tests/requirements.txt pins
 	.venv/bin/python crates/endpoint/build-data/upstream.py > crates/endpoint/src/proxy/upstream/table.txt

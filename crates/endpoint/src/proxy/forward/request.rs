@@ -20,6 +20,7 @@ use crate::proxy::payload::{BodyError, Payload};
 use crate::proxy::pool::Whose;
 use crate::proxy::refusal::Refusal;
 use crate::proxy::upstream::{self, NotRouted, Route};
+use crate::proxy::uri;
 use crate::proxy::verify::{self, Policy, Verified};
 use crate::table::Caller;
 
@@ -65,7 +66,11 @@ impl<'a> Asked<'a> {
             presigned: true,
             version_2_region,
         };
-        let admitted = verify::admit(head, &policy, &proxy.known())?;
+        let admitted = verify::admit(head, &policy, &proxy.known());
+        let admitted = admitted.map_err(|why| match (why, way) {
+            (Refusal::HostNotAllowed, Way::Named(_)) => Refusal::OtherHost,
+            (why, _) => why,
+        })?;
         let profile = admitted.placeholder().profile.clone();
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
         let is_events = admitted.payload() == Payload::Events;
@@ -95,8 +100,9 @@ impl<'a> Asked<'a> {
             return Err(refused(Refusal::ForeignProgram));
         }
         let service = &verified.scope().service;
-        // Operations that hand out credentials are told by their forms, which are short.
-        if !body.is_whole() && operations::is_form(head) {
+        // Operations that hand out credentials are told by their forms, which are short. To S3, which has none, curl says of
+        // every body that it is a form.
+        if !body.is_whole() && !uri::is_s3(service) && operations::is_form(head) {
             return Err(refused(Refusal::TooLarge));
         }
         if let Way::Named(named) = way {
