@@ -136,6 +136,14 @@ impl Keys for Ring {
         tracing::info!(profile, key = %other, "the other key is tried");
     }
 
+    fn goes_on(&self, profile: &str, old: &AccessKeyId) {
+        let serving = self.serving.load();
+        let Some(key) = serving.key_of.get(profile) else { return };
+        // A use, as above.
+        key.failed(&self.clock.now());
+        tracing::debug!(profile, key = %old, "a stream goes on with the key that it began with");
+    }
+
     fn unserved(&self, profile: &str) {
         let serving = self.serving.load();
         if let Some(key) = serving.key_of.get(profile) {

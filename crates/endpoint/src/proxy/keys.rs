@@ -34,6 +34,9 @@ pub trait Keys: Placeholders + Send + Sync + 'static {
     /// A request goes out that is signed with the key of the other generation.
     fn fell_over(&self, profile: &str, key: &AccessKeyId);
 
+    /// A stream that began with a key goes on with it, though another one is current by now.
+    fn goes_on(&self, profile: &str, key: &AccessKeyId);
+
     /// A profile had no key for a program's request.
     fn unserved(&self, profile: &str);
 

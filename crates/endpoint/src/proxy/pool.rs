@@ -1,6 +1,8 @@
 //! Connections to AWS, and to the servers that a profile's `endpoint_url` names. No redirect is followed, and no proxy of
 //! the environment is used.
 
+mod http2;
+
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -42,6 +44,9 @@ pub(crate) struct Pool {
     aws: Client<HttpsConnector<HttpConnector<Public>>, Upload>,
     named: Client<HttpsConnector<HttpConnector<Public>>, Upload>,
     own: Client<HttpsConnector<HttpConnector>, Upload>,
+    aws_http2: http2::Aws,
+    named_http2: http2::Aws,
+    own_http2: http2::Own,
 }
 
 impl Pool {
@@ -54,13 +59,16 @@ impl Pool {
         };
         let mut any = HttpConnector::new();
         set_up(&mut any);
-        let tls = || HttpsConnectorBuilder::new().with_native_roots();
         let table: Rule = |at, _| is_elsewhere(at);
+        let (aws_http2, own_http2) = http2::clients(public(table), any.clone())?;
+        let (named_http2, _) = http2::clients(public(is_public), any.clone())?;
+        let tls = || HttpsConnectorBuilder::new().with_native_roots();
         let aws = tls()?.https_only().enable_http1().wrap_connector(public(table));
         let named = tls()?.https_only().enable_http1().wrap_connector(public(is_public));
         let own = tls()?.https_or_http().enable_http1().wrap_connector(any);
-        let (aws, named) = (builder().build(aws), builder().build(named));
-        Ok(Self { aws, named, own: builder().build(own) })
+        let (aws, named, own) =
+            (builder().build(aws), builder().build(named), builder().build(own));
+        Ok(Self { aws, named, own, aws_http2, named_http2, own_http2 })
     }
 
     /// Sends a request to its host.
@@ -68,11 +76,15 @@ impl Pool {
         &self,
         request: Request<Upload>,
         whose: Whose,
+        over_http2: bool,
     ) -> Result<Response<Incoming>, Error> {
-        match whose {
-            Whose::Own => self.own.request(request).await,
-            Whose::Table => self.aws.request(request).await,
-            Whose::Named => self.named.request(request).await,
+        match (over_http2, whose) {
+            (false, Whose::Own) => self.own.request(request).await,
+            (false, Whose::Table) => self.aws.request(request).await,
+            (false, Whose::Named) => self.named.request(request).await,
+            (true, Whose::Own) => self.own_http2.request(request).await,
+            (true, Whose::Table) => self.aws_http2.request(request).await,
+            (true, Whose::Named) => self.named_http2.request(request).await,
         }
     }
 }

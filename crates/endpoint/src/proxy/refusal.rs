@@ -94,6 +94,9 @@ pub enum Refusal {
     /// A way to send bodies that is not known.
     #[error("x-amz-content-sha256 names a way to sign bodies that is not supported here")]
     PayloadMode,
+    /// An event stream over HTTP/1.1: nobody could answer it while it goes on.
+    #[error("event streams need HTTP/2; hint: use an SDK that speaks it to an http:// endpoint")]
+    Http2Needed,
     /// The framing of a body in chunks.
     #[error("the body's chunks are not well-formed")]
     BadChunk,
@@ -222,6 +225,10 @@ impl Refusal {
             }
             Self::ServiceUnknown | Self::RegionUnknown | Self::CannotSign => {
                 same(BAD, "InvalidRequest")
+            }
+            // As Transcribe and Lex have it.
+            Self::Http2Needed => {
+                codes(BAD, "InvalidRequest", "InvalidParameterValue", "BadRequestException")
             }
             Self::BadTrailer => same(BAD, "MalformedTrailerError"),
             Self::WrongHash => codes(

@@ -36,7 +36,7 @@ pub(in crate::proxy) enum Next {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::proxy) enum Turned {
     /// Nobody asked for this way.
-    #[error("CONNECT is off: no profile has proxy_connect = true")]
+    #[error("the method CONNECT is off: no profile has proxy_connect = true")]
     Off,
     /// Another port, an address, a user's name, or no name at all.
     #[error("only port 443 of a host's name is connected to")]
@@ -65,7 +65,10 @@ pub(in crate::proxy) async fn decide(
     if has_body {
         return Err(Turned::Body);
     }
-    let name = head.uri.authority().and_then(host::parse).ok_or(Turned::Target)?;
+    // The target is an authority and nothing else.
+    let is_plain = head.uri.scheme().is_none() && head.uri.path().is_empty();
+    let name = head.uri.authority().filter(|_| is_plain).and_then(host::parse);
+    let name = name.ok_or(Turned::Target)?;
     match (connecting.takes(&name), connecting.tunnels_others) {
         (true, _) => Ok(Next::Named(name.into())),
         (false, true) => Ok(Next::Blind(reach(&name).await.map_err(|_| Turned::Unreachable)?)),
@@ -99,7 +102,8 @@ impl Turned {
         *answer.status_mut() = match self {
             Self::Body => StatusCode::BAD_REQUEST,
             Self::Unreachable => StatusCode::BAD_GATEWAY,
-            Self::Off | Self::Target | Self::Host => StatusCode::FORBIDDEN,
+            Self::Off => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Target | Self::Host => StatusCode::FORBIDDEN,
         };
         if let Ok(reason) = ReasonPhrase::try_from(Bytes::from(text)) {
             answer.extensions_mut().insert(reason);

@@ -2,8 +2,10 @@
 
 mod answer;
 mod body;
+mod outbound;
 mod passing;
 mod request;
+mod stream;
 mod trial;
 
 use std::io;
@@ -15,6 +17,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Bytes, Incoming};
 
 use self::request::Asked;
+use self::stream::Answering;
 use super::clock::Offsets;
 use super::connect::Way;
 use super::key::SigningKeys;
@@ -130,7 +133,13 @@ impl<K: Keys> Proxy<K> {
             status: answered.response.status().as_u16(),
             caller,
         });
-        Ok(answered.response)
+        let response = answered.response;
+        Ok(match answered.verdict {
+            None => response,
+            Some(verdict) => response.map(|body| {
+                Answering::new(body, verdict, &self.keys, profile, caller).boxed_unsync()
+            }),
+        })
     }
 }
 

@@ -1,10 +1,11 @@
 //! What a request asks for, once it is verified: by whom, where it goes, and its body.
 
+use http::Version;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use hyper::body::{Body, Incoming};
 
-use super::body::{Held, Patient};
+use super::body::{Held, Patient, STREAM_STALL};
 use super::{Proxy, Refused};
 use crate::guard;
 use crate::proxy::connect::host::{self, Kind};
@@ -34,6 +35,8 @@ pub(super) struct Asked<'a> {
     pub(super) route: Route,
     /// The program said where it goes.
     is_named: bool,
+    /// It is answered while it is sent, or for as long as the program wants: over HTTP/2, as it came.
+    pub(super) is_stream: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -63,6 +66,10 @@ impl<'a> Asked<'a> {
         })?;
         let profile = admitted.placeholder().profile.clone();
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
+        let is_events = admitted.payload() == Payload::Events;
+        if is_events && head.version != Version::HTTP_2 {
+            return Err(refused(Refusal::Http2Needed));
+        }
         let is_implicit = admitted.payload() == Payload::Implicit;
         // A body whose hash is given is not touched before the head is known to be right.
         let (verified, body) = if is_implicit {
@@ -75,6 +82,8 @@ impl<'a> Asked<'a> {
         } else {
             let verified = admitted.verify(head, None, &proxy.verifying).map_err(refused)?;
             let held = match is_short(head, &body) {
+                // Its end may wait for what is answered to its beginning.
+                _ if is_events => Held::at_the_door(Patient::with(body, STREAM_STALL)),
                 true => whole(proxy, body, REPLAYED_BYTES_MAX).await.map_err(refused)?,
                 false => Held::at_the_door(Patient::new(body)),
             };
@@ -98,9 +107,10 @@ impl<'a> Asked<'a> {
             proxy.keys.unserved(&profile);
             return Err(refused(Refusal::NoKey));
         };
-        let route = route(head, &verified, &pair, way).map_err(refused)?;
+        let (route, is_stream) = route(head, &verified, &pair, way).map_err(refused)?;
+        let is_stream = is_events || (is_stream && head.version == Version::HTTP_2);
         let is_named = matches!(way, Way::Named(_));
-        Ok(Self { head, verified, pair, body, route, is_named })
+        Ok(Self { head, verified, pair, body, route, is_named, is_stream })
     }
 
     /// Who says where it goes.
@@ -160,16 +170,14 @@ fn check_way(
     }
 }
 
-fn route(head: &Parts, verified: &Verified, pair: &Pair, way: &Way) -> Result<Route, Refusal> {
+/// Where it goes, and whether AWS has the operation over HTTP/2 alone.
+fn route(
+    head: &Parts,
+    verified: &Verified,
+    pair: &Pair,
+    way: &Way,
+) -> Result<(Route, bool), Refusal> {
     let scope = verified.scope();
-    // It was signed for that host, and is again; AWS knows there whether service and region are right.
-    if let Way::Named(named) = way {
-        return Ok(Route { host: named.to_string(), sign_region: scope.region.clone() });
-    }
-    if let Some(endpoint) = &pair.endpoint {
-        let host = endpoint.authority.to_string();
-        return Ok(Route { host, sign_region: scope.region.clone() });
-    }
     let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
     let agents = [text(USER_AGENT.as_str()), text("x-amz-user-agent")];
     let agents = agents.into_iter().flatten().collect::<Vec<_>>().join(" ");
@@ -184,8 +192,19 @@ fn route(head: &Parts, verified: &Verified, pair: &Pair, way: &Way) -> Result<Ro
         is_form: operations::is_form(head),
         user_agent: &agents,
     };
-    upstream::route(&asked, &pair.regions).map_err(|why| match why {
+    let is_stream = upstream::is_stream(&asked);
+    // It was signed for that host, and is again; AWS knows there whether service and region are right.
+    if let Way::Named(named) = way {
+        let host = named.to_string();
+        return Ok((Route { host, sign_region: scope.region.clone() }, is_stream));
+    }
+    if let Some(endpoint) = &pair.endpoint {
+        let host = endpoint.authority.to_string();
+        return Ok((Route { host, sign_region: scope.region.clone() }, is_stream));
+    }
+    let route = upstream::route(&asked, &pair.regions).map_err(|why| match why {
         NotRouted::Region(_) => Refusal::RegionUnknown,
         NotRouted::Service | NotRouted::Absent(..) | NotRouted::Account => Refusal::ServiceUnknown,
-    })
+    })?;
+    Ok((route, is_stream))
 }
