@@ -181,3 +181,69 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::proxy::connect::{Authority, Kept};
+
+    fn connecting(tunnels_others: bool) -> Connecting {
+        let kept = Kept::make(Timestamp::UNIX_EPOCH).expect("made");
+        let authority = Arc::new(Authority::load(&kept).expect("one"));
+        let (profiles, services) = Default::default();
+        Connecting { authority, profiles, services, endpoint: None, tunnels_others }
+    }
+
+    async fn asked(way: Option<&Connecting>, target: &str) -> Result<&'static str, Turned> {
+        let request = http::Request::builder().method("CONNECT").uri(target).body(());
+        let head = request.expect("a request").into_parts().0;
+        decide(way, &head).await.map(|next| match next {
+            Next::Named(_) => "named",
+            Next::Blind(_) => "blind",
+        })
+    }
+
+    #[tokio::test]
+    async fn others_are_passed_on_only_if_a_person_wants_it_and_never_to_this_machine() {
+        let (strict, open) = (connecting(false), connecting(true));
+        let aws = "s3.amazonaws.com:443";
+        assert_eq!(asked(None, aws).await, Err(Turned::Off));
+        assert_eq!(asked(Some(&strict), aws).await, Ok("named"));
+        assert_eq!(asked(Some(&open), aws).await, Ok("named"));
+        let others =
+            ["nobody.invalid:443", "x.elb.amazonaws.com:443", "x.lambda-url.eu-west-1.on.aws:443"];
+        for other in others {
+            assert_eq!(asked(Some(&strict), other).await, Err(Turned::Host), "{other}");
+        }
+        assert_eq!(asked(Some(&open), "nobody.invalid:443").await, Err(Turned::Unreachable));
+        // A resolver may know it as 127.0.0.1.
+        assert_eq!(asked(Some(&open), "a.localhost:443").await, Err(Turned::Unreachable));
+        for target in ["127.0.0.1:443", "example.com:22"] {
+            assert_eq!(asked(Some(&open), target).await, Err(Turned::Target), "{target}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_passed_on_is_the_same_either_way() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let other = TcpStream::connect(listener.local_addr().expect("one")).await.expect("taken");
+        let (mut server, _) = listener.accept().await.expect("somebody");
+        let (mut program, ours) = duplex(16);
+        let passing = tokio::spawn(pass_on(ours, other));
+        program.write_all(b"to the server").await.expect("taken");
+        let mut text = [0; 13];
+        server.read_exact(&mut text).await.expect("all of it");
+        assert_eq!(&text, b"to the server");
+        server.write_all(b"and back").await.expect("taken");
+        server.shutdown().await.expect("it ends");
+        let mut back = [0; 8];
+        program.read_exact(&mut back).await.expect("all of it");
+        assert_eq!(&back, b"and back");
+        drop(program);
+        passing.await.expect("it ends with them");
+    }
+}
