@@ -178,7 +178,9 @@ fn check_way(
     verified: &Verified,
 ) -> Result<(), Refusal> {
     let placeholder = verified.placeholder();
-    let is_allowed = connecting.is_some_and(|way| way.profiles.contains(&placeholder.profile));
+    // A tunnel may be older than the configuration.
+    let is_allowed = connecting
+        .is_some_and(|way| way.profiles.contains(&placeholder.profile) && way.takes(named));
     if !is_allowed {
         return Err(Refusal::ConnectNotAllowed);
     }
