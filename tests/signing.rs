@@ -5,10 +5,14 @@
 
 #[path = "signing/bodies.rs"]
 mod bodies;
+#[path = "signing/client.rs"]
+mod client;
 #[path = "signing/events.rs"]
 mod events;
 #[path = "signing/examples.rs"]
 mod examples;
+#[path = "signing/framed.rs"]
+mod framed;
 #[path = "signing/intruders.rs"]
 mod intruders;
 #[path = "signing/oracle.rs"]

@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod awscli;
 pub mod secrets;
+pub mod users;
 pub mod volume;
 
 use std::io::Write;
