@@ -17,3 +17,5 @@ mod life;
 mod strangers;
 #[path = "proxy/table.rs"]
 mod table;
+#[path = "proxy/told.rs"]
+mod told;

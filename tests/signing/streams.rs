@@ -126,12 +126,15 @@ impl Stream {
         (mode != Mode::Unsigned).then(|| Resign { verifier, signer: self.signed.chunks.clone() })
     }
 
-    fn outgoing(&self, body: Pieces) -> Outgoing<Pieces> {
-        Outgoing::new(body, &self.head.headers, &self.verified, &self.signed.chunks, true).unwrap()
+    fn outgoing(&self, body: Pieces) -> Result<Outgoing<Pieces>, Refusal> {
+        Outgoing::new(body, &self.head.headers, &self.verified, &self.signed.chunks, true)
     }
 
     fn sent(&self, body: &[u8], places: &[usize]) -> (Vec<u8>, Result<(), Refusal>) {
-        sent(self.outgoing(cut(body, places)))
+        match self.outgoing(cut(body, places)) {
+            Ok(outgoing) => sent(outgoing),
+            Err(why) => (Vec::new(), Err(why)),
+        }
     }
 }
 
@@ -343,7 +346,7 @@ fn trailers_of_http_are_refused() {
         let mut trailers = HeaderMap::new();
         trailers.insert("x-amz-acl", "public-read".parse().unwrap());
         let body = Pieces(vec![stream.body.clone().into()], Some(trailers));
-        assert_eq!(sent(stream.outgoing(body)).1, Err(Refusal::BadTrailer), "{mode:?}");
+        assert_eq!(sent(stream.outgoing(body).unwrap()).1, Err(Refusal::BadTrailer), "{mode:?}");
     }
 }
 

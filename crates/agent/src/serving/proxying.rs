@@ -17,6 +17,7 @@ use super::{Serving, placeholders};
 use crate::cli::failure::Failed;
 use crate::clock::{Clock, SystemClock};
 use crate::config::ProfileSettings;
+use crate::metrics::Answered;
 
 /// What a profile is through the proxy.
 #[derive(Clone, Debug, Default)]
@@ -26,11 +27,13 @@ pub struct Proxied {
     sts: Option<Endpoint>,
     services: Option<Vec<String>>,
     regions: Option<Vec<String>>,
+    /// How its requests were answered.
+    pub answered: Arc<Answered>,
 }
 
 impl Proxied {
-    /// As its settings say.
-    pub fn of(settings: &ProfileSettings) -> Self {
+    /// As its settings say; what was counted goes on.
+    pub fn of(settings: &ProfileSettings, before: Option<&Self>) -> Self {
         let endpoint = |url: &Option<String>| url.as_deref().and_then(Endpoint::parse);
         Self {
             endpoint: endpoint(&settings.endpoint_url),
@@ -38,6 +41,7 @@ impl Proxied {
             sts: endpoint(&settings.endpoints.sts),
             services: settings.services.clone(),
             regions: settings.regions.clone(),
+            answered: before.map_or_else(Arc::default, |before| Arc::clone(&before.answered)),
         }
     }
 
@@ -125,8 +129,8 @@ impl Keys for Ring {
         let serving = self.serving.load();
         let Some(key) = serving.key_of.get(profile) else { return };
         key.fell_over.fetch_add(1, Ordering::Relaxed);
-        // A use: what waits for the old key's last use begins to wait anew.
-        key.failed(&self.clock.now());
+        // A use: whoever waits for the old key's last one waits anew.
+        key.falls_over(self.clock.wall());
         tracing::info!(profile, key = %other, "the other key is tried");
     }
 
@@ -148,6 +152,17 @@ impl Keys for Ring {
     }
 
     fn forwarded(&self, forwarded: &Forwarded<'_>) {
+        let serving = self.serving.load();
+        if let Some(key) = serving.key_of.get(forwarded.profile)
+            && let Some(served) = key.profile(forwarded.profile)
+        {
+            served.proxied.answered.note(forwarded.status);
+            // A long body was signed for until now.
+            if served.profile.process.latest().as_ref().is_some_and(|c| c.key != *forwarded.key) {
+                key.falls_over(self.clock.wall());
+            }
+            self.books.went_through(key, served, forwarded.placeholder, forwarded.caller);
+        }
         tracing::debug!(
             profile = forwarded.profile,
             source = Source::Proxy.name(),
@@ -163,6 +178,7 @@ impl Keys for Ring {
 
     fn turned_away(&self, why: Refusal, profile: Option<&str>, caller: &Caller) {
         tracing::warn!(?why, profile, ?caller, "refused by the proxy");
+        self.books.turned_away(why, profile, caller);
     }
 
     fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str) {
