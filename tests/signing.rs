@@ -7,6 +7,8 @@
 mod bodies;
 #[path = "signing/client.rs"]
 mod client;
+#[path = "support/event_stream.rs"]
+mod event_stream;
 #[path = "signing/events.rs"]
 mod events;
 #[path = "signing/examples.rs"]

@@ -34,7 +34,7 @@ pub(super) fn reason(why: Refusal) -> &'static str {
         | Refusal::WrongSignature => "signature",
         Refusal::Skewed | Refusal::Expired => "time",
         Refusal::UnknownKey | Refusal::WrongToken => "placeholder",
-        Refusal::HostNotSigned | Refusal::HostNotAllowed => "host",
+        Refusal::HostNotSigned | Refusal::HostNotAllowed | Refusal::OtherHost => "host",
         Refusal::HeaderNotSigned
         | Refusal::Duplicate
         | Refusal::TwoLengths
@@ -43,6 +43,7 @@ pub(super) fn reason(why: Refusal) -> &'static str {
         Refusal::Browser => "browser",
         Refusal::ServiceNotAllowed
         | Refusal::RegionNotAllowed
+        | Refusal::ConnectNotAllowed
         | Refusal::OperationRefused
         | Refusal::ForeignProgram => "policy",
         Refusal::BadChunk
