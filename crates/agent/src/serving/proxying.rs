@@ -144,7 +144,7 @@ impl Keys for Ring {
         let serving = self.serving.load();
         let Some(key) = serving.key_of.get(profile) else { return };
         // A use, as above.
-        key.failed(&self.clock.now());
+        key.falls_over(self.clock.wall());
         tracing::debug!(profile, key = %old, "a stream goes on with the key that it began with");
     }
 
