@@ -52,6 +52,10 @@ impl Siege {
             ("the token of other".to_owned(), other_token.clone()),
         ];
         let mut siege = Self { world, agent, at, token, other_token, secrets };
+        // It serves before it has its sessions, and a busy machine takes its time.
+        eventually("there are sessions", || {
+            ["app", "other"].iter().all(|profile| siege.agent.container(profile).status == 200)
+        });
         siege.honest();
         siege
     }
