@@ -7,6 +7,7 @@ pub mod agent;
 pub mod awscli;
 pub mod moto;
 pub mod secrets;
+pub mod users;
 pub mod volume;
 
 use std::io::Write;

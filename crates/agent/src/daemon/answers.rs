@@ -370,6 +370,7 @@ impl Desk {
             "proxy_listen": self.listen.proxy,
             "proxy_key": served.profile.process.latest().as_ref().map(|seen| seen.key.clone()),
             "fell_over": key.fell_over.load(Ordering::Relaxed),
+            "fell_over_at": key.fell_over_at().map(|at| at.to_string()),
             "sources": {
                 "process": process,
                 "container": source(serving.table.container, is_there),

@@ -49,6 +49,8 @@ pub struct ServedKey {
     pub other: ArcSwapOption<Snapshot>,
     /// How often it was tried.
     pub fell_over: AtomicU64,
+    /// When it was tried last, in milliseconds of the Unix time.
+    fell_over_at: AtomicI64,
     /// The profiles that use it: the one that holds it, and those that share it.
     pub profiles: Vec<ServedProfile>,
     /// The horizon on disk, in milliseconds of the Unix time; a copy for whoever asks whether it has to be raised.
@@ -147,7 +149,7 @@ impl Serving {
             }
             let trouble = ArcSwap::from_pointee(None);
             let serves_key = settings.serve == Serve::Key;
-            let proxied = Proxied::of(&settings);
+            let proxied = Proxied::of(&settings, old.map(|old| &old.proxied));
             if sources.proxy {
                 let found = proxied.placeholders(&app.paths.state, name)?;
                 proxying::take_up(&placeholders, name, &found);
@@ -174,6 +176,9 @@ impl Serving {
                 other: ArcSwapOption::new(old.and_then(|old| old.other.load_full())),
                 fell_over: AtomicU64::new(
                     old.map_or(0, |old| old.fell_over.load(Ordering::Relaxed)),
+                ),
+                fell_over_at: AtomicI64::new(
+                    old.map_or(i64::MIN, |old| old.fell_over_at.load(Ordering::Relaxed)),
                 ),
                 covered_until: AtomicI64::new(
                     old.map_or(i64::MIN, |old| old.covered_until.load(Ordering::Relaxed)),
@@ -224,6 +229,7 @@ impl ServedKey {
             key: Arc::default(),
             other: ArcSwapOption::empty(),
             fell_over: AtomicU64::new(0),
+            fell_over_at: AtomicI64::new(i64::MIN),
             profiles: Vec::new(),
             covered_until: AtomicI64::new(i64::MIN),
             session_epoch: AtomicU64::new(0),
@@ -253,6 +259,17 @@ impl ServedKey {
     /// The profile was removed and added again: no session of before is its own.
     pub fn void_sessions(&self) {
         self.session_epoch.fetch_add(1 << 32, Ordering::AcqRel);
+    }
+
+    /// The proxy signs with the other key, now.
+    pub fn falls_over(&self, now: Timestamp) {
+        self.fell_over_at.fetch_max(now.as_millisecond(), Ordering::AcqRel);
+    }
+
+    /// When it last did.
+    pub fn fell_over_at(&self) -> Option<Timestamp> {
+        let at = self.fell_over_at.load(Ordering::Acquire);
+        (at != i64::MIN).then(|| Timestamp::from_millisecond(at).ok()).flatten()
     }
 
     /// Until when answers are accounted for already.
