@@ -88,7 +88,9 @@ impl<K: Keys> Proxy<K> {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        let is_events = asked.verified.payload() == Payload::Events;
+        // A refusal of AWS's is no stream.
+        let is_events =
+            asked.verified.payload() == Payload::Events && response.status().is_success();
         let verdict = is_events.then_some(seen.verdict);
         Ok(Answered { key: with.key.clone(), response, verdict })
     }

@@ -36,6 +36,12 @@ impl Verdict {
     pub fn refusal(&self) -> Option<Refusal> {
         self.0.get().copied()
     }
+
+    /// One that is decided.
+    #[cfg(test)]
+    pub(crate) fn refused(why: Refusal) -> Self {
+        Self(Arc::new(OnceLock::from(why)))
+    }
 }
 
 /// A body that goes out as it was verified and signed anew. It fails, and never ends, if it is not what was signed; then the
