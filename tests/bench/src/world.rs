@@ -54,6 +54,13 @@ pub(crate) fn cpu_us(pid: u32) -> Result<f64, Error> {
     Ok(ticks.iter().sum::<f64>() * 10_000.0)
 }
 
+/// What a line of `/proc/<pid>/status` says, in KiB.
+pub(crate) fn memory_kib(pid: u32, line: &str) -> Result<f64, Error> {
+    let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))?;
+    let found = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
+    Ok(found.ok_or("no such line")?.trim().trim_end_matches(" kB").parse()?)
+}
+
 /// A home folder and the simulator that its profiles use.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -125,6 +132,12 @@ impl World {
         Ok(file.write_all(more.as_bytes())?)
     }
 
+    /// Writes the configuration anew.
+    pub(crate) fn edit(&self, change: impl FnOnce(String) -> String) -> Result<(), Error> {
+        let config = std::fs::read_to_string(self.home.path().join("config.toml"))?;
+        self.write("config.toml", &change(config))
+    }
+
     /// Starts an agent.
     pub(crate) fn agent(&self) -> Result<Agent, Error> {
         let began = Instant::now();
@@ -192,12 +205,7 @@ impl Agent {
 
     /// What a line of `/proc/<pid>/status` says, in KiB.
     pub(crate) fn memory(&self, line: &str) -> Result<f64, Error> {
-        let status = std::fs::read_to_string(
-            Path::new("/proc").join(self.pid().to_string()).join("status"),
-        )?;
-        let found = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
-        let kib = found.ok_or("no such line")?.trim().trim_end_matches(" kB");
-        Ok(kib.parse()?)
+        memory_kib(self.pid(), line)
     }
 }
 
