@@ -126,7 +126,12 @@ impl Drop for Master {
         let config = self.folder.path().join("nginx.conf");
         let mut stop = Command::new(&self.program);
         // It may have ended already.
-        let _ = stop.arg("-c").arg(config).args(["-e", "stderr", "-s", "stop"]).status();
+        let _ = stop
+            .arg("-c")
+            .arg(config)
+            .args(["-e", "stderr", "-s", "stop"])
+            .stderr(Stdio::null())
+            .status();
         let _ = self.child.wait();
     }
 }
