@@ -82,12 +82,12 @@ impl<K: Keys> Proxy<K> {
         request: Request<Incoming>,
     ) -> Response<Download> {
         let (head, body) = request.into_parts();
-        let protocol = Protocol::of(&head, service_of(&head.headers));
         let has_body = !hyper::body::Body::is_end_stream(&body);
         match self.forward(caller, &head, body).await {
             Ok(answer) => answer,
             Err(Refused { why, profile }) => {
                 self.keys.turned_away(why, profile.as_deref(), caller);
+                let protocol = Protocol::of(&head, service_of(&head.headers));
                 let mut answer = why
                     .answer(protocol, "rotakey")
                     .map(|body| body.map_err(|never| match never {}).boxed_unsync());

@@ -1,5 +1,6 @@
 //! What a request asks for, once it is verified: by whom, where it goes, and its body.
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use hyper::body::{Body, Incoming};
@@ -13,6 +14,7 @@ use crate::proxy::payload::buffer::buffer;
 use crate::proxy::payload::{BodyError, Payload};
 use crate::proxy::refusal::Refusal;
 use crate::proxy::upstream::{self, NotRouted, Route};
+use crate::proxy::uri::is_s3;
 use crate::proxy::verify::{self, Policy, Verified};
 use crate::table::Caller;
 
@@ -75,21 +77,36 @@ impl<'a> Asked<'a> {
         if !body.is_whole() && operations::is_form(head) {
             return Err(refused(Refusal::TooLarge));
         }
-        if operations::is_refused(service, head, body.bytes()) {
+        // Of S3 none is told by its body, which may be long.
+        let told = if is_s3(service) { Bytes::new() } else { body.bytes() };
+        if operations::is_refused(service, head, &told) {
             return Err(refused(Refusal::OperationRefused));
         }
         let Some(pair) = proxy.keys.pair(&profile, service) else {
             proxy.keys.unserved(&profile);
             return Err(refused(Refusal::NoKey));
         };
+        if !body.is_right(&verified, must_check_hash(service, pair.endpoint.as_ref())) {
+            return Err(refused(Refusal::WrongHash));
+        }
         let route = route(head, &verified, &pair).map_err(refused)?;
         Ok(Self { head, verified, pair, body, route })
+    }
+
+    /// Whether the hash that was given has to be compared with the body on its way: what is in memory was looked at.
+    pub(super) fn checks_hash(&self) -> bool {
+        !self.body.is_whole() && must_check_hash(&self.verified.scope().service, self.endpoint())
     }
 
     /// The server that was configured, if it is not AWS.
     pub(super) fn endpoint(&self) -> Option<&Endpoint> {
         self.pair.endpoint.as_ref()
     }
+}
+
+/// S3 compares it itself, which costs us nothing; others may not.
+fn must_check_hash(service: &str, endpoint: Option<&Endpoint>) -> bool {
+    !(is_s3(service) && endpoint.is_none())
 }
 
 /// Whether a body's length is known, and small.

@@ -20,7 +20,6 @@ use crate::proxy::pool::Upload;
 use crate::proxy::preferred::Place;
 use crate::proxy::refusal::Refusal;
 use crate::proxy::sign::{self, Clock, Destination};
-use crate::proxy::uri::is_s3;
 use crate::publish::Snapshot;
 
 /// Lambda's functions may take a quarter of an hour.
@@ -38,8 +37,12 @@ pub(super) struct Answered {
 impl<K: Keys> Proxy<K> {
     /// Sends the request with the key that is likely to work, and with the other one if it does not.
     pub(super) async fn try_keys(&self, asked: &Asked<'_>) -> Result<Answered, Refusal> {
-        let place = place(asked);
         let (current, other) = (&asked.pair.current, asked.pair.other.as_ref());
+        if other.is_none() {
+            let seen = self.try_key(asked, current).await?;
+            return Ok(self.answered(asked, current, seen));
+        }
+        let place = place(asked);
         let preferred = self.preferred.at(&place, Instant::now());
         let (mut first, mut second) = (current, other);
         if let Some(other) = other.filter(|other| Some(&other.key) == preferred.as_ref()) {
@@ -140,8 +143,7 @@ impl<K: Keys> Proxy<K> {
             &asked.head.headers,
             &asked.verified,
             &signed.chunks,
-            // S3 compares it itself, which costs us nothing; others may not.
-            !(is_s3(&scope.service) && endpoint.is_none()),
+            asked.checks_hash(),
         )?;
         let verdict = outgoing.verdict();
         let mut request =
