@@ -133,6 +133,10 @@ fn for_this_connection(mut head: Parts) -> Parts {
 }
 
 pub(super) fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    // Most answers have none.
+    if !headers.keys().any(|name| DROPPED.contains(&name.as_str())) {
+        return;
+    }
     let named: Vec<String> = headers
         .get_all(header::CONNECTION)
         .iter()

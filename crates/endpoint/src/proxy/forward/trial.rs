@@ -43,8 +43,12 @@ struct Seen {
 impl<K: Keys> Proxy<K> {
     /// Sends the request with the key that is likely to work, and with the other one if it does not.
     pub(super) async fn try_keys(&self, asked: &Asked<'_>) -> Result<Answered, Refusal> {
-        let place = place(asked);
         let (current, other) = (&asked.pair.current, asked.pair.other.as_ref());
+        if other.is_none() {
+            let seen = self.try_key(asked, current).await?;
+            return self.answered(asked, current, seen);
+        }
+        let place = place(asked);
         let preferred = self.preferred.at(&place, Instant::now());
         let (mut first, mut second) = (current, other);
         if let Some(other) = other.filter(|other| Some(&other.key) == preferred.as_ref()) {

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use rotakey_core::credential::{Credentials, Generation, SecretAccessKey};
 
 use super::*;
-use crate::proxy::keys::{Forwarded, Pair};
+use crate::proxy::grants::{Granting, Grants};
+use crate::proxy::keys::{Forwarded, Pair, Virtualised};
 use crate::proxy::verify::{Placeholder, Placeholders};
 use crate::table::Refused;
 
@@ -35,6 +36,15 @@ impl Desk {
 impl Placeholders for Desk {
     fn placeholder(&self, _: &str) -> Option<Arc<Placeholder>> {
         None
+    }
+}
+
+impl Granting for Desk {
+    fn grants(&self, _: &str) -> Option<Arc<Grants>> {
+        None
+    }
+    fn session_epoch(&self, _: &str) -> u64 {
+        0
     }
 }
 
@@ -69,6 +79,7 @@ impl Keys for Desk {
         Timestamp::UNIX_EPOCH
     }
     fn forwarded(&self, _: &Forwarded<'_>) {}
+    fn virtualised(&self, _: &Virtualised<'_>) {}
     fn refused(&self, _: Refused, _: Option<&Caller>, _: &str) {}
 }
 
