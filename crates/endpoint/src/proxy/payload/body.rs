@@ -127,7 +127,11 @@ impl<B: Body<Data = Bytes> + Unpin> Outgoing<B> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         Poll::Ready(match frame {
             None => Ok(None),
-            Some(Err(error)) => Err(BodyError::Source(error)),
+            Some(Err(error)) => {
+                // Whoever sends it broke off. It is not AWS that did not answer.
+                self.verdict.0.get_or_init(|| Refusal::WrongLength);
+                Err(BodyError::Source(error))
+            }
             // Trailers of HTTP are not signed by anybody.
             Some(Ok(frame)) => {
                 frame.into_data().map(Some).map_err(|_| self.refuse(Refusal::BadTrailer))
