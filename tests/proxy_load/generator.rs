@@ -23,8 +23,8 @@ const MIDDLE: u64 = 300_000;
 const LARGE: u64 = (2 << 20) + 100;
 
 /// How often each is made.
-const EVERY: Duration = Duration::from_millis(500);
-const EVERY_LARGE: Duration = Duration::from_millis(1000);
+const EVERY: Duration = Duration::from_millis(1000);
+const EVERY_LARGE: Duration = Duration::from_millis(2000);
 
 /// A body, and whether it waits for a word.
 type Upload = (Mode, Frame, u64, bool);

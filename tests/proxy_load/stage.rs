@@ -3,18 +3,19 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::held::Held;
-use super::support::World;
 use super::support::agent::Agent;
+use super::support::{Run, World};
 use super::uploads::sign::Signer;
 
-/// S3 knows a key late, then now and then, then always, counted in milliseconds from its creation. IAM and STS know it at
-/// once, so that it is published meanwhile.
-const S3_KNOWS_MS: (u64, u64) = (2500, 5000);
-const DYNAMODB_KNOWS_MS: (u64, u64) = (1500, 3500);
+/// S3 and DynamoDB do not know a key at all for so long after it was published, then now and then, then always. IAM and STS
+/// know it at once, so that it is published meanwhile.
+const UNKNOWN: Duration = Duration::from_millis(1500);
+const FLAPPING: Duration = Duration::from_millis(2500);
 
 /// Longer than a rotation takes on a busy machine.
 const ROTATED_WITHIN: Duration = Duration::from_secs(180);
@@ -38,11 +39,6 @@ impl Stage {
         let world = World::new();
         world.lighten_keys();
         world.add();
-        let at = |ms: fn((u64, u64)) -> u64| json!({"s3": ms(S3_KNOWS_MS), "dynamodb": ms(DYNAMODB_KNOWS_MS)});
-        let late = json!({"visible_after_at": at(|ms| ms.0), "flaps_until_at": at(|ms| ms.1)});
-        world.control(json!({"op": "behaviour", "set": late}));
-        // The first key, too, is given its time.
-        std::thread::sleep(Duration::from_millis(S3_KNOWS_MS.1 + 100));
         let port = if is_held { free_port() } else { 0 };
         let agent =
             format!("[agent]\nsources = [\"proxy\"]\nproxy_listen = \"127.0.0.1:{port}\"\n");
@@ -70,22 +66,44 @@ impl Stage {
     /// One rotation, to its end.
     pub(crate) fn rotate(&self) {
         let before = self.world.keys();
-        let wait = match self.agent {
-            Running::Own(_) => "deleted",
-            // Who is waited for may end meanwhile. It goes on with what a person leaves.
-            Running::Held(_) => "published",
-        };
-        self.world.expect(0, &["rotate", "--wait", wait]);
+        let rotation = self.world.spawn(&["rotate", "--wait", "published"]);
         let since = Instant::now();
-        let is_over = || self.world.keys().len() == 1 && self.world.keys() != before;
-        while !is_over() {
-            assert!(since.elapsed() < ROTATED_WITHIN, "{:?}", self.world.status());
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        let wait = |until: &dyn Fn(usize) -> bool| {
+            while !until(self.world.keys().len()) {
+                assert!(since.elapsed() < ROTATED_WITHIN, "{:?}", self.world.status());
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        };
+        wait(&|keys| keys == 2);
+        self.know("visible_after_at");
+        let run = Run::from(rotation.wait_with_output().expect("it ends"));
+        assert_eq!(run.code, 0, "{run:?}");
+        std::thread::sleep(UNKNOWN);
+        self.know("flaps_until_at");
+        std::thread::sleep(FLAPPING);
+        self.know("nothing");
+        // The agent goes on with what a person leaves.
+        wait(&|keys| keys == 1);
+        assert_ne!(self.world.keys(), before);
         while self.world.step().is_some() {
             assert!(since.elapsed() < ROTATED_WITHIN, "{:?}", self.world.status());
             std::thread::sleep(Duration::from_millis(300));
         }
+    }
+
+    /// How the server takes keys that are younger than the older of two: not at all (`visible_after_at`), now and then
+    /// (`flaps_until_at`), or as all others.
+    fn know(&self, younger: &str) {
+        let keys = self.world.control(json!({"op": "keys", "user": "app"}));
+        let created = keys["keys"][0]["created"].as_str().expect("a time");
+        let age = Timestamp::now().duration_since(created.parse().expect("a time"));
+        // Times are told in whole seconds: it is a second younger, perhaps.
+        let age = (age.as_millis() - 1100).max(0);
+        let mut set = json!({"visible_after_at": {}, "flaps_until_at": {}});
+        if set.get(younger).is_some() {
+            set[younger] = json!({"s3": age, "dynamodb": age});
+        }
+        self.world.control(json!({"op": "behaviour", "set": set}));
     }
 
     /// How many requests the server has refused, as it did not know their key, since it was asked last.

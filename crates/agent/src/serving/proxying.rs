@@ -159,6 +159,10 @@ impl Keys for Ring {
             caller = ?forwarded.caller,
             "sent on"
         );
+        if forwarded.service == "sts" {
+            let asked = &self.serving.load().asked_sts;
+            asked.note(forwarded.profile, forwarded.placeholder, forwarded.key);
+        }
     }
 
     fn turned_away(&self, why: Refusal, profile: Option<&str>, caller: &Caller) {
