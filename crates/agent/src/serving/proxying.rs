@@ -231,6 +231,10 @@ impl Keys for Ring {
             caller = ?forwarded.caller,
             "sent on"
         );
+        if forwarded.service == "sts" {
+            let asked = &self.serving.load().asked_sts;
+            asked.note(forwarded.profile, forwarded.placeholder, forwarded.key);
+        }
     }
 
     fn virtualised(&self, session: &Virtualised<'_>) {
