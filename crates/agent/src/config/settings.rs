@@ -73,6 +73,8 @@ pub struct ProfileSettings {
     pub services: Option<Vec<String>>,
     /// The regions, likewise.
     pub regions: Option<Vec<String>>,
+    /// Programs may connect through the proxy.
+    pub proxy_connect: bool,
     /// The operations of STS whose answers the proxy virtualises.
     pub virtual_sessions: Vec<String>,
     /// The proxy takes URLs that are presigned with signature version 2.
@@ -211,6 +213,7 @@ pub(super) fn profile(
         endpoint_url: anywhere.map(str::to_owned),
         services: read.list("services")?,
         regions: regions(&read)?,
+        proxy_connect: read.flag("proxy_connect")?.unwrap_or(false),
         virtual_sessions: virtual_sessions(&read)?,
         presigned_v2: read.flag("presigned_v2")?.unwrap_or(false),
         unsafe_durations: lifted,

@@ -2,7 +2,9 @@
 //!
 //! The agent serves all profiles like this; `exec` without an agent serves its own child one.
 
+pub mod authority;
 pub mod books;
+pub mod connecting;
 pub mod holders;
 pub mod leases;
 pub mod placeholders;
@@ -21,6 +23,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use rotakey_core::health::Health;
 use rotakey_core::time::Now;
+use rotakey_endpoint::proxy::connect::Connecting;
 use rotakey_endpoint::publish::{Publisher, Snapshot};
 use rotakey_endpoint::table::{Imds, Profile, Table};
 
@@ -85,6 +88,8 @@ pub struct Serving {
     pub key_of: HashMap<String, Arc<ServedKey>>,
     /// What programs sign with that go through the proxy.
     pub placeholders: ArcSwap<proxying::ById>,
+    /// What programs find that connect through the proxy.
+    pub connecting: ArcSwapOption<Connecting>,
     /// Whether there is a proxy.
     pub proxy: bool,
     /// Of which configuration this was made ([`Config::digest`](crate::config::Config::digest)).
@@ -150,8 +155,11 @@ impl Serving {
             let served = ServedProfile { profile, proxied, serves_key, plan, temporary, trouble };
             profiles.entry(holder).or_default().push(served);
         }
+        let old = before.connecting.load();
+        let connecting = connecting::of(app, names, sources, old.as_deref(), now)?;
         let mut serving = Self {
             placeholders,
+            connecting: ArcSwapOption::new(connecting),
             proxy: sources.proxy,
             config_digest: config.digest.clone(),
             ..Self::default()

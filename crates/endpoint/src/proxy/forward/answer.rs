@@ -132,7 +132,7 @@ fn for_this_connection(mut head: Parts) -> Parts {
     head
 }
 
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
+pub(super) fn drop_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<String> = headers
         .get_all(header::CONNECTION)
         .iter()

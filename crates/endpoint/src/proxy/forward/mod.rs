@@ -2,7 +2,10 @@
 
 mod answer;
 mod body;
+mod outbound;
+mod passing;
 mod request;
+mod stream;
 mod trial;
 mod virtual_session;
 
@@ -15,7 +18,9 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Bytes, Incoming};
 
 use self::request::Asked;
+use self::stream::Answering;
 use super::clock::Offsets;
+use super::connect::Way;
 use super::key::SigningKeys;
 use super::keys::{Forwarded, Keys};
 use super::payload::buffer::Budget;
@@ -92,13 +97,14 @@ impl<K: Keys> Proxy<K> {
         &self,
         caller: &Caller,
         request: Request<Incoming>,
+        way: &Way,
     ) -> Response<Download> {
         let (mut head, body) = request.into_parts();
         let protocol = Protocol::of(&head, service_of(&head.headers));
         let has_body = !hyper::body::Body::is_end_stream(&body);
         let settled = self.settle_version_2(&mut head);
         let answered = match settled {
-            Ok(region) => self.forward(caller, &head, body, region.as_deref()).await,
+            Ok(region) => self.forward(caller, &head, body, way, region.as_deref()).await,
             Err(why) => Err(why.into()),
         };
         match answered {
@@ -135,9 +141,15 @@ impl<K: Keys> Proxy<K> {
         caller: &Caller,
         head: &http::request::Parts,
         body: Incoming,
+        way: &Way,
         version_2_region: Option<&str>,
     ) -> Result<Response<Download>, Refused> {
-        let asked = Asked::read(self, caller, head, body, version_2_region).await?;
+        if let Way::Named(host) = way
+            && passing::is_nobodys(head, &self.known())
+        {
+            return Ok(self.pass(caller, head, body, host).await?);
+        }
+        let asked = Asked::read(self, caller, head, body, way, version_2_region).await?;
         let profile = &asked.verified.placeholder().profile;
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
         let answered = self.try_keys(&asked).await.map_err(refused)?;
@@ -151,7 +163,13 @@ impl<K: Keys> Proxy<K> {
             status: answered.response.status().as_u16(),
             caller,
         });
-        Ok(answered.response)
+        let response = answered.response;
+        Ok(match answered.verdict {
+            None => response,
+            Some(verdict) => response.map(|body| {
+                Answering::new(body, verdict, &self.keys, profile, caller).boxed_unsync()
+            }),
+        })
     }
 }
 
