@@ -53,6 +53,8 @@ pub struct ServedKey {
     pub profiles: Vec<ServedProfile>,
     /// The horizon on disk, in milliseconds of the Unix time; a copy for whoever asks whether it has to be raised.
     covered_until: AtomicI64,
+    /// Changes when the sessions that programs made with it through the proxy are to be worth nothing.
+    pub session_epoch: AtomicU64,
     /// Its horizon is to be raised: somebody asked for that already.
     pub raising: AtomicBool,
     health: Arc<Mutex<Health>>,
@@ -176,6 +178,9 @@ impl Serving {
                 covered_until: AtomicI64::new(
                     old.map_or(i64::MIN, |old| old.covered_until.load(Ordering::Relaxed)),
                 ),
+                session_epoch: AtomicU64::new(
+                    old.map_or(0, |old| old.session_epoch.load(Ordering::Acquire)),
+                ),
                 raising: AtomicBool::new(false),
                 // The same one: what fails while the configuration is read counts.
                 health: old.map_or_else(
@@ -221,6 +226,7 @@ impl ServedKey {
             fell_over: AtomicU64::new(0),
             profiles: Vec::new(),
             covered_until: AtomicI64::new(i64::MIN),
+            session_epoch: AtomicU64::new(0),
             raising: AtomicBool::new(false),
             health: Arc::new(Mutex::new(Health::new(crate::clock::SystemClock::new().now()))),
         }
@@ -234,6 +240,19 @@ impl ServedKey {
     /// A program was turned away, or got nothing.
     pub fn failed(&self, now: &Now) {
         self.health().failed(now);
+    }
+
+    /// Goes by how often sessions were made void, as the ledger counts that.
+    pub fn void_sessions_before(&self, revocations: u64) {
+        let before = self.session_epoch.load(Ordering::Acquire);
+        let enrolment = before & !u64::from(u32::MAX);
+        self.session_epoch
+            .store(enrolment | (revocations & u64::from(u32::MAX)), Ordering::Release);
+    }
+
+    /// The profile was removed and added again: no session of before is its own.
+    pub fn void_sessions(&self) {
+        self.session_epoch.fetch_add(1 << 32, Ordering::AcqRel);
     }
 
     /// Until when answers are accounted for already.

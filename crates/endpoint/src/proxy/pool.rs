@@ -1,6 +1,8 @@
 //! Connections to AWS, and to the servers that a profile's `endpoint_url` names. No redirect is followed, and no proxy of
 //! the environment is used.
 
+mod http2;
+
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +21,7 @@ use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
+use self::http2::Http2;
 use super::connect::host;
 
 /// Whatever breaks a body off.
@@ -42,6 +45,7 @@ pub(crate) struct Pool {
     aws: Client<HttpsConnector<HttpConnector<Public>>, Upload>,
     named: Client<HttpsConnector<HttpConnector<Public>>, Upload>,
     own: Client<HttpsConnector<HttpConnector>, Upload>,
+    http2: Http2,
 }
 
 impl Pool {
@@ -56,11 +60,13 @@ impl Pool {
         set_up(&mut any);
         let tls = || HttpsConnectorBuilder::new().with_native_roots();
         let table: Rule = |at, _| is_elsewhere(at);
+        let http2 = Http2::new([public(table), public(is_public)], any.clone())?;
         let aws = tls()?.https_only().enable_http1().wrap_connector(public(table));
         let named = tls()?.https_only().enable_http1().wrap_connector(public(is_public));
         let own = tls()?.https_or_http().enable_http1().wrap_connector(any);
-        let (aws, named) = (builder().build(aws), builder().build(named));
-        Ok(Self { aws, named, own: builder().build(own) })
+        let (aws, named, own) =
+            (builder().build(aws), builder().build(named), builder().build(own));
+        Ok(Self { aws, named, own, http2 })
     }
 
     /// Sends a request to its host.
@@ -68,8 +74,10 @@ impl Pool {
         &self,
         request: Request<Upload>,
         whose: Whose,
+        over_http2: bool,
     ) -> Result<Response<Incoming>, Error> {
         match whose {
+            whose if over_http2 => self.http2.send(request, whose).await,
             Whose::Own => self.own.request(request).await,
             Whose::Table => self.aws.request(request).await,
             Whose::Named => self.named.request(request).await,

@@ -73,7 +73,7 @@ impl<K: Keys> Proxy<K> {
             return Err(Refusal::Unsigned);
         }
         let (request, whose) = self.as_it_is(head, body, named)?;
-        let sent = timeout(ANSWER_TIMEOUT, self.pool.send(request, whose)).await;
+        let sent = timeout(ANSWER_TIMEOUT, self.pool.send(request, whose, false)).await;
         let response = sent.map_err(|_| Refusal::Unreachable)?;
         let response = response.map_err(|_| Refusal::Unreachable)?;
         self.keys.passed(named, response.status().as_u16(), caller);
