@@ -56,6 +56,35 @@ const ALL_AND_V2: &[&str] = &[
 /// What a client of S3 alone can do.
 const S3: &[&str] = &["put", "get", "list", "multipart", "stream", "dots", "odd", "url"];
 
+/// By which way a client finds the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// `AWS_ENDPOINT_URL`, over http.
+    Endpoint,
+    /// `HTTPS_PROXY`: to AWS's own hosts, over https.
+    Connect,
+}
+
+impl Way {
+    pub(crate) const ALL: [Self; 2] = [Self::Endpoint, Self::Connect];
+
+    /// What `rotakey env` calls it.
+    pub(crate) const fn source(self) -> &'static str {
+        match self {
+            Self::Endpoint => "proxy",
+            Self::Connect => "connect",
+        }
+    }
+
+    /// What a client's bucket has behind its name.
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Endpoint => "",
+            Self::Connect => "-tls",
+        }
+    }
+}
+
 /// Why something does not work.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Limit {
@@ -63,6 +92,16 @@ pub(crate) enum Limit {
     Own(&'static str),
     /// It works without the proxy.
     Proxy(&'static str),
+    /// It would go past the proxy, and is not tried.
+    Past(&'static str),
+}
+
+impl Limit {
+    pub(crate) const fn note(self) -> &'static str {
+        match self {
+            Self::Own(note) | Self::Proxy(note) | Self::Past(note) => note,
+        }
+    }
 }
 
 /// A program, as people have it.
@@ -75,6 +114,8 @@ pub(crate) struct Client {
     pub(crate) from: &'static str,
     pub(crate) acts: &'static [&'static str],
     pub(crate) limits: &'static [(&'static str, Limit)],
+    /// Those that it has by `HTTPS_PROXY` alone.
+    pub(crate) connect_limits: &'static [(&'static str, Limit)],
     /// Whether `make test` runs it.
     pub(crate) is_short: bool,
 }
@@ -82,10 +123,11 @@ pub(crate) struct Client {
 const NO_V2: Limit =
     Limit::Proxy("The proxy takes signature version 2 only where it is told to (`presigned_v2`).");
 const NO_DOTS: Limit = Limit::Own("The client allows no such key.");
+const PAST: Limit = Limit::Past("The SDK's HTTP/2 goes past every proxy.");
 const CLEANED: Limit = Limit::Own("The client makes another key of it: `b/c/d`.");
 
 const fn client(id: &'static str, name: &'static str, from: &'static str) -> Client {
-    Client { id, name, from, acts: S3, limits: &[], is_short: false }
+    Client { id, name, from, acts: S3, limits: &[], connect_limits: &[], is_short: false }
 }
 
 impl Client {
@@ -105,6 +147,7 @@ impl Client {
         Self { acts: ALL, ..client("awscli2", "AWS CLI v2", "Debian 12") },
         Self {
             acts: ALL,
+            connect_limits: &[("kinesis", PAST)],
             is_short: true,
             ..client("javascript", "AWS SDK for JavaScript v3", "npm")
         },
@@ -185,7 +228,14 @@ impl Client {
         command
     }
 
-    pub(crate) fn limit(&self, act: &str) -> Option<Limit> {
-        self.limits.iter().find(|(name, _)| *name == act).map(|(_, limit)| *limit)
+    pub(crate) fn limit(&self, way: Way, act: &str) -> Option<Limit> {
+        let further = if way == Way::Connect { self.connect_limits } else { &[] };
+        let mut all = self.limits.iter().chain(further);
+        all.find(|(name, _)| *name == act).map(|(_, limit)| *limit)
+    }
+
+    /// Its bucket's name, and its queue's.
+    pub(crate) fn bucket(&self, way: Way) -> String {
+        format!("{}{}", self.id, way.suffix())
     }
 }

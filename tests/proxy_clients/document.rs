@@ -1,6 +1,6 @@
 //! docs/proxy-clients.md: which program can do what through the proxy. Written from what was run.
 
-use super::client::{ACTS, Limit};
+use super::client::{ACTS, Way};
 use super::matrix::Row;
 use super::place::root;
 
@@ -10,6 +10,8 @@ Programs that the tests run through the [proxy](proxy.md), unmodified, with a pl
 verifies every signature and every signed chunk, by code of its own, and that only ever saw the real key; what it stored is
 compared with what was sent, byte for byte. What does not work is tried without the proxy as well, so that it is known whose
 limit it is. This page is made by `make docs-generated`; `make test` runs boto3, the AWS CLI v1, JavaScript and curl.
+
+## By `AWS_ENDPOINT_URL`, over http
 
 ";
 
@@ -23,13 +25,19 @@ is to AWS, with the placeholder. boto3 reads a body that cannot be sought into p
 a body wants https. rclone wants the provider Other.
 ";
 
+const CONNECT: &str = "
+## By `HTTPS_PROXY`, over https
+
+To AWS's own hosts, with the bucket before the host's name where the client puts it there (`proxy_connect = true`, and
+`rotakey env --source connect`).
+
+";
+
 /// The table's cell, and its footnote.
 fn cell(row: &Row, act: &str, notes: &mut Vec<&'static str>) -> String {
     let Some(cell) = row.cells.iter().find(|cell| cell.act == act) else { return "-".to_owned() };
-    let note = match cell.limit {
-        None => return "works".to_owned(),
-        Some(Limit::Own(note) | Limit::Proxy(note)) => note,
-    };
+    let Some(limit) = cell.limit else { return "works".to_owned() };
+    let note = limit.note();
     let number = notes.iter().position(|known| *known == note).unwrap_or_else(|| {
         notes.push(note);
         notes.len() - 1
@@ -37,29 +45,33 @@ fn cell(row: &Row, act: &str, notes: &mut Vec<&'static str>) -> String {
     format!("no ({})", number + 1)
 }
 
-/// The lines of the table, and the footnotes.
-fn table(rows: &[Row]) -> (Vec<String>, Vec<&'static str>) {
-    let mut notes = Vec::new();
-    let line = |row: &Row| {
-        let bodies = row.bodies.iter().copied().collect::<Vec<_>>().join("; ");
-        let cells: Vec<String> = ACTS.iter().map(|(act, _)| cell(row, act, &mut notes)).collect();
-        let client = &row.client;
-        let first = format!("| {} | {}, {} | {bodies} |", client.name, row.version, client.from);
-        format!("{first} {} |\n", cells.join(" | "))
+/// A row of the table.
+fn line(row: &Row, notes: &mut Vec<&'static str>) -> String {
+    let bodies = row.bodies.iter().copied().collect::<Vec<_>>().join("; ");
+    let cells: Vec<String> = ACTS.iter().map(|(act, _)| cell(row, act, notes)).collect();
+    let first = match row.way {
+        Way::Endpoint => format!("{}, {} {}", row.client.name, row.client.from, row.version),
+        Way::Connect => row.client.name.to_owned(),
     };
-    (rows.iter().map(line).collect(), notes)
+    format!("| {first} | {bodies} | {} |\n", cells.join(" | "))
 }
 
 /// Compares the document with what was run, or writes it.
 pub(crate) fn check(rows: &[Row], full: bool) {
     let file = root().join("docs/proxy-clients.md");
-    let (lines, notes) = table(rows);
+    let mut notes = Vec::new();
+    let mut lines = |way| -> Vec<String> {
+        let own = rows.iter().filter(|row| row.way == way);
+        own.map(|row| line(row, &mut notes)).collect()
+    };
+    let (endpoint, connect) = (lines(Way::Endpoint), lines(Way::Connect));
     let headings: Vec<&str> = ACTS.iter().map(|(_, heading)| *heading).collect();
-    let heading = format!("| client | version | bodies | {} |\n", headings.join(" | "));
-    let rule = format!("|{}\n", " --- |".repeat(ACTS.len() + 3));
+    let heading = format!("| client | bodies | {} |\n", headings.join(" | "));
+    let heading = format!("{heading}|{}\n", " --- |".repeat(ACTS.len() + 2));
     let notes: String =
         notes.iter().enumerate().map(|(n, note)| format!("{}. {note}\n", n + 1)).collect();
-    let whole = [HEAD, &heading, &rule, &lines.concat(), "\n", &notes, TAIL].concat();
+    let tables = [&heading, &endpoint.concat(), CONNECT, &heading, &connect.concat()].concat();
+    let whole = [HEAD, &tables, "\n", &notes, TAIL].concat();
     if full && std::env::var_os("ROTAKEY_WRITE_DOCS").is_some() {
         std::fs::write(file, whole).expect("writable");
         return;
@@ -69,7 +81,16 @@ pub(crate) fn check(rows: &[Row], full: bool) {
     if full {
         assert_eq!(text, whole, "{again}");
     }
-    for part in lines.iter().map(String::as_str).chain([HEAD, TAIL, &heading]) {
-        assert!(text.contains(part), "{again}\n{part}");
+    // A short run numbers its notes by itself: what they are about is in the code.
+    let numbers: Vec<String> =
+        endpoint.iter().chain(&connect).map(|line| unnumbered(line)).collect();
+    let text = unnumbered(&text);
+    for part in numbers.iter().map(String::as_str).chain([HEAD, CONNECT, TAIL, &heading]) {
+        assert!(text.contains(&unnumbered(part)), "{again}\n{part}");
     }
+}
+
+/// A text without the numbers of its notes.
+fn unnumbered(text: &str) -> String {
+    (1..=9).fold(text.to_owned(), |text, n| text.replace(&format!("no ({n})"), "no"))
 }

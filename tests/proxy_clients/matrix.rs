@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use serde::Deserialize;
 
-use super::client::{Client, Limit};
+use super::client::{Client, Limit, Way};
 use super::judge::Judge;
 use super::place::Sent;
 use super::support::World;
@@ -19,6 +19,7 @@ const AT_ONCE: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) client: Client,
+    pub(crate) way: Way,
     pub(crate) version: String,
     pub(crate) cells: Vec<Cell>,
     /// How the bodies of its uploads were signed.
@@ -47,39 +48,44 @@ struct Stage {
     world: World,
     upstream: Upstream,
     sent: Sent,
-    /// What `rotakey env` says.
-    placeholder: BTreeMap<String, String>,
+    /// What `rotakey env` says, by the name of the source.
+    placeholders: BTreeMap<&'static str, BTreeMap<String, String>>,
     _agent: Agent,
 }
 
 const PROXY: &str = "[agent]\nlisten = \"127.0.0.1:0\"\nproxy_listen = \"127.0.0.1:0\"\n";
 
-fn direct(client: &Client) -> String {
-    format!("{}-direct", client.id)
+fn direct(bucket: &str) -> String {
+    format!("{bucket}-direct")
 }
 
 impl Stage {
-    fn new(clients: &[Client]) -> Self {
+    fn new(runs: &[(Client, Way)]) -> Self {
         let sent = Sent::new();
-        let names: Vec<String> =
-            clients.iter().flat_map(|client| [client.id.to_owned(), direct(client)]).collect();
+        let buckets = runs.iter().map(|(client, way)| client.bucket(*way));
+        let names: Vec<String> = buckets.flat_map(|name| [direct(&name), name]).collect();
         let upstream = Upstream::start(&sent.small(), &names);
         let mut world = World::new();
         world.url.clone_from(&upstream.ready.endpoint_url);
         world.id.clone_from(&upstream.ready.app.id);
         world.secret.clone_from(&upstream.ready.app.secret);
         world.add();
-        world.configure_agent(PROXY, "region = \"us-east-1\"\n");
+        world.configure_agent(PROXY, "region = \"us-east-1\"\nproxy_connect = true\n");
         let agent = world.agent();
-        let run = world.expect(0, &["env", "--source", "proxy", "--format", "json"]);
-        let placeholder = serde_json::from_str(&run.stdout).expect("a flat object");
-        Self { world, upstream, sent, placeholder, _agent: agent }
+        let env = |way: Way| {
+            let run = world.expect(0, &["env", "--source", way.source(), "--format", "json"]);
+            (way.source(), serde_json::from_str(&run.stdout).expect("a flat object"))
+        };
+        let placeholders = Way::ALL.map(env).into();
+        Self { world, upstream, sent, placeholders, _agent: agent }
     }
 
     /// The environment of a client without the proxy.
     fn without_proxy(&self) -> BTreeMap<String, String> {
         let ready = &self.upstream.ready;
-        let mut environment = self.placeholder.clone();
+        let mut environment = self.placeholders[Way::Endpoint.source()].clone();
+        environment.remove("HTTPS_PROXY");
+        environment.remove("https_proxy");
         for (name, value) in [
             ("AWS_ENDPOINT_URL", &ready.endpoint_url),
             ("AWS_ACCESS_KEY_ID", &ready.direct.id),
@@ -91,12 +97,18 @@ impl Stage {
     }
 
     /// Lets a client do these things; what became of each.
-    fn perform(&self, client: &Client, acts: &[&'static str], is_direct: bool) -> Performed {
+    fn perform(
+        &self,
+        client: &Client,
+        way: Way,
+        acts: &[&'static str],
+        is_direct: bool,
+    ) -> Performed {
         let folder = self.sent.folder();
         let (name, user, mut environment) = if is_direct {
-            (direct(client), "direct", self.without_proxy())
+            (direct(&client.bucket(way)), "direct", self.without_proxy())
         } else {
-            (client.id.to_owned(), "app", self.placeholder.clone())
+            (client.bucket(way), "app", self.placeholders[way.source()].clone())
         };
         for (variable, value) in [
             ("PATH", std::env::var("PATH").unwrap_or_default()),
@@ -155,8 +167,10 @@ impl Stage {
         holds(said.as_bytes()) || contents.any(|bytes| holds(&bytes))
     }
 
-    fn row(&self, client: &Client) -> Row {
-        let through = self.perform(client, client.acts, false);
+    fn row(&self, client: &Client, way: Way) -> Row {
+        let is_tried = |act: &&str| !matches!(client.limit(way, act), Some(Limit::Past(_)));
+        let tried: Vec<&'static str> = client.acts.iter().copied().filter(is_tried).collect();
+        let through = self.perform(client, way, &tried, false);
         let mut wrong = Vec::new();
         if through.has_real {
             wrong.push(format!("{}: it has seen the real key", client.name));
@@ -164,22 +178,24 @@ impl Stage {
         let failed: Vec<&'static str> = through.failed().collect();
         let directly = match failed.is_empty() {
             true => Performed::default(),
-            false => self.perform(client, &failed, true),
+            false => self.perform(client, way, &failed, true),
         };
         for (act, result) in &through.results {
             let direct = directly.results.iter().find(|(name, _)| name == act);
-            if let Some(what) = against(client.limit(act), result, direct.map(|(_, it)| it)) {
-                wrong.push(format!("{}, {act}: {what}", client.name));
+            if let Some(what) = against(client.limit(way, act), result, direct.map(|(_, it)| it)) {
+                wrong.push(format!("{} by {}, {act}: {what}", client.name, way.source()));
             }
         }
-        let cells = client.acts.iter().map(|act| Cell { act, limit: client.limit(act) }).collect();
+        let cells =
+            client.acts.iter().map(|act| Cell { act, limit: client.limit(way, act) }).collect();
         let version = version(client);
-        Row { client: *client, version, cells, bodies: BTreeSet::new(), wrong }
+        Row { client: *client, way, version, cells, bodies: BTreeSet::new(), wrong }
     }
 
     /// What the server's log says of each: only the real key came, and it was never refused.
     fn look_into(&self, log: &[Came], rows: &mut [Row]) {
-        let (ready, placeholder) = (&self.upstream.ready, &self.placeholder["AWS_ACCESS_KEY_ID"]);
+        let ready = &self.upstream.ready;
+        let placeholder = &self.placeholders[Way::Endpoint.source()]["AWS_ACCESS_KEY_ID"];
         let mut wrong = Vec::new();
         for came in log {
             let text = format!("{came:?}");
@@ -194,8 +210,8 @@ impl Stage {
         }
         for row in rows.iter_mut() {
             row.wrong.append(&mut wrong);
-            let folder = format!("/{}/", row.client.id);
-            let own = || log.iter().filter(|came| came.target.starts_with(&folder));
+            let bucket = row.client.bucket(row.way);
+            let own = || log.iter().filter(|came| came.is_in(&bucket));
             let uploads = own().filter(|came| came.method == "PUT");
             row.bodies = uploads.filter_map(|came| came.payload.as_deref()).map(body).collect();
             let parts = own().filter(|came| came.target.contains("partNumber=")).count();
@@ -255,16 +271,16 @@ fn version(client: &Client) -> String {
 }
 
 /// Runs them all.
-pub(crate) fn run(clients: &[Client]) -> Vec<Row> {
-    let stage = Stage::new(clients);
-    let (waiting, done) = (Mutex::new(clients.iter().enumerate()), Mutex::new(BTreeMap::new()));
+pub(crate) fn run(runs: &[(Client, Way)]) -> Vec<Row> {
+    let stage = Stage::new(runs);
+    let (waiting, done) = (Mutex::new(runs.iter().enumerate()), Mutex::new(BTreeMap::new()));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
                     let next = waiting.lock().unwrap().next();
-                    let Some((n, client)) = next else { return };
-                    let row = stage.row(client);
+                    let Some((n, (client, way))) = next else { return };
+                    let row = stage.row(client, *way);
                     done.lock().unwrap().insert(n, row);
                 }
             });

@@ -175,7 +175,8 @@ class S3cmd(Client):
             config += [f"host_base = {HOST}", f"host_bucket = {HOST}", "use_https = False"]
         else:
             host, port = PROXY.removeprefix("http://").rstrip("/").split(":")
-            config += [f"proxy_host = {host}", f"proxy_port = {port}", f"ca_certs_file = {CA}"]
+            config += [f"proxy_host = {host}", f"proxy_port = {port}", f"ca_certs_file = {CA}",
+                       "signurl_use_https = True"]
         Path("s3cfg").write_text("\n".join(config) + "\n")
         return run("/usr/bin/s3cmd", "--config", "s3cfg", "--no-progress", *words, stdin=stdin)
 

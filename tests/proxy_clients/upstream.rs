@@ -35,11 +35,22 @@ pub(crate) struct Ready {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Came {
     pub(crate) method: String,
+    pub(crate) host: String,
     pub(crate) target: String,
     pub(crate) key: Option<String>,
     /// How the body was signed.
     pub(crate) payload: Option<String>,
     pub(crate) refused: Option<String>,
+}
+
+impl Came {
+    /// Whether it is about something in this bucket, which stands in the path or before the host.
+    pub(crate) fn is_in(&self, bucket: &str) -> bool {
+        let before = |whole: &str, end: &str| {
+            whole.strip_prefix(bucket).is_some_and(|it| it.starts_with(end))
+        };
+        before(&self.host, ".s3") || self.target.strip_prefix('/').is_some_and(|it| before(it, "/"))
+    }
 }
 
 pub(crate) struct Upstream {

@@ -10,10 +10,15 @@ import { GetQueueUrlCommand, ReceiveMessageCommand, SendMessageCommand, SQSClien
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 import { Upload } from "@aws-sdk/lib-storage";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
+import { HttpsProxyAgent } from "https-proxy-agent";
 
 const { NAME } = process.env;
 const FUNCTION = `arn:aws:lambda:${process.env.AWS_REGION}:123456789012:function:function`;
 const once = { maxAttempts: 1 };
+// The SDK's own agent does not go by the environment.
+if (!process.env.AWS_ENDPOINT_URL) {
+  once.requestHandler = { httpsAgent: new HttpsProxyAgent(process.env.HTTPS_PROXY) };
+}
 const s3 = new S3Client(once);
 
 const put = (Bucket, Key, Body, more) => s3.send(new PutObjectCommand({ Bucket, Key, Body, ...more }));
@@ -54,7 +59,7 @@ const ACTS = {
   },
   sqs: async () => {
     // Else it goes where the queue's URL leads, and not to the endpoint.
-    const sqs = new SQSClient({ ...once, useQueueUrlAsEndpoint: !process.env.AWS_ENDPOINT_URL });
+    const sqs = new SQSClient({ ...once, useQueueUrlAsEndpoint: false });
     const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName: NAME }));
     await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: "ü" }));
     return (await sqs.send(new ReceiveMessageCommand({ QueueUrl }))).Messages[0].Body;
