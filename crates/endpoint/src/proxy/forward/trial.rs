@@ -123,8 +123,7 @@ impl<K: Keys> Proxy<K> {
             self.keys.fell_over(&asked.verified.placeholder().profile, &with.key);
         }
         let Outbound { request, verdict, latch } = self.signed(asked, with, offset)?;
-        let placeholder = &asked.verified.placeholder().id;
-        let redaction = Redaction::new(&with.credentials, placeholder, request.headers());
+        let authorization = request.headers().get(header::AUTHORIZATION).cloned();
         let sending = self.pool.send(request, asked.whose(), asked.is_stream);
         let sent = timeout(ANSWER_TIMEOUT, sending).await;
         // A body that was not what was signed broke the connection off.
@@ -136,6 +135,9 @@ impl<K: Keys> Proxy<K> {
         };
         self.offsets.learn(&asked.route.host, response.headers(), self.keys.now());
         let is_head = asked.head.method == Method::HEAD;
+        let placeholder = &asked.verified.placeholder().id;
+        let redaction = answer::is_error(response.status())
+            .then(|| Redaction::new(&with.credentials, placeholder, authorization.as_ref()));
         let answer = answer::inspect(response, is_head, asked.wanted.is_some(), redaction).await;
         // Otherwise the try is over with its latch, and the body is there for another.
         if let Some(latch) = latch.filter(|_| answer.status().is_success()) {
