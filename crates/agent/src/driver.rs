@@ -41,6 +41,11 @@ pub trait Endpoint {
     /// When the present uninterrupted serving began. `None` if nobody keeps count, because each answer is
     /// given by a process of its own.
     fn healthy_since(&self) -> impl Future<Output = Option<Timestamp>>;
+
+    /// When the proxy last signed with the key that is not served. `None` if it did not, or nobody goes through one.
+    fn fell_over(&self) -> impl Future<Output = Option<Timestamp>> {
+        std::future::ready(None)
+    }
 }
 
 /// What a source gave.
@@ -239,6 +244,7 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                 Ok(ledger) => Event::Horizon {
                     horizon: ledger.and_then(|l| l.horizons.get(&id).cloned()),
                     healthy_since: self.endpoint.healthy_since().await,
+                    fell_over: self.endpoint.fell_over().await,
                 },
                 Err(error) => disk_fault(&error),
             },

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,13 +15,16 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use rustls::crypto::ring;
 use tower_service::Service;
 
+use self::http2::Http2;
 use super::connect::host;
 
 /// Whatever breaks a body off.
@@ -44,9 +48,7 @@ pub(crate) struct Pool {
     aws: Client<HttpsConnector<HttpConnector<Public>>, Upload>,
     named: Client<HttpsConnector<HttpConnector<Public>>, Upload>,
     own: Client<HttpsConnector<HttpConnector>, Upload>,
-    aws_http2: http2::Aws,
-    named_http2: http2::Aws,
-    own_http2: http2::Own,
+    http2: Http2,
 }
 
 impl Pool {
@@ -59,16 +61,21 @@ impl Pool {
         };
         let mut any = HttpConnector::new();
         set_up(&mut any);
+        // Read once: there are more than a hundred.
+        let roots = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_native_roots()?
+            .with_no_client_auth();
         let table: Rule = |at, _| is_elsewhere(at);
-        let (aws_http2, own_http2) = http2::clients(public(table), any.clone())?;
-        let (named_http2, _) = http2::clients(public(is_public), any.clone())?;
-        let tls = || HttpsConnectorBuilder::new().with_native_roots();
-        let aws = tls()?.https_only().enable_http1().wrap_connector(public(table));
-        let named = tls()?.https_only().enable_http1().wrap_connector(public(is_public));
-        let own = tls()?.https_or_http().enable_http1().wrap_connector(any);
+        let http2 = Http2::new(&roots, [public(table), public(is_public)], any.clone());
+        let tls = || HttpsConnectorBuilder::new().with_tls_config(roots.clone());
+        let aws = tls().https_only().enable_http1().wrap_connector(public(table));
+        let named = tls().https_only().enable_http1().wrap_connector(public(is_public));
+        let own = tls().https_or_http().enable_http1().wrap_connector(any);
         let (aws, named, own) =
             (builder().build(aws), builder().build(named), builder().build(own));
-        Ok(Self { aws, named, own, aws_http2, named_http2, own_http2 })
+        Ok(Self { aws, named, own, http2 })
     }
 
     /// Sends a request to its host.
@@ -78,13 +85,11 @@ impl Pool {
         whose: Whose,
         over_http2: bool,
     ) -> Result<Response<Incoming>, Error> {
-        match (over_http2, whose) {
-            (false, Whose::Own) => self.own.request(request).await,
-            (false, Whose::Table) => self.aws.request(request).await,
-            (false, Whose::Named) => self.named.request(request).await,
-            (true, Whose::Own) => self.own_http2.request(request).await,
-            (true, Whose::Table) => self.aws_http2.request(request).await,
-            (true, Whose::Named) => self.named_http2.request(request).await,
+        match whose {
+            whose if over_http2 => self.http2.send(request, whose).await,
+            Whose::Own => self.own.request(request).await,
+            Whose::Table => self.aws.request(request).await,
+            Whose::Named => self.named.request(request).await,
         }
     }
 }

@@ -1,15 +1,17 @@
 //! Connections over HTTP/2: what AWS wants for event streams, and nothing else needs. By ALPN over TLS; a server that was
 //! configured with `http://` is taken at its word.
 
-use std::io;
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 
-use super::{IDLE_TIMEOUT, Public, Upload};
+use super::{IDLE_TIMEOUT, Public, Upload, Whose};
 
 /// How much of a stream may wait for a program that does not read it.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
@@ -22,18 +24,40 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The connections to AWS.
-pub(super) type Aws = Client<HttpsConnector<HttpConnector<Public>>, Upload>;
+/// The connections.
+#[derive(Clone, Debug)]
+pub(super) struct Http2 {
+    aws: Client<HttpsConnector<HttpConnector<Public>>, Upload>,
+    named: Client<HttpsConnector<HttpConnector<Public>>, Upload>,
+    own: Client<HttpsConnector<HttpConnector>, Upload>,
+}
 
-/// Those to servers that a person configured.
-pub(super) type Own = Client<HttpsConnector<HttpConnector>, Upload>;
+impl Http2 {
+    /// For hosts of the table, those that a program names, and those that a person configured.
+    pub(super) fn new(
+        roots: &ClientConfig,
+        [table, named]: [HttpConnector<Public>; 2],
+        any: HttpConnector,
+    ) -> Self {
+        let tls = || HttpsConnectorBuilder::new().with_tls_config(roots.clone());
+        let aws = tls().https_only().enable_http2().wrap_connector(table);
+        let named = tls().https_only().enable_http2().wrap_connector(named);
+        let own = tls().https_or_http().enable_http2().wrap_connector(any);
+        let [aws, named] = [aws, named].map(|connector| builder().build(connector));
+        Self { aws, named, own: builder().build(own) }
+    }
 
-/// Trusts the roots that this machine trusts. Fails if it has none.
-pub(super) fn clients(public: HttpConnector<Public>, any: HttpConnector) -> io::Result<(Aws, Own)> {
-    let tls = || HttpsConnectorBuilder::new().with_native_roots();
-    let aws = tls()?.https_only().enable_http2().wrap_connector(public);
-    let own = tls()?.https_or_http().enable_http2().wrap_connector(any);
-    Ok((builder().build(aws), builder().build(own)))
+    pub(super) async fn send(
+        &self,
+        request: Request<Upload>,
+        whose: Whose,
+    ) -> Result<Response<Incoming>, Error> {
+        match whose {
+            Whose::Own => self.own.request(request).await,
+            Whose::Table => self.aws.request(request).await,
+            Whose::Named => self.named.request(request).await,
+        }
+    }
 }
 
 fn builder() -> hyper_util::client::legacy::Builder {
