@@ -84,7 +84,7 @@ fn nobody_connects_where_no_profile_says_so() {
     let answer = send(port, b"CONNECT s3.amazonaws.com:443 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(answer.contains(" 405 ") && answer.contains("proxy_connect"), "{answer}");
     assert_eq!(send(port, b"\x16\x03\x01\x00\x05hello"), "");
-    let plain = "GET http://s3.amazonaws.com/ HTTP/1.1\r\nHost: s3.amazonaws.com\r\n\r\n";
+    let plain = "GET http://s3.amazonaws.com/ HTTP/1.0\r\nHost: s3.amazonaws.com\r\n\r\n";
     assert!(send(port, plain.as_bytes()).contains(" 403 "));
     assert!(!world.home.path().join("state/ca-key").exists(), "nothing is made for nobody");
     // It is turned on, and off again, without a restart.
