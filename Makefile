@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust model sim unattended kill clients clients-deps load fuzz bench bench-peers mutants docs-generated docs-walk dashboard upstream-table deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model sim unattended kill clients clients-deps load fuzz bench bench-peers mutants docs-generated docs-walk docs-picture deb deb-walk sbom reproducible dashboard upstream-table deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,7 +56,7 @@ load: deps ## rotations back to back under constant load, the agent killed and r
 
 TARGET ?= http
 FUZZ_SECONDS ?= 60
-fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http, control, chunks, signatures or canonical; FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
+fuzz: ## any bytes as requests, with coverage as the guide; TARGET=http, control, chunks, events, signatures or canonical; FUZZ_SECONDS=n (needs nightly Rust and cargo-fuzz)
 	@bash .ci/fuzz $(TARGET) $(FUZZ_SECONDS)
 
 mutants: ## every small change to core must fail its tests, or stand in docs/mutants.md (installs cargo-mutants)
@@ -73,8 +73,24 @@ upstream-table: deps ## writes the table of AWS's hosts anew, from the botocore 
 docs-walk: ## writes docs/first-walk.md anew: the first walk, captured in a terminal
 	@bash .ci/walk
 
-dashboard: deps ## every query of the Grafana dashboard, asked of a real Prometheus that scrapes a real agent
+docs-picture: ## draws docs/demo.svg anew: what the demo says
+	@python3 .ci/picture
+
+deb: ## the Debian package, in target/deb (installs cargo-deb)
+	@bash .ci/deb
+
+deb-walk: ## installs that package in a fresh Debian 12, uses it, removes it (root, debootstrap)
+	@bash .ci/deb-walk
+
+sbom: ## what the binary is made of, as CycloneDX (installs cargo-cyclonedx)
+	@bash .ci/sbom
+
+reproducible: ## builds the release binary twice, at two paths, and compares the bytes
+	@bash .ci/reproducible
+
+dashboard: deps ## the Grafana dashboard by Grafana's own types, and every query of it, asked of a real Prometheus that scrapes a real agent
 	@bash .ci/deps dashboard
+	@bash .ci/dashboard
 	ROTAKEY_PROMETHEUS=$$(command -v prometheus) $(CARGO) test -p rotakey-agent --locked --test seen -- --ignored
 
 bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan signing proxy"

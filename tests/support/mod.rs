@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod awscli;
+pub mod moto;
 pub mod secrets;
 pub mod volume;
 

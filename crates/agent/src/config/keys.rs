@@ -43,6 +43,12 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "agent",
+        "proxy_other_hosts",
+        "\"refuse\"",
+        "what programs of `proxy_connect` get that connect to hosts which are not AWS's: `refuse`, or `tunnel`: they are passed on unseen",
+    ),
+    key(
+        "agent",
         "sources",
         "all but `proxy`",
         "a list of what the agent offers: `process` (always), `container`, `imds`, `proxy`",
@@ -164,6 +170,24 @@ pub const KEYS: &[Key] = &[
         "any",
         "a list of regions that programs may call through the proxy; one that is newer than this version is named here",
     ),
+    key(
+        PROFILE,
+        "proxy_connect",
+        "false",
+        "programs may use the proxy as HTTPS_PROXY, too, and sign for AWS's own hosts; makes a certificate authority for that",
+    ),
+    key(
+        PROFILE,
+        "virtual_sessions",
+        "[\"AssumeRole\"]",
+        "the operations of STS that programs may ask for through the proxy, which gives them local credentials in the place of the real ones: `AssumeRole`, `GetFederationToken`, `GetSessionToken`; `[]` for none",
+    ),
+    key(
+        PROFILE,
+        "presigned_v2",
+        "false",
+        "whether the proxy takes URLs that are presigned with signature version 2 (boto3's default where an endpoint is set), for S3 in the profile's `region`",
+    ),
     key(PROFILE, "max_age", "\"30d\"", "rotate when the key is this old (floor 1d)"),
     key(PROFILE, "lease", "\"60m\"", "the life of a served credential (floor 30m)"),
     key(
@@ -191,7 +215,12 @@ pub const KEYS: &[Key] = &[
         "",
         "hours of the day, local time, or a list: \"08:00-18:00\", \"22:00-06:00\". The agent makes, deactivates and deletes no key in them",
     ),
-    key(PROFILE, "presigned_ttl", "\"0s\"", "the life of presigned URLs that programs hand out"),
+    key(
+        PROFILE,
+        "presigned_ttl",
+        "\"0s\"",
+        "the life of presigned URLs that programs hand out; those of `rotakey presign` are counted by themselves",
+    ),
     key(PROFILE, "unsafe_durations", "false", "lift the floors (tests, demos)"),
     key(PROFILE, "probe", "", "a table: how a new key is verified"),
     key(PROBE, "successes", "5", "accepted calls in a row, at every vantage (floor 3)"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rotakey_core::iam::Vantage;
 use rotakey_core::policy::{OnStraggler, Policy};
+use rotakey_endpoint::proxy::grants::VIRTUAL;
 use rotakey_endpoint::proxy::upstream::is_region;
 
 use super::quiet::{self, QuietHours};
@@ -72,6 +73,12 @@ pub struct ProfileSettings {
     pub services: Option<Vec<String>>,
     /// The regions, likewise.
     pub regions: Option<Vec<String>>,
+    /// Programs may connect through the proxy.
+    pub proxy_connect: bool,
+    /// The operations of STS whose answers the proxy virtualises.
+    pub virtual_sessions: Vec<String>,
+    /// The proxy takes URLs that are presigned with signature version 2.
+    pub presigned_v2: bool,
     /// The floors are lifted.
     pub unsafe_durations: bool,
 }
@@ -98,6 +105,19 @@ fn regions(read: &Reader<'_>) -> Result<Option<Vec<String>>, ConfigError> {
         Some(odd) => Err(read.wrong("regions", &format!("{odd:?}"), "a list of regions")),
         None => Ok(regions),
     }
+}
+
+/// Role profiles of SDKs work by this; sessions of the user himself would have all that his key has.
+fn virtual_sessions(read: &Reader<'_>) -> Result<Vec<String>, ConfigError> {
+    let wanted = format!("a list of {}", VIRTUAL.map(|name| format!("`{name}`")).join(", "));
+    let named = read.get("virtual_sessions", &wanted, |value| {
+        let names = value.as_array()?.iter().map(|one| {
+            let text = one.as_str()?;
+            VIRTUAL.contains(&text).then(|| text.to_owned())
+        });
+        names.collect::<Option<Vec<_>>>()
+    })?;
+    Ok(named.unwrap_or_else(|| vec![VIRTUAL[0].to_owned()]))
 }
 
 pub(super) fn profile(
@@ -193,6 +213,9 @@ pub(super) fn profile(
         endpoint_url: anywhere.map(str::to_owned),
         services: read.list("services")?,
         regions: regions(&read)?,
+        proxy_connect: read.flag("proxy_connect")?.unwrap_or(false),
+        virtual_sessions: virtual_sessions(&read)?,
+        presigned_v2: read.flag("presigned_v2")?.unwrap_or(false),
         unsafe_durations: lifted,
     })
 }

@@ -175,6 +175,13 @@ impl Holders {
         }
     }
 
+    /// Notes a holder that is no process.
+    pub fn record(&self, state: &ProfileState, holder: Holder) {
+        if self.queue.try_send(Order::Note((state.clone(), holder, None))).is_err() {
+            tracing::warn!(profile = state.profile(), "a holder is not noted: too many at a time");
+        }
+    }
+
     /// Who holds what of a profile's keys, and is alive, as far as it is known.
     pub fn of(&self, state: &ProfileState, now: Timestamp) -> Vec<Holder> {
         let mut lists = lock(&self.lists);

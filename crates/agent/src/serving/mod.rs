@@ -2,7 +2,9 @@
 //!
 //! The agent serves all profiles like this; `exec` without an agent serves its own child one.
 
+pub mod authority;
 pub mod books;
+pub mod connecting;
 pub mod holders;
 pub mod leases;
 pub mod placeholders;
@@ -21,6 +23,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use rotakey_core::health::Health;
 use rotakey_core::time::Now;
+use rotakey_endpoint::proxy::connect::Connecting;
 use rotakey_endpoint::publish::{Publisher, Snapshot};
 use rotakey_endpoint::table::{Imds, Profile, Table};
 
@@ -50,6 +53,8 @@ pub struct ServedKey {
     pub profiles: Vec<ServedProfile>,
     /// The horizon on disk, in milliseconds of the Unix time; a copy for whoever asks whether it has to be raised.
     covered_until: AtomicI64,
+    /// Changes when the sessions that programs made with it through the proxy are to be worth nothing.
+    pub session_epoch: AtomicU64,
     /// Its horizon is to be raised: somebody asked for that already.
     pub raising: AtomicBool,
     health: Arc<Mutex<Health>>,
@@ -83,6 +88,8 @@ pub struct Serving {
     pub key_of: HashMap<String, Arc<ServedKey>>,
     /// What programs sign with that go through the proxy.
     pub placeholders: ArcSwap<proxying::ById>,
+    /// What programs find that connect through the proxy.
+    pub connecting: ArcSwapOption<Connecting>,
     /// Whether there is a proxy.
     pub proxy: bool,
     /// Of which configuration this was made ([`Config::digest`](crate::config::Config::digest)).
@@ -148,8 +155,11 @@ impl Serving {
             let served = ServedProfile { profile, proxied, serves_key, plan, temporary, trouble };
             profiles.entry(holder).or_default().push(served);
         }
+        let old = before.connecting.load();
+        let connecting = connecting::of(app, names, sources, old.as_deref(), now)?;
         let mut serving = Self {
             placeholders,
+            connecting: ArcSwapOption::new(connecting),
             proxy: sources.proxy,
             config_digest: config.digest.clone(),
             ..Self::default()
@@ -167,6 +177,9 @@ impl Serving {
                 ),
                 covered_until: AtomicI64::new(
                     old.map_or(i64::MIN, |old| old.covered_until.load(Ordering::Relaxed)),
+                ),
+                session_epoch: AtomicU64::new(
+                    old.map_or(0, |old| old.session_epoch.load(Ordering::Acquire)),
                 ),
                 raising: AtomicBool::new(false),
                 // The same one: what fails while the configuration is read counts.
@@ -213,6 +226,7 @@ impl ServedKey {
             fell_over: AtomicU64::new(0),
             profiles: Vec::new(),
             covered_until: AtomicI64::new(i64::MIN),
+            session_epoch: AtomicU64::new(0),
             raising: AtomicBool::new(false),
             health: Arc::new(Mutex::new(Health::new(crate::clock::SystemClock::new().now()))),
         }
@@ -226,6 +240,19 @@ impl ServedKey {
     /// A program was turned away, or got nothing.
     pub fn failed(&self, now: &Now) {
         self.health().failed(now);
+    }
+
+    /// Goes by how often sessions were made void, as the ledger counts that.
+    pub fn void_sessions_before(&self, revocations: u64) {
+        let before = self.session_epoch.load(Ordering::Acquire);
+        let enrolment = before & !u64::from(u32::MAX);
+        self.session_epoch
+            .store(enrolment | (revocations & u64::from(u32::MAX)), Ordering::Release);
+    }
+
+    /// The profile was removed and added again: no session of before is its own.
+    pub fn void_sessions(&self) {
+        self.session_epoch.fetch_add(1 << 32, Ordering::AcqRel);
     }
 
     /// Until when answers are accounted for already.

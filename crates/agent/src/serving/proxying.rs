@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rotakey_core::credential::AccessKeyId;
-use rotakey_endpoint::proxy::keys::{Endpoint, Forwarded, Keys, Pair};
+use rotakey_endpoint::proxy::connect::Connecting;
+use rotakey_endpoint::proxy::grants::{Granting, Grants};
+use rotakey_endpoint::proxy::keys::{Endpoint, Forwarded, Keys, Pair, Virtualised};
 use rotakey_endpoint::proxy::refusal::Refusal;
 use rotakey_endpoint::proxy::verify::{Placeholder, Placeholders};
 use rotakey_endpoint::table::{Accounts, Caller, Refused, Source};
@@ -26,6 +28,7 @@ pub struct Proxied {
     sts: Option<Endpoint>,
     services: Option<Vec<String>>,
     regions: Option<Vec<String>>,
+    grants: Arc<Grants>,
 }
 
 impl Proxied {
@@ -38,16 +41,41 @@ impl Proxied {
             sts: endpoint(&settings.endpoints.sts),
             services: settings.services.clone(),
             regions: settings.regions.clone(),
+            grants: Arc::new(Grants {
+                virtual_sessions: settings.virtual_sessions.clone(),
+                version_2_region: settings.presigned_v2.then(|| settings.region.clone()),
+            }),
         }
     }
 
+    /// The server that takes the place of AWS as a whole.
+    pub fn anywhere(&self) -> Option<Endpoint> {
+        self.endpoint.clone()
+    }
+
     /// The server that takes the place of AWS for a service.
-    fn endpoint(&self, service: &str) -> Option<Endpoint> {
+    pub fn endpoint(&self, service: &str) -> Option<Endpoint> {
         match service {
             "iam" => self.iam.clone(),
             "sts" => self.sts.clone(),
             _ => self.endpoint.clone(),
         }
+    }
+
+    /// Whether the profile's programs may ask S3 in a region.
+    pub fn allows_s3(&self, region: &str) -> Result<(), Refusal> {
+        let is_in = |allowed: &Option<Vec<String>>, name: &str| {
+            allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|one| one == name))
+        };
+        if !is_in(&self.services, "s3") {
+            return Err(Refusal::ServiceNotAllowed);
+        }
+        is_in(&self.regions, region).then_some(()).ok_or(Refusal::RegionNotAllowed)
+    }
+
+    /// The regions that the profile names.
+    pub fn regions(&self) -> &[String] {
+        self.regions.as_deref().unwrap_or_default()
     }
 
     /// The profile's placeholders, as they are on disk.
@@ -107,6 +135,19 @@ impl Placeholders for Ring {
     }
 }
 
+impl Granting for Ring {
+    fn grants(&self, profile: &str) -> Option<Arc<Grants>> {
+        let serving = self.serving.load();
+        let served = serving.key_of.get(profile)?.profile(profile)?;
+        Some(Arc::clone(&served.proxied.grants))
+    }
+
+    fn session_epoch(&self, profile: &str) -> u64 {
+        let serving = self.serving.load();
+        serving.key_of.get(profile).map_or(0, |key| key.session_epoch.load(Ordering::Acquire))
+    }
+}
+
 impl Keys for Ring {
     fn pair(&self, profile: &str, service: &str) -> Option<Pair> {
         let serving = self.serving.load();
@@ -130,6 +171,14 @@ impl Keys for Ring {
         tracing::info!(profile, key = %other, "the other key is tried");
     }
 
+    fn goes_on(&self, profile: &str, old: &AccessKeyId) {
+        let serving = self.serving.load();
+        let Some(key) = serving.key_of.get(profile) else { return };
+        // A use, as above.
+        key.failed(&self.clock.now());
+        tracing::debug!(profile, key = %old, "a stream goes on with the key that it began with");
+    }
+
     fn unserved(&self, profile: &str) {
         let serving = self.serving.load();
         if let Some(key) = serving.key_of.get(profile) {
@@ -141,6 +190,14 @@ impl Keys for Ring {
         let serving = self.serving.load();
         let profile = serving.table.profiles.get(profile);
         profile.is_some_and(|profile| self.books.may_ask(profile, caller))
+    }
+
+    fn connecting(&self) -> Option<Arc<Connecting>> {
+        self.serving.load().connecting.load_full()
+    }
+
+    fn passed(&self, host: &str, status: u16, caller: &Caller) {
+        tracing::debug!(host, status, ?caller, "passed on as it was");
     }
 
     fn now(&self) -> Timestamp {
@@ -158,6 +215,18 @@ impl Keys for Ring {
             status = forwarded.status,
             caller = ?forwarded.caller,
             "sent on"
+        );
+    }
+
+    fn virtualised(&self, session: &Virtualised<'_>) {
+        tracing::info!(
+            profile = session.profile,
+            placeholder = %session.placeholder,
+            operation = session.operation,
+            real = %session.real,
+            local = %session.local,
+            until = %session.until,
+            "a session was virtualised"
         );
     }
 

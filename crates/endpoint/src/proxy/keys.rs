@@ -7,6 +7,8 @@ use http::uri::{Authority, Scheme};
 use jiff::Timestamp;
 use rotakey_core::credential::AccessKeyId;
 
+use super::connect::Connecting;
+use super::grants::Granting;
 use super::refusal::Refusal;
 use super::verify::Placeholders;
 use crate::publish::Snapshot;
@@ -26,12 +28,15 @@ pub struct Pair {
 }
 
 /// Runs the proxy. Its calls return at once: requests wait for them.
-pub trait Keys: Placeholders + Send + Sync + 'static {
+pub trait Keys: Placeholders + Granting + Send + Sync + 'static {
     /// The keys of a profile, for requests to a service; `None` if there are none to sign with.
     fn pair(&self, profile: &str, service: &str) -> Option<Pair>;
 
     /// A request goes out that is signed with the key of the other generation.
     fn fell_over(&self, profile: &str, key: &AccessKeyId);
+
+    /// A stream that began with a key goes on with it, though another one is current by now.
+    fn goes_on(&self, profile: &str, key: &AccessKeyId);
 
     /// A profile had no key for a program's request.
     fn unserved(&self, profile: &str);
@@ -39,11 +44,21 @@ pub trait Keys: Placeholders + Send + Sync + 'static {
     /// Whether this program is one of those that may use the profile. Asked after the signature was found right.
     fn may_ask(&self, profile: &str, caller: &Caller) -> bool;
 
+    /// How `CONNECT` and TLS are answered; `None` where they are not.
+    fn connecting(&self) -> Option<Arc<Connecting>> {
+        None
+    }
+
     /// The clock of this machine.
     fn now(&self) -> Timestamp;
 
     /// A request was answered by AWS.
     fn forwarded(&self, forwarded: &Forwarded<'_>);
+
+    /// A request that is signed by nobody of ours was sent on as it was, and answered.
+    fn passed(&self, _host: &str, _status: u16, _caller: &Caller) {}
+    /// A program was given a local session in the place of a real one.
+    fn virtualised(&self, session: &Virtualised<'_>);
 
     /// A request was refused. Nothing was sent on, or not all of it.
     fn turned_away(&self, why: Refusal, profile: Option<&str>, caller: &Caller);
@@ -69,6 +84,23 @@ pub struct Forwarded<'a> {
     pub status: u16,
     /// By whom.
     pub caller: &'a Caller,
+}
+
+/// A session that a program asked for, and the local one that it got.
+#[derive(Clone, Copy, Debug)]
+pub struct Virtualised<'a> {
+    /// Whose.
+    pub profile: &'a str,
+    /// The placeholder that asked for it.
+    pub placeholder: &'a AccessKeyId,
+    /// By which operation: `AssumeRole`.
+    pub operation: &'a str,
+    /// What AWS gave.
+    pub real: &'a AccessKeyId,
+    /// What stands for it.
+    pub local: &'a AccessKeyId,
+    /// When both end.
+    pub until: Timestamp,
 }
 
 /// A server that a person configured.

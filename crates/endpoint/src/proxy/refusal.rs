@@ -22,7 +22,9 @@ pub enum Refusal {
     )]
     Asymmetric,
     /// Signature version 2.
-    #[error("signature version 2 is not accepted; hint: set signature_version = s3v4")]
+    #[error(
+        "signature version 2 is not accepted; hint: sign with version 4 (signature_version = s3v4), or for presigned URLs set presigned_v2 = true in the profile"
+    )]
     Version2,
     /// A presigned URL, where these are off.
     #[error("presigned URLs are not accepted here; hint: `rotakey presign` makes real ones")]
@@ -35,6 +37,9 @@ pub enum Refusal {
     /// Temporary placeholders go with a token.
     #[error("the session token is not the one that goes with this access key id")]
     WrongToken,
+    /// A session of the proxy's that ended, or was made before the proxy began.
+    #[error("the session has ended; hint: make another one, as with AssumeRole")]
+    SessionOver,
     /// The signature is another one.
     #[error("the signature is not the one that the placeholder's secret makes of this request")]
     WrongSignature,
@@ -53,6 +58,12 @@ pub enum Refusal {
     /// Not ours, nor one that may be reached through us.
     #[error("the Host is not this proxy")]
     HostNotAllowed,
+    /// In a tunnel: not the host that was connected to.
+    #[error("the Host is not the one that was connected to")]
+    OtherHost,
+    /// The profile's programs come in another way.
+    #[error("the profile's programs may not connect to hosts; hint: its `proxy_connect`")]
+    ConnectNotAllowed,
     /// Day, region or service of the scope.
     #[error("the credential scope has no day, region or service that there could be")]
     BadScope,
@@ -70,6 +81,16 @@ pub enum Refusal {
         "this operation hands out credentials and is refused; hint: `rotakey` makes and rotates keys"
     )]
     OperationRefused,
+    /// One whose answer could be virtualised, where that is off.
+    #[error(
+        "this operation hands out credentials and is refused; hint: name it in the profile's virtual_sessions"
+    )]
+    NotVirtual,
+    /// The answer to one of these was not as AWS makes it.
+    #[error(
+        "the server's answer holds credentials that cannot be told from the rest of it; nothing was handed out"
+    )]
+    AnswerUnreadable,
     /// A header that may stand there once.
     #[error("a header that decides the request stands there twice")]
     Duplicate,
@@ -88,6 +109,9 @@ pub enum Refusal {
     /// A way to send bodies that is not known.
     #[error("x-amz-content-sha256 names a way to sign bodies that is not supported here")]
     PayloadMode,
+    /// An event stream over HTTP/1.1: nobody could answer it while it goes on.
+    #[error("event streams need HTTP/2; hint: use an SDK that speaks it to an http:// endpoint")]
+    Http2Needed,
     /// The framing of a body in chunks.
     #[error("the body's chunks are not well-formed")]
     BadChunk,
@@ -179,6 +203,10 @@ impl Refusal {
             Self::WrongToken => {
                 codes(NO, "InvalidToken", "InvalidClientTokenId", "UnrecognizedClientException")
             }
+            // What makes SDKs that look for it make another session.
+            Self::SessionOver => {
+                codes(BAD, "ExpiredToken", "ExpiredToken", "ExpiredTokenException")
+            }
             Self::WrongSignature => codes(
                 NO,
                 "SignatureDoesNotMatch",
@@ -200,9 +228,12 @@ impl Refusal {
             | Self::HeaderNotSigned
             | Self::HostNotSigned
             | Self::HostNotAllowed
+            | Self::OtherHost
+            | Self::ConnectNotAllowed
             | Self::ServiceNotAllowed
             | Self::RegionNotAllowed
             | Self::OperationRefused
+            | Self::NotVirtual
             | Self::ForeignProgram
             | Self::Browser => codes(NO, "AccessDenied", "AccessDenied", "AccessDeniedException"),
             Self::Asymmetric | Self::PayloadMode => {
@@ -215,6 +246,10 @@ impl Refusal {
             Self::ServiceUnknown | Self::RegionUnknown | Self::CannotSign => {
                 same(BAD, "InvalidRequest")
             }
+            // As Transcribe and Lex have it.
+            Self::Http2Needed => {
+                codes(BAD, "InvalidRequest", "InvalidParameterValue", "BadRequestException")
+            }
             Self::BadTrailer => same(BAD, "MalformedTrailerError"),
             Self::WrongHash => codes(
                 BAD,
@@ -226,7 +261,7 @@ impl Refusal {
             Self::TooLarge | Self::ChunkTooLarge => {
                 same(StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge")
             }
-            Self::NoKey | Self::Unreachable => {
+            Self::NoKey | Self::Unreachable | Self::AnswerUnreadable => {
                 same(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
             }
             Self::Busy => codes(

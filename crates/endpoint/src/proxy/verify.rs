@@ -39,6 +39,11 @@ pub struct Placeholder {
 pub trait Placeholders {
     /// The one of this id, if there is one and it is not revoked.
     fn placeholder(&self, id: &str) -> Option<Arc<Placeholder>>;
+
+    /// Why one that there is not is refused.
+    fn unknown(&self, _id: &str) -> Refusal {
+        Refusal::UnknownKey
+    }
 }
 
 /// What is accepted, and when it is.
@@ -78,7 +83,8 @@ pub fn admit(
     checks::host(head, &claim, policy)?;
     checks::headers(head, &claim)?;
     checks::time(&claim, policy)?;
-    let placeholder = placeholders.placeholder(&claim.key_id).ok_or(Refusal::UnknownKey)?;
+    let placeholder = placeholders.placeholder(&claim.key_id);
+    let placeholder = placeholder.ok_or_else(|| placeholders.unknown(&claim.key_id))?;
     checks::allowed(&claim.scope, &placeholder)?;
     checks::token(head, &claim, &placeholder)?;
     let payload = payload_of(head, &claim)?;

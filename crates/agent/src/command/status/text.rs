@@ -166,6 +166,7 @@ fn holder_text(holder: &Holder) -> String {
     let who = match (holder.pid, exe) {
         (Some(pid), Some(exe)) => format!("pid {pid} ({exe})"),
         (Some(pid), None) => format!("pid {pid}"),
+        (None, _) if holder.source == crate::presigning::SOURCE => "a presigned URL".to_owned(),
         (None, _) => format!("a process of uid {}", holder.uid),
     };
     let until = holder.until.to_zoned(TimeZone::system());

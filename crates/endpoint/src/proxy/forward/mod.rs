@@ -2,8 +2,12 @@
 
 mod answer;
 mod body;
+mod outbound;
+mod passing;
 mod request;
+mod stream;
 mod trial;
+mod virtual_session;
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +18,9 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Bytes, Incoming};
 
 use self::request::Asked;
+use self::stream::Answering;
 use super::clock::Offsets;
+use super::connect::Way;
 use super::key::SigningKeys;
 use super::keys::{Forwarded, Keys};
 use super::payload::buffer::Budget;
@@ -22,6 +28,9 @@ use super::pool::{Broken, Pool};
 use super::preferred::Preferred;
 use super::refusal::Refusal;
 use super::render::Protocol;
+use super::sessions::{Known, Sessions};
+use super::verify::Placeholders;
+use super::version2;
 use crate::table::Caller;
 
 /// A body that goes back to the program.
@@ -42,6 +51,8 @@ pub struct Proxy<K> {
     preferred: Preferred,
     offsets: Offsets,
     budget: Budget,
+    /// Those of programs, with the real ones that they stand for.
+    sessions: Sessions,
 }
 
 /// A refusal, and whose request it was, as far as that is known.
@@ -68,7 +79,13 @@ impl<K: Keys> Proxy<K> {
             preferred: Preferred::default(),
             offsets: Offsets::default(),
             budget: Budget::new(BUFFERS_BYTES),
+            sessions: Sessions::default(),
         })
+    }
+
+    /// The placeholders of programs and of their sessions.
+    fn known(&self) -> Known<'_, K> {
+        Known { keys: &self.keys, sessions: &self.sessions }
     }
 
     pub(crate) fn keys(&self) -> &K {
@@ -80,10 +97,16 @@ impl<K: Keys> Proxy<K> {
         &self,
         caller: &Caller,
         request: Request<Incoming>,
+        way: &Way,
     ) -> Response<Download> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let has_body = !hyper::body::Body::is_end_stream(&body);
-        match self.forward(caller, &head, body).await {
+        let settled = self.settle_version_2(&mut head);
+        let answered = match settled {
+            Ok(region) => self.forward(caller, &head, body, way, region.as_deref()).await,
+            Err(why) => Err(why.into()),
+        };
+        match answered {
             Ok(answer) => answer,
             Err(Refused { why, profile }) => {
                 self.keys.turned_away(why, profile.as_deref(), caller);
@@ -101,13 +124,32 @@ impl<K: Keys> Proxy<K> {
         }
     }
 
+    /// Gives a URL of signature version 2 its one form, where such URLs are taken, and says for which region that is.
+    fn settle_version_2(&self, head: &mut http::request::Parts) -> Result<Option<String>, Refusal> {
+        let Some(id) = version2::key_id(head) else { return Ok(None) };
+        let grants = self.known().placeholder(&id);
+        let grants = grants.and_then(|placeholder| self.keys.grants(&placeholder.profile));
+        let region = grants.and_then(|grants| grants.version_2_region.clone());
+        if region.is_some() {
+            version2::settle(head)?;
+        }
+        Ok(region)
+    }
+
     async fn forward(
         &self,
         caller: &Caller,
         head: &http::request::Parts,
         body: Incoming,
+        way: &Way,
+        version_2_region: Option<&str>,
     ) -> Result<Response<Download>, Refused> {
-        let asked = Asked::read(self, caller, head, body).await?;
+        if let Way::Named(host) = way
+            && passing::is_nobodys(head, &self.known())
+        {
+            return Ok(self.pass(caller, head, body, host).await?);
+        }
+        let asked = Asked::read(self, caller, head, body, way, version_2_region).await?;
         let profile = &asked.verified.placeholder().profile;
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
         let answered = self.try_keys(&asked).await.map_err(refused)?;
@@ -121,7 +163,13 @@ impl<K: Keys> Proxy<K> {
             status: answered.response.status().as_u16(),
             caller,
         });
-        Ok(answered.response)
+        let response = answered.response;
+        Ok(match answered.verdict {
+            None => response,
+            Some(verdict) => response.map(|body| {
+                Answering::new(body, verdict, &self.keys, profile, caller).boxed_unsync()
+            }),
+        })
     }
 }
 

@@ -1,17 +1,24 @@
 //! What a request asks for, once it is verified: by whom, where it goes, and its body.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use http::Version;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use hyper::body::{Body, Incoming};
 
-use super::body::{Held, Patient};
+use super::body::{Held, Patient, STREAM_STALL};
+use super::virtual_session::Wanted;
 use super::{Proxy, Refused};
 use crate::guard;
+use crate::proxy::connect::host::{self, Kind};
+use crate::proxy::connect::{Connecting, Way};
 use crate::proxy::keys::{Endpoint, Keys, Pair};
 use crate::proxy::operations;
 use crate::proxy::payload::buffer::buffer;
 use crate::proxy::payload::{BodyError, Payload};
+use crate::proxy::pool::Whose;
 use crate::proxy::refusal::Refusal;
 use crate::proxy::upstream::{self, NotRouted, Route};
 use crate::proxy::uri::is_s3;
@@ -31,6 +38,12 @@ pub(super) struct Asked<'a> {
     pub(super) pair: Pair,
     pub(super) body: Held,
     pub(super) route: Route,
+    /// It is answered while it is sent, or for as long as the program wants: over HTTP/2, as it came.
+    pub(super) is_stream: bool,
+    /// The program said where it goes.
+    is_named: bool,
+    /// The answer is to be virtualised.
+    pub(super) wanted: Option<Wanted>,
 }
 
 impl<'a> Asked<'a> {
@@ -40,18 +53,27 @@ impl<'a> Asked<'a> {
         caller: &Caller,
         head: &'a Parts,
         body: Incoming,
+        way: &Way,
+        version_2_region: Option<&str>,
     ) -> Result<Self, Refused> {
-        let is_host = |host: &str| guard::is_loopback(host.as_bytes());
+        let is_host = |host: &str| match way {
+            Way::Port => guard::is_loopback(host.as_bytes()),
+            Way::Named(named) => host::is_same(host, named),
+        };
         let policy = Policy {
             now: proxy.keys.now(),
             upstream_offset: proxy.offsets.last(),
             is_host: &is_host,
             presigned: true,
-            version_2_region: None,
+            version_2_region,
         };
-        let admitted = verify::admit(head, &policy, proxy.keys.as_ref())?;
+        let admitted = verify::admit(head, &policy, &proxy.known())?;
         let profile = admitted.placeholder().profile.clone();
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
+        let is_events = admitted.payload() == Payload::Events;
+        if is_events && head.version != Version::HTTP_2 {
+            return Err(refused(Refusal::Http2Needed));
+        }
         let is_implicit = admitted.payload() == Payload::Implicit;
         // A body whose hash is given is not touched before the head is known to be right.
         let (verified, body) = if is_implicit {
@@ -64,6 +86,8 @@ impl<'a> Asked<'a> {
         } else {
             let verified = admitted.verify(head, None, &proxy.verifying).map_err(refused)?;
             let held = match is_short(head, &body) {
+                // Its end may wait for what is answered to its beginning.
+                _ if is_events => Held::at_the_door(Patient::with(body, STREAM_STALL)),
                 true => whole(proxy, body, REPLAYED_BYTES_MAX).await.map_err(refused)?,
                 false => Held::at_the_door(Patient::new(body)),
             };
@@ -77,20 +101,46 @@ impl<'a> Asked<'a> {
         if !body.is_whole() && operations::is_form(head) {
             return Err(refused(Refusal::TooLarge));
         }
+        if let Way::Named(named) = way {
+            check_way(proxy.keys.connecting().as_deref(), named, &verified).map_err(refused)?;
+        }
+        let session = match &verified.placeholder().token {
+            None => None,
+            // It may have ended just now.
+            Some(_) => {
+                let id = verified.placeholder().id.as_str();
+                let session = proxy.sessions.get(id, proxy.keys.now());
+                Some(session.ok_or_else(|| refused(Refusal::SessionOver))?)
+            }
+        };
         // Of S3 none is told by its body, which may be long.
         let told = if is_s3(service) { Bytes::new() } else { body.bytes() };
-        if operations::is_refused(service, head, &told) {
-            return Err(refused(Refusal::OperationRefused));
-        }
-        let Some(pair) = proxy.keys.pair(&profile, service) else {
+        let wanted = proxy.wanted(head, &told, &verified, session.as_ref());
+        let wanted = wanted.map_err(refused)?;
+        let Some(mut pair) = proxy.keys.pair(&profile, service) else {
             proxy.keys.unserved(&profile);
             return Err(refused(Refusal::NoKey));
         };
         if !body.is_right(&verified, must_check_hash(service, pair.endpoint.as_ref())) {
             return Err(refused(Refusal::WrongHash));
         }
-        let route = route(head, &verified, &pair).map_err(refused)?;
-        Ok(Self { head, verified, pair, body, route })
+        if let Some(session) = session {
+            // AWS knows it from one key or not at all: there is no other to fall over to.
+            (pair.current, pair.other) = (Arc::clone(&session.real), None);
+        }
+        let (route, is_stream) = route(head, &verified, &pair, way).map_err(refused)?;
+        let is_stream = is_events || (is_stream && head.version == Version::HTTP_2);
+        let is_named = matches!(way, Way::Named(_));
+        Ok(Self { head, verified, pair, body, route, is_stream, is_named, wanted })
+    }
+
+    /// Who says where it goes.
+    pub(super) fn whose(&self) -> Whose {
+        match (self.endpoint(), self.is_named) {
+            (Some(_), _) => Whose::Own,
+            (None, true) => Whose::Named,
+            (None, false) => Whose::Table,
+        }
     }
 
     /// Whether the hash that was given has to be compared with the body on its way: what is in memory was looked at.
@@ -132,12 +182,33 @@ async fn whole<K: Keys>(
     }
 }
 
-fn route(head: &Parts, verified: &Verified, pair: &Pair) -> Result<Route, Refusal> {
-    let scope = verified.scope();
-    if let Some(endpoint) = &pair.endpoint {
-        let host = endpoint.authority.to_string();
-        return Ok(Route { host, sign_region: scope.region.clone() });
+/// Whether a profile's programs may send a request to a host that they name.
+fn check_way(
+    connecting: Option<&Connecting>,
+    named: &str,
+    verified: &Verified,
+) -> Result<(), Refusal> {
+    let placeholder = verified.placeholder();
+    let is_allowed = connecting.is_some_and(|way| way.profiles.contains(&placeholder.profile));
+    if !is_allowed {
+        return Err(Refusal::ConnectNotAllowed);
     }
+    let services = placeholder.services.iter().flatten();
+    match host::kind(named) {
+        Kind::Aws => Ok(()),
+        Kind::Of(service) if services.into_iter().any(|own| own == service) => Ok(()),
+        Kind::Of(_) | Kind::Other => Err(Refusal::ServiceNotAllowed),
+    }
+}
+
+/// Where it goes, and whether AWS has the operation over HTTP/2 alone.
+fn route(
+    head: &Parts,
+    verified: &Verified,
+    pair: &Pair,
+    way: &Way,
+) -> Result<(Route, bool), Refusal> {
+    let scope = verified.scope();
     let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
     let agents = [text(USER_AGENT.as_str()), text("x-amz-user-agent")];
     let agents = agents.into_iter().flatten().collect::<Vec<_>>().join(" ");
@@ -152,8 +223,24 @@ fn route(head: &Parts, verified: &Verified, pair: &Pair) -> Result<Route, Refusa
         is_form: operations::is_form(head),
         user_agent: &agents,
     };
-    upstream::route(&asked, &pair.regions).map_err(|why| match why {
+    let is_stream = upstream::is_stream(&asked);
+    // It was signed for that host, and is again; AWS knows there whether service and region are right.
+    if let Way::Named(named) = way
+        // HTTP/2 has one name for whom a request goes to and whom it is for.
+        && !(is_stream && pair.endpoint.is_some())
+    {
+        return Ok((
+            Route { host: named.to_string(), sign_region: scope.region.clone() },
+            is_stream,
+        ));
+    }
+    if let Some(endpoint) = &pair.endpoint {
+        let host = endpoint.authority.to_string();
+        return Ok((Route { host, sign_region: scope.region.clone() }, is_stream));
+    }
+    let route = upstream::route(&asked, &pair.regions).map_err(|why| match why {
         NotRouted::Region(_) => Refusal::RegionUnknown,
         NotRouted::Service | NotRouted::Absent(..) | NotRouted::Account => Refusal::ServiceUnknown,
-    })
+    })?;
+    Ok((route, is_stream))
 }
