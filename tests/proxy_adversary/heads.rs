@@ -45,7 +45,7 @@ fn signatures(field: &Field) -> Vec<Attack> {
         let request = field.request("GET", "/b/k", &[]);
         lines(&client.sign(request, SignableBody::UnsignedPayload))
     };
-    let cases: Vec<(&str, Vec<u8>, (&'static [u16], &'static str, &'static str))> = vec![
+    let cases: Vec<(&str, Vec<u8>, Wanted)> = vec![
         (
             "no signature",
             bytes(&without(put(), "authorization"), BODY),
@@ -371,6 +371,9 @@ fn grammar(field: &Field) -> Vec<Attack> {
     }
     attacks
 }
+
+/// The status, the code in the answer, and the reason that is counted.
+type Wanted = (&'static [u16], &'static str, &'static str);
 
 #[test]
 fn a_head_in_which_one_thing_is_wrong_is_refused() {
