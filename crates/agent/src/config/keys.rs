@@ -176,6 +176,12 @@ pub const KEYS: &[Key] = &[
         "false",
         "programs may use the proxy as HTTPS_PROXY, too, and sign for AWS's own hosts; makes a certificate authority for that",
     ),
+    key(
+        PROFILE,
+        "proxy_hosts",
+        "",
+        "a table, signing name = host: where the proxy sends what its table of AWS does not tell, such as `execute-api = \"abc123.execute-api.{region}.amazonaws.com\"`. HTTPS at a public name, never an address",
+    ),
     key(PROFILE, "max_age", "\"30d\"", "rotate when the key is this old (floor 1d)"),
     key(PROFILE, "lease", "\"60m\"", "the life of a served credential (floor 30m)"),
     key(

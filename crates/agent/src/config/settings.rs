@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rotakey_core::iam::Vantage;
 use rotakey_core::policy::{OnStraggler, Policy};
-use rotakey_endpoint::proxy::upstream::is_region;
+use rotakey_endpoint::proxy::upstream::{Hosts, is_region};
 
 use super::quiet::{self, QuietHours};
 use super::reader::Reader;
@@ -74,6 +74,8 @@ pub struct ProfileSettings {
     pub regions: Option<Vec<String>>,
     /// Programs may connect through the proxy.
     pub proxy_connect: bool,
+    /// Hosts that the proxy knows beside those of its table.
+    pub proxy_hosts: Hosts,
     /// The floors are lifted.
     pub unsafe_durations: bool,
 }
@@ -100,6 +102,22 @@ fn regions(read: &Reader<'_>) -> Result<Option<Vec<String>>, ConfigError> {
         Some(odd) => Err(read.wrong("regions", &format!("{odd:?}"), "a list of regions")),
         None => Ok(regions),
     }
+}
+
+fn proxy_hosts(read: &Reader<'_>) -> Result<Hosts, ConfigError> {
+    let wanted = "a table of signing names and hosts";
+    let table = read.get("proxy_hosts", wanted, toml::Value::as_table)?;
+    let mut hosts = Hosts::default();
+    for (service, host) in table.into_iter().flatten() {
+        let text = host.as_str().unwrap_or_default();
+        hosts.add(service, text).map_err(|why| {
+            ConfigError::new(
+                format!("{}: proxy_hosts.{service} is {host}", read.at),
+                why.to_string(),
+            )
+        })?;
+    }
+    Ok(hosts)
 }
 
 pub(super) fn profile(
@@ -195,6 +213,7 @@ pub(super) fn profile(
         endpoint_url: anywhere.map(str::to_owned),
         services: read.list("services")?,
         regions: regions(&read)?,
+        proxy_hosts: proxy_hosts(&read)?,
         proxy_connect: read.flag("proxy_connect")?.unwrap_or(false),
         unsafe_durations: lifted,
     })

@@ -10,6 +10,7 @@ use rotakey_core::credential::AccessKeyId;
 use rotakey_endpoint::proxy::connect::Connecting;
 use rotakey_endpoint::proxy::keys::{Endpoint, Forwarded, Keys, Pair};
 use rotakey_endpoint::proxy::refusal::Refusal;
+use rotakey_endpoint::proxy::upstream::Hosts;
 use rotakey_endpoint::proxy::verify::{Placeholder, Placeholders};
 use rotakey_endpoint::table::{Accounts, Caller, Refused, Source};
 
@@ -28,6 +29,7 @@ pub struct Proxied {
     sts: Option<Endpoint>,
     services: Option<Vec<String>>,
     regions: Option<Vec<String>>,
+    hosts: Arc<Hosts>,
     /// How its requests were answered.
     pub answered: Arc<Answered>,
 }
@@ -42,6 +44,7 @@ impl Proxied {
             sts: endpoint(&settings.endpoints.sts),
             services: settings.services.clone(),
             regions: settings.regions.clone(),
+            hosts: Arc::new(settings.proxy_hosts.clone()),
             answered: before.map_or_else(Arc::default, |before| Arc::clone(&before.answered)),
         }
     }
@@ -128,7 +131,8 @@ impl Keys for Ring {
         let other = other.filter(|other| other.key != current.key);
         let endpoint = served.proxied.endpoint(service);
         let regions = served.proxied.regions.clone().unwrap_or_default();
-        (!is_over).then_some(Pair { current, other, endpoint, regions })
+        let hosts = Arc::clone(&served.proxied.hosts);
+        (!is_over).then_some(Pair { current, other, endpoint, regions, hosts })
     }
 
     fn fell_over(&self, profile: &str, other: &AccessKeyId) {
