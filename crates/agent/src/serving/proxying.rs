@@ -11,6 +11,7 @@ use rotakey_endpoint::proxy::connect::Connecting;
 use rotakey_endpoint::proxy::grants::{Granting, Grants};
 use rotakey_endpoint::proxy::keys::{Endpoint, Forwarded, Keys, Pair, Virtualised};
 use rotakey_endpoint::proxy::refusal::Refusal;
+use rotakey_endpoint::proxy::upstream::Hosts;
 use rotakey_endpoint::proxy::verify::{Placeholder, Placeholders};
 use rotakey_endpoint::table::{Accounts, Caller, Refused, Source};
 
@@ -30,6 +31,7 @@ pub struct Proxied {
     services: Option<Vec<String>>,
     regions: Option<Vec<String>>,
     grants: Arc<Grants>,
+    hosts: Arc<Hosts>,
     /// How its requests were answered.
     pub answered: Arc<Answered>,
 }
@@ -48,6 +50,7 @@ impl Proxied {
                 virtual_sessions: settings.virtual_sessions.clone(),
                 version_2_region: settings.presigned_v2.then(|| settings.region.clone()),
             }),
+            hosts: Arc::new(settings.proxy_hosts.clone()),
             answered: before.map_or_else(Arc::default, |before| Arc::clone(&before.answered)),
         }
     }
@@ -163,7 +166,8 @@ impl Keys for Ring {
         let other = other.filter(|other| other.key != current.key);
         let endpoint = served.proxied.endpoint(service);
         let regions = served.proxied.regions.clone().unwrap_or_default();
-        (!is_over).then_some(Pair { current, other, endpoint, regions })
+        let hosts = Arc::clone(&served.proxied.hosts);
+        (!is_over).then_some(Pair { current, other, endpoint, regions, hosts })
     }
 
     fn fell_over(&self, profile: &str, other: &AccessKeyId) {

@@ -10,6 +10,7 @@ use rotakey_core::credential::AccessKeyId;
 use super::connect::Connecting;
 use super::grants::Granting;
 use super::refusal::Refusal;
+use super::upstream::Hosts;
 use super::verify::Placeholders;
 use crate::publish::Snapshot;
 use crate::table::{Caller, Refused};
@@ -25,6 +26,8 @@ pub struct Pair {
     pub endpoint: Option<Endpoint>,
     /// Regions that are good though the table does not know them.
     pub regions: Vec<String>,
+    /// Hosts that go before the table's.
+    pub hosts: Arc<Hosts>,
 }
 
 /// Runs the proxy. Its calls return at once: requests wait for them.

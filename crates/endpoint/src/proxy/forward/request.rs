@@ -245,9 +245,12 @@ fn route(
         let host = endpoint.authority.to_string();
         return Ok((Route { host, sign_region: scope.region.clone() }, is_stream));
     }
-    let route = upstream::route(&asked, &pair.regions).map_err(|why| match why {
-        NotRouted::Region(_) => Refusal::RegionUnknown,
-        NotRouted::Service | NotRouted::Absent(..) | NotRouted::Account => Refusal::ServiceUnknown,
-    })?;
+    let route =
+        upstream::route_with(&asked, &pair.regions, &pair.hosts).map_err(|why| match why {
+            NotRouted::Region(_) => Refusal::RegionUnknown,
+            NotRouted::Service | NotRouted::Absent(..) | NotRouted::Account => {
+                Refusal::ServiceUnknown
+            }
+        })?;
     Ok((route, is_stream))
 }

@@ -59,7 +59,13 @@ impl Keys for Desk {
             covered_until: None,
         };
         let current = Arc::new(snapshot);
-        Some(Pair { current, other: None, endpoint: None, regions: Vec::new() })
+        Some(Pair {
+            current,
+            other: None,
+            endpoint: None,
+            regions: Vec::new(),
+            hosts: Arc::default(),
+        })
     }
 
     fn goes_on(&self, profile: &str, key: &AccessKeyId) {
