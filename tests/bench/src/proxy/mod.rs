@@ -64,8 +64,8 @@ pub(crate) fn measure(table: &mut Table) -> Result<(), Error> {
         report(table, name, &all, &figures, goals);
     }
     for contender in all.iter().filter(|contender| !contender.pids.is_empty()) {
-        let name = format!("proxy, {}: most RSS, MiB", contender.name);
-        table.value(&name, contender.memory_mib("VmHWM")?, Goal::None);
+        let name = format!("proxy, {}: RSS after the loads, MiB", contender.name);
+        table.value(&name, contender.memory_mib("VmRSS")?, Goal::None);
     }
     Ok(())
 }
