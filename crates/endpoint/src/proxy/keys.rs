@@ -60,6 +60,7 @@ pub trait Keys: Placeholders + Granting + Send + Sync + 'static {
 
     /// A request that is signed by nobody of ours was sent on as it was, and answered.
     fn passed(&self, _host: &str, _status: u16, _caller: &Caller) {}
+
     /// A program was given a local session in the place of a real one.
     fn virtualised(&self, session: &Virtualised<'_>);
 
