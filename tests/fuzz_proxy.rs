@@ -1,4 +1,4 @@
-//! What the fuzzer goes through of the proxy (`make fuzz TARGET=chunks`, `signatures` or `canonical`), without the fuzzer:
+//! What the fuzzer goes through of the proxy (`make fuzz TARGET=chunks`, `events`, `signatures` or `canonical`), without the fuzzer:
 //! every case of its corpora, and random mutations of them.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a test")]
 #![allow(clippy::disallowed_methods, reason = "a test reads files")]
@@ -7,6 +7,8 @@
 mod canonical_harness;
 #[path = "../fuzz/harness/chunks.rs"]
 mod chunks_harness;
+#[path = "../fuzz/harness/events.rs"]
+mod events_harness;
 #[path = "fuzz/mutations.rs"]
 mod mutations;
 #[path = "../fuzz/harness/signatures.rs"]
@@ -17,6 +19,7 @@ use mutations::{check_corpus, check_mutations, corpus};
 #[test]
 fn every_case_of_the_corpora_is_taken_as_it_must_be() {
     check_corpus("chunks", chunks_harness::check);
+    check_corpus("events", events_harness::check);
     check_corpus("signatures", signatures_harness::check);
     check_corpus("canonical", canonical_harness::check);
 }
@@ -40,6 +43,25 @@ fn the_corpora_hold_what_is_right_too() {
     }
     assert!(chunks.contains(&"signed-trailer-guide".to_owned()), "{chunks:?}");
     assert_eq!(chunks.len(), 30, "{chunks:?}");
+    assert_eq!(
+        right("events", events_harness::is_right),
+        [
+            "back-before-midnight",
+            "empty",
+            "large",
+            "many",
+            "milliseconds",
+            "one",
+            "one-byte",
+            "orders-mixed",
+            "past-midnight",
+            "signature-first",
+            "three",
+            "three-cut",
+            "unsigned-empty-mended",
+            "unsigned-mended",
+        ]
+    );
     let signatures = right("signatures", signatures_harness::is_right);
     assert_eq!(
         signatures,
@@ -99,6 +121,21 @@ static CHUNKS: [&str; 16] = [
     "GET / HTTP/1.1\r\n\r\n",
 ];
 
+static EVENTS: [&str; 12] = [
+    "\0",
+    "\u{1}",
+    "\0\0\0\u{53}\0\0\0\u{43}",
+    "\0\0\0\u{10}",
+    "\0\0\0\u{43}",
+    "\u{5}:date\u{8}",
+    "\u{10}:chunk-signature\u{6}\0 ",
+    "\u{10}:chunk-signature\u{7}\0 ",
+    "\u{b}:event-type\u{7}\0\u{a}AudioEvent",
+    "\0\0\u{1}",
+    "one",
+    "\u{7f}",
+];
+
 static SIGNATURES: [&str; 30] = [
     "\n",
     " ",
@@ -140,6 +177,11 @@ static CANONICAL: [&str; 20] = [
 #[test]
 fn mutations_of_bodies_in_chunks_complete_nothing() {
     check_mutations("chunks", &CHUNKS, chunks_harness::check);
+}
+
+#[test]
+fn mutations_of_event_streams_complete_nothing() {
+    check_mutations("events", &EVENTS, events_harness::check);
 }
 
 #[test]

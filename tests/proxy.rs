@@ -11,9 +11,13 @@ mod support;
 
 #[path = "proxy/calls.rs"]
 mod calls;
+#[path = "support/event_stream.rs"]
+mod event_stream;
 #[path = "proxy/life.rs"]
 mod life;
 #[path = "proxy/strangers.rs"]
 mod strangers;
+#[path = "proxy/streams/mod.rs"]
+mod streams;
 #[path = "proxy/table.rs"]
 mod table;

@@ -5,6 +5,8 @@
 
 #[path = "signing/bodies.rs"]
 mod bodies;
+#[path = "support/event_stream.rs"]
+mod event_stream;
 #[path = "signing/events.rs"]
 mod events;
 #[path = "signing/examples.rs"]

@@ -1,5 +1,8 @@
 //! State files that lost bytes, in the middle of a rotation.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use rotakey_agent::simulator::Simulator;
@@ -34,7 +37,10 @@ impl Saved {
     fn restore(&self, world: &World) {
         world.simulator.lock().unwrap().clone_from(&self.simulator);
         for (path, bytes) in &self.files {
-            std::fs::write(path, bytes).unwrap();
+            // What was half written when it was killed is among them, is gone by now, and was private.
+            let mut file = OpenOptions::new();
+            let file = file.write(true).create(true).truncate(true).mode(0o600).open(path);
+            file.unwrap().write_all(bytes).unwrap();
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What an attacker puts up: a page, and a server that answers everything to everybody.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::siege::{PATIENCE, eventually};
 
@@ -30,6 +31,20 @@ pub struct Lure {
     thread: Option<JoinHandle<()>>,
 }
 
+/// At a port that somebody listened at a moment ago: a connection of another test may have it for as long as it lasts.
+fn bind(port: u16) -> TcpListener {
+    let limit = Instant::now() + Duration::from_secs(60);
+    loop {
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(listener) => return listener,
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < limit => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Err(error) => panic!("port {port}: {error}"),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Seen {
     asked: Vec<String>,
@@ -42,7 +57,7 @@ impl Lure {
     }
 
     pub fn open_at(port: u16, served: Served) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let listener = bind(port);
         let port = listener.local_addr().unwrap().port();
         let (over, seen) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Seen>>::default());
         let is_once = matches!(served, Served::PageOnce { .. });

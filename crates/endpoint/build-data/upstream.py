@@ -16,6 +16,8 @@ The table is read by upstream/table.rs:
     host <partition>,...|* <template> <signing region|-> [<region>=<host>,<signing region|->]...
     op <METHOD> <path template>       only where a signing name has several hosts
     op TARGET <operation>             only where such services share an X-Amz-Target prefix
+    stream <METHOD> <path template>   an operation that AWS has over HTTP/2 alone: its messages are signed one by one, or
+    stream TARGET <operation>         it pushes events for as long as its caller wants them
 
 A template's {region} is the region's name, {suffix} and {dual} are its partition's suffixes. `-` signs for the region
 that was asked for.
@@ -39,6 +41,26 @@ OVERRIDES = {
 }
 # S3 Control names the account in a header.
 TOLD_BY_OTHERS = {"s3"}
+# botocore speaks HTTP/1.1 alone, and leaves this service out. As @aws-sdk/client-transcribe-streaming 3.1141.0 has it.
+TRANSCRIBE_STREAMING = {
+    "metadata": {
+        "serviceId": "Transcribe Streaming",
+        "endpointPrefix": "transcribestreaming",
+        "protocol": "rest-json",
+        "protocolSettings": {"h2": "eventstream"},
+    },
+    "operations": {
+        name: {"http": {"method": method, "requestUri": path}, "input": {"shape": name}}
+        for name, method, path in (
+            ("GetMedicalScribeStream", "GET", "/medical-scribe-stream/{SessionId}"),
+            ("StartCallAnalyticsStreamTranscription", "POST", "/call-analytics-stream-transcription"),
+            ("StartMedicalScribeStream", "POST", "/medical-scribe-stream"),
+            ("StartMedicalStreamTranscription", "POST", "/medical-stream-transcription"),
+            ("StartStreamTranscription", "POST", "/stream-transcription"),
+        )
+    },
+    "shapes": collections.defaultdict(lambda: {"members": {"AudioStream": {"shape": "AudioStream"}}, "eventstream": True}),
+}
 
 
 def main():
@@ -57,6 +79,8 @@ def main():
         hosts = hosts_of(service, model, rules, partitions)
         name = model["metadata"].get("signingName") or model["metadata"]["endpointPrefix"]
         names[name].append((service, model, hosts))
+    hosts = (("*", "transcribestreaming.{region}.{suffix}", "-", ()),)
+    names["transcribe"].append(("transcribestreaming", TRANSCRIBE_STREAMING, hosts))
     out = []
     for partition in partitions:
         regions = [region for region in partition["regions"] if not region.endswith("-global")]
@@ -164,6 +188,7 @@ def lines_of(name, services):
         if len(ordered) > 1 and name not in TOLD_BY_OTHERS:
             told = {op for _, model in members for op in operations(model, prefixes)}
             out += ["op " + operation for operation in sorted(told)]
+        out += ["stream " + line for line in sorted({line for _, model in members for line in streams(model)})]
     # Otherwise the table would have to know their actions.
     assert len(queries) <= 1, f"{name}: several hosts take forms"
     return out
@@ -178,6 +203,21 @@ def operations(model, prefixes):
         http = operation.get("http", {})
         if http.get("requestUri", "/") != "/":
             yield f"{http['method']} {http['requestUri'].split('#')[0]}"
+
+
+def streams(model):
+    """The operations that need HTTP/2: SDKs sign the messages of streams that go out, and Kinesis pushes."""
+
+    def has_events(shape):
+        members = model["shapes"][shape["shape"]].get("members", {}).values() if shape else ()
+        return any(model["shapes"][member["shape"]].get("eventstream") for member in members)
+
+    pushes = model["metadata"].get("protocolSettings", {}).get("h2") == "eventstream"
+    for name, operation in model["operations"].items():
+        if has_events(operation.get("input")) or (pushes and has_events(operation.get("output"))):
+            http = operation["http"]
+            path = http["requestUri"].split("#")[0]
+            yield f"TARGET {name}" if path == "/" else f"{http['method']} {path}"
 
 
 def slug(text):

@@ -66,7 +66,7 @@ fn check_host(head: &Parts) -> Result<(), Refusal> {
 }
 
 /// The name, if it is one: whoever looks into an attack wants to know whose page it was.
-fn tellable(host: &[u8]) -> Option<&str> {
+pub(crate) fn tellable(host: &[u8]) -> Option<&str> {
     let host = std::str::from_utf8(host).ok()?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
     let is_name = host.len() <= HOST_CHARS_MAX

@@ -90,6 +90,11 @@ impl<S> Paced<S> {
         Self { stream, stage, limits, read_until, in_head: true, write_until: None, alarm }
     }
 
+    /// What it is made of.
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
+    }
+
     /// Whether a time is over; if not, this task is woken when it is.
     fn poll_over(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
         if until < self.alarm.deadline() {

@@ -226,6 +226,8 @@ pub enum ExecSource {
     Container,
     /// The re-signing proxy: the program gets a placeholder, and no key at all
     Proxy,
+    /// The same, as HTTPS_PROXY alone: for what AWS_ENDPOINT_URL cannot reach. Wants `proxy_connect = true`
+    Connect,
 }
 
 /// The arguments of `exec`.

@@ -63,9 +63,9 @@ pub async fn run(app: &App, args: &EnvArgs) -> Result<(), Failed> {
             let at = listening(app)?.ok_or_else(|| nobody("container endpoint"))?;
             variables(app, &settings, Some(at))?
         }
-        ExecSource::Proxy => {
-            let at = through_proxy::listening(app)?.ok_or_else(|| nobody("proxy"))?;
-            through_proxy::variables(app, &settings, at, "env")?
+        ExecSource::Proxy | ExecSource::Connect => {
+            let at = through_proxy::listening(app, &settings)?.ok_or_else(|| nobody("proxy"))?;
+            through_proxy::variables(app, &settings, at, "env", source)?
         }
     };
     let unset = unset(&variables, through_proxy::stale(app, source));
@@ -211,7 +211,7 @@ pub fn credential_process(profile: &str) -> Result<String, Failed> {
     Ok(format!("credential_process = {path} credential-process --profile {profile}"))
 }
 
-fn utf8(path: &Path) -> Result<&str, Failed> {
+pub(super) fn utf8(path: &Path) -> Result<&str, Failed> {
     path.to_str().ok_or_else(|| {
         Failed::new(Exit::Failed, format!("{} is not UTF-8", path.display()))
             .hint("set ROTAKEY_HOME to a folder with a plain name")

@@ -36,10 +36,14 @@ pub async fn run(app: &App, args: &ExecArgs) -> Result<ExitCode, Failed> {
             Some(at) => Err(replace(app, args, &env::variables(app, &settings, Some(at))?)),
             None => serve(app, args, &settings, source).await,
         },
-        ExecSource::Proxy => match through_proxy::listening(app)? {
-            Some(at) => Err(replace(app, args, &proxy_variables(app, args, &settings, at)?)),
-            None => serve(app, args, &settings, source).await,
-        },
+        ExecSource::Proxy | ExecSource::Connect => {
+            match through_proxy::listening(app, &settings)? {
+                Some(at) => {
+                    Err(replace(app, args, &proxy_variables(app, args, &settings, at, source)?))
+                }
+                None => serve(app, args, &settings, source).await,
+            }
+        }
     }
 }
 
@@ -49,9 +53,10 @@ fn proxy_variables(
     args: &ExecArgs,
     settings: &ProfileSettings,
     at: SocketAddr,
+    source: ExecSource,
 ) -> Result<Variables, Failed> {
     let program = placeholders::program_name(&args.command[0]);
-    through_proxy::variables(app, settings, at, &program)
+    through_proxy::variables(app, settings, at, &program, source)
 }
 
 fn command(app: &App, args: &ExecArgs, variables: &Variables) -> Command {
@@ -93,12 +98,12 @@ async fn serve(
     };
     let listener = server::listen_tcp((Ipv4Addr::LOCALHOST, 0).into()).map_err(cannot)?;
     let at = listener.local_addr().map_err(cannot)?;
-    let is_proxy = source == ExecSource::Proxy;
+    let is_proxy = matches!(source, ExecSource::Proxy | ExecSource::Connect);
     let sources = Sources { container: !is_proxy, imds: false, proxy: is_proxy };
     let names = [app.profile.clone()];
     // The placeholder first: what serves reads it when it begins.
     let variables = match is_proxy {
-        true => proxy_variables(app, args, settings, at)?,
+        true => proxy_variables(app, args, settings, at, source)?,
         false => env::variables(app, settings, Some(at))?,
     };
     let listening = match is_proxy {

@@ -14,6 +14,8 @@ pub struct AgentSettings {
     pub listen_is_default: bool,
     /// Where the re-signing proxy listens, if it is among the sources.
     pub proxy_listen: SocketAddr,
+    /// Whether connections to hosts that are not AWS's are passed on by the proxy.
+    pub tunnels_others: bool,
     /// What is asked for. `process` always is.
     pub sources: Sources,
     /// Whether `GET /metrics` on the Unix socket answers.
@@ -71,6 +73,7 @@ impl Default for AgentSettings {
             listen: own_port(21_000, rustix::process::getuid().as_raw()),
             listen_is_default: true,
             proxy_listen: own_port(25_000, rustix::process::getuid().as_raw()),
+            tunnels_others: false,
             sources: Sources { container: true, imds: true, proxy: false },
             metrics: true,
             on_event: None,
@@ -100,6 +103,10 @@ pub(super) fn agent(table: &toml::Table) -> Result<AgentSettings, ConfigError> {
         None => Sources { proxy: proxy_listen.is_some(), ..default.sources },
         Some(names) => sources(&read, &names)?,
     };
+    let others = read.get("proxy_other_hosts", "\"refuse\" or \"tunnel\"", |value| {
+        let text = value.as_str()?;
+        matches!(text, "refuse" | "tunnel").then_some(text == "tunnel")
+    })?;
     let on_event = read.text("on_event")?.map(str::to_owned);
     let forms = "\"auto\", \"text\", \"json\" or \"journald\"";
     let log = read.get("log", forms, |value| value.as_str().and_then(LogFormat::of))?;
@@ -112,6 +119,7 @@ pub(super) fn agent(table: &toml::Table) -> Result<AgentSettings, ConfigError> {
         listen: listen.unwrap_or(default.listen),
         listen_is_default: listen.is_none(),
         proxy_listen: proxy_listen.unwrap_or(default.proxy_listen),
+        tunnels_others: others.unwrap_or(default.tunnels_others),
         sources,
     })
 }
@@ -196,5 +204,9 @@ mod tests {
         assert!(!on("") && !on("sources = [\"process\"]\nproxy_listen = \"127.0.0.1:0\""));
         assert!(on("sources = [\"proxy\"]") && on("proxy_listen = \"127.0.0.1:0\""));
         assert!(read("proxy_listen = \"0.0.0.0:25000\"").is_err());
+        let tunnels = |text: &str| read(text).map(|settings| settings.tunnels_others);
+        assert_eq!(tunnels("").ok(), Some(false));
+        assert_eq!(tunnels("proxy_other_hosts = \"tunnel\"").ok(), Some(true));
+        assert!(tunnels("proxy_other_hosts = \"any\"").expect_err("odd").hint.contains("refuse"));
     }
 }

@@ -43,6 +43,12 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "agent",
+        "proxy_other_hosts",
+        "\"refuse\"",
+        "what programs of `proxy_connect` get that connect to hosts which are not AWS's: `refuse`, or `tunnel`: they are passed on unseen",
+    ),
+    key(
+        "agent",
         "sources",
         "all but `proxy`",
         "a list of what the agent offers: `process` (always), `container`, `imds`, `proxy`",
@@ -163,6 +169,12 @@ pub const KEYS: &[Key] = &[
         "regions",
         "any",
         "a list of regions that programs may call through the proxy; one that is newer than this version is named here",
+    ),
+    key(
+        PROFILE,
+        "proxy_connect",
+        "false",
+        "programs may use the proxy as HTTPS_PROXY, too, and sign for AWS's own hosts; makes a certificate authority for that",
     ),
     key(PROFILE, "max_age", "\"30d\"", "rotate when the key is this old (floor 1d)"),
     key(PROFILE, "lease", "\"60m\"", "the life of a served credential (floor 30m)"),

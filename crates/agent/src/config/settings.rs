@@ -72,6 +72,8 @@ pub struct ProfileSettings {
     pub services: Option<Vec<String>>,
     /// The regions, likewise.
     pub regions: Option<Vec<String>>,
+    /// Programs may connect through the proxy.
+    pub proxy_connect: bool,
     /// The floors are lifted.
     pub unsafe_durations: bool,
 }
@@ -193,6 +195,7 @@ pub(super) fn profile(
         endpoint_url: anywhere.map(str::to_owned),
         services: read.list("services")?,
         regions: regions(&read)?,
+        proxy_connect: read.flag("proxy_connect")?.unwrap_or(false),
         unsafe_durations: lifted,
     })
 }

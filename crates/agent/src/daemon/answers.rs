@@ -307,6 +307,7 @@ impl Desk {
             "since": seconds(self.since),
             "listen": self.listen.http,
             "proxy_listen": self.listen.proxy,
+            "proxy_authority": serving.connecting.load().as_ref().map(|way| way.name().to_owned()),
             "profiles": profiles,
         })
     }

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use rotakey_endpoint::drain::{Drain, Drainer};
 use rotakey_endpoint::proxy::Proxy;
 use rotakey_endpoint::proxy::listener::{self, serve_proxy};
@@ -39,7 +41,7 @@ use crate::serving::books::Books;
 use crate::serving::holders::Holders;
 use crate::serving::leases::LeaseWriter;
 use crate::serving::proxying::Ring;
-use crate::serving::{Serving, token};
+use crate::serving::{Serving, connecting, token};
 
 /// How long the start waits for keystores: programs that ask meanwhile wait, too.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -186,6 +188,7 @@ pub async fn run(mut app: App) -> Result<(), Failed> {
     notify(&[sd_notify::NotifyState::Ready]);
     let _ = service.engine.orders().send(Order::Rotate);
 
+    let mut looked = app.clock.now().wall.to_zoned(TimeZone::UTC).date();
     let mut tick = tokio::time::interval(watchdog_interval());
     loop {
         let event = tokio::select! {
@@ -199,7 +202,10 @@ pub async fn run(mut app: App) -> Result<(), Failed> {
             Event::Tick if service.engine.is_over() => {
                 tracing::error!("the engine has ended; programs are served on, nothing is rotated");
             }
-            Event::Tick => notify(&[sd_notify::NotifyState::Watchdog]),
+            Event::Tick => {
+                renew_authority(&app, &service, &mut looked);
+                notify(&[sd_notify::NotifyState::Watchdog]);
+            }
             Event::SocketLost => {
                 return Err(Failed::new(Exit::Failed, "a socket was lost")
                     .hint("start the agent again; its log says more"));
@@ -294,6 +300,22 @@ fn configured(app: &mut App, service: &Service) -> Result<(), Failed> {
     let _ = service.engine.orders().send(Order::Configure(Box::new(next.clone())));
     *app = next;
     Ok(())
+}
+
+/// Once a day: the next authority is made, and used, in good time.
+fn renew_authority(app: &App, service: &Service, looked: &mut Date) {
+    let now = app.clock.now();
+    let today = now.wall.to_zoned(TimeZone::UTC).date();
+    if std::mem::replace(looked, today) == today {
+        return;
+    }
+    let serving = service.serving.load();
+    let names: Vec<String> = app.config.profile_names().map(str::to_owned).collect();
+    let before = serving.connecting.load();
+    match connecting::of(app, &names, app.config.agent.sources, before.as_deref(), &now) {
+        Ok(next) => serving.connecting.store(next),
+        Err(failed) => tracing::error!(error = failed.message, "the authority stays as it was"),
+    }
 }
 
 async fn end(service: Service, mut tasks: JoinSet<()>, drainer: Drainer) {

@@ -4,31 +4,31 @@
 //! The engine's lock is held only while there is something to do. A wait of hours is left to the journal, so that a
 //! person's `undo`, say, never finds the agent in the way.
 
+mod log;
+mod looks;
+mod watcher;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rotakey_core::credential::Credentials;
-use rotakey_core::journal::{Reason, Record, Status};
-use rotakey_core::rotation::preflight::describe;
-use rotakey_core::rotation::{Goal, WaitingFor};
+use rotakey_core::journal::{Reason, Status};
+use rotakey_core::rotation::Goal;
 use rotakey_core::time::later;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 
+use self::watcher::Watcher;
 use super::board::Board;
-use super::reach::{health, reach};
 use super::schedule::{self, Came, Health, Next, Rules, Scheduler, Turns, Why};
 use super::telling::{self, Seen};
 use crate::cli::failure::Exit;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::command::App;
-use crate::driver::Observer;
 use crate::engine::{self, Run};
 use crate::incident::quarantine;
-use crate::shared_files::{Copy, plaintext_copies};
 use crate::store::keystore::Keystore;
 use crate::store::profile::ProfileState;
 
@@ -223,68 +223,6 @@ impl Rotations {
         self.log(&came);
         later(now, Duration::from_millis(1))
     }
-
-    /// What goes on all the while is said once.
-    fn log(&mut self, came: &Came) {
-        let (profile, failures) = (&self.holder, self.scheduler.failures());
-        let (kind, why) = match came {
-            Came::Offline(why) => ("AWS cannot be reached: nothing is begun", why.clone()),
-            Came::Clock(why) => ("the clock is off: nothing is begun", why.clone()),
-            Came::Stuck(why) => ("stuck: a person has to decide", why.clone()),
-            Came::Failed(why) | Came::Abandoned(why) | Came::Quarantined(why) => {
-                ("not done yet", why.clone())
-            }
-            Came::Blocked(findings) => {
-                let why: Vec<_> = findings.iter().map(describe).collect();
-                ("the rotation is held up", why.join("; "))
-            }
-            Came::Copied(place) => {
-                ("the rotation is held up by a plaintext copy of the key", place.clone())
-            }
-            Came::Waits(..) | Came::GaveWay | Came::Busy => return,
-            Came::Finished => {
-                tracing::info!(profile, "the rotation is closed");
-                self.said = None;
-                return;
-            }
-        };
-        // The words of the first two differ each time.
-        let what = match came {
-            Came::Offline(_) | Came::Clock(_) => kind.to_owned(),
-            _ => format!("{kind}: {why}"),
-        };
-        if self.said.as_ref() != Some(&what) {
-            tracing::warn!(profile, why, failures, "{kind}");
-            self.said = Some(what);
-        }
-    }
-
-    /// Whether AWS is there, by the key that is served.
-    async fn reach(&self, status: &Status) -> Result<(), Came> {
-        // What the keystore does not hold, the engine will say better.
-        let Some((served, user)) = self.served(status) else { return Ok(()) };
-        let Ok(settings) = self.app.settings() else { return Ok(()) };
-        reach(&self.app.service(&settings), &self.app.clock, &served, &user).await
-    }
-
-    /// A copy that programs may go on reading when the key in it is gone. A person may rotate it all the same.
-    fn copy_of_served(&self, status: &Status) -> Option<Copy> {
-        let served = status.current.as_ref()?;
-        plaintext_copies(&self.app.env, &[&served.id]).into_iter().next()
-    }
-
-    async fn try_served(&self, status: &Status) -> Health {
-        let Some((served, user)) = self.served(status) else { return Health::Unknown };
-        let Ok(settings) = self.app.settings() else { return Health::Unknown };
-        let service = self.app.service(&settings);
-        health(&service, &settings.policy.vantages, &served, &user).await
-    }
-
-    fn served(&self, status: &Status) -> Option<(Credentials, String)> {
-        let id = status.current.as_ref()?.id.clone();
-        let secret = self.keystore.get(&id).ok()??;
-        Some((Credentials::long_term(id, secret), status.enrolment.as_ref()?.user.clone()))
-    }
 }
 
 /// Whether the profile's settings are others. What cannot be read may be anything.
@@ -292,42 +230,5 @@ fn is_other(before: &App, after: &App) -> bool {
     match (before.settings(), after.settings()) {
         (Ok(before), Ok(after)) => before != after,
         _ => true,
-    }
-}
-
-/// Sees to it that no long wait keeps the lock, and that quiet hours are kept.
-struct Watcher<'a> {
-    holder: &'a str,
-    clock: SystemClock,
-    ending: &'a Cell<bool>,
-    yielding: &'a Cell<bool>,
-    rules: &'a Rules,
-    until: Option<Timestamp>,
-    step: Option<rotakey_core::journal::Step>,
-}
-
-impl Observer for Watcher<'_> {
-    fn advanced(&mut self, status: &Status) {
-        let Some(open) = &status.rotation else { return };
-        if self.step.replace(open.step) != Some(open.step) {
-            tracing::info!(profile = self.holder, rotation = open.id.0, step = %open.step, "rotation");
-        }
-    }
-
-    fn waits(&mut self, until: Timestamp, waiting_for: &WaitingFor) -> bool {
-        let is_kept = schedule::is_kept(self.clock.now().wall, until, waiting_for);
-        if !is_kept {
-            tracing::info!(profile = self.holder, %until, "waits for {waiting_for}");
-        }
-        self.until = Some(until);
-        is_kept
-    }
-
-    fn holds_back(&mut self, status: &Status, record: &Record) -> Option<Timestamp> {
-        schedule::held_back(self.rules, status, record, self.clock.now().wall)
-    }
-
-    fn is_over(&self) -> bool {
-        self.ending.get() || self.yielding.get()
     }
 }

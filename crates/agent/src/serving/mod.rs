@@ -3,7 +3,9 @@
 //! The agent serves all profiles like this; `exec` without an agent serves its own child one.
 
 mod asked;
+pub mod authority;
 pub mod books;
+pub mod connecting;
 pub mod holders;
 pub mod leases;
 pub mod placeholders;
@@ -22,6 +24,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use rotakey_core::health::Health;
 use rotakey_core::time::Now;
+use rotakey_endpoint::proxy::connect::Connecting;
 use rotakey_endpoint::publish::{Publisher, Snapshot};
 use rotakey_endpoint::table::{Imds, Profile, Table};
 
@@ -88,6 +91,8 @@ pub struct Serving {
     pub placeholders: ArcSwap<proxying::ById>,
     /// With which keys the proxy asked STS. Goes on when the configuration is read again.
     pub asked_sts: Arc<AskedSts>,
+    /// What programs find that connect through the proxy.
+    pub connecting: ArcSwapOption<Connecting>,
     /// Whether there is a proxy.
     pub proxy: bool,
     /// Of which configuration this was made ([`Config::digest`](crate::config::Config::digest)).
@@ -153,9 +158,12 @@ impl Serving {
             let served = ServedProfile { profile, proxied, serves_key, plan, temporary, trouble };
             profiles.entry(holder).or_default().push(served);
         }
+        let old = before.connecting.load();
+        let connecting = connecting::of(app, names, sources, old.as_deref(), now)?;
         let mut serving = Self {
             placeholders,
             asked_sts: Arc::clone(&before.asked_sts),
+            connecting: ArcSwapOption::new(connecting),
             proxy: sources.proxy,
             config_digest: config.digest.clone(),
             ..Self::default()

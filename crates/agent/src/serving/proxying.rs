@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rotakey_core::credential::AccessKeyId;
+use rotakey_endpoint::proxy::connect::Connecting;
 use rotakey_endpoint::proxy::keys::{Endpoint, Forwarded, Keys, Pair};
 use rotakey_endpoint::proxy::refusal::Refusal;
 use rotakey_endpoint::proxy::verify::{Placeholder, Placeholders};
@@ -39,6 +40,11 @@ impl Proxied {
             services: settings.services.clone(),
             regions: settings.regions.clone(),
         }
+    }
+
+    /// The server that takes the place of AWS as a whole.
+    pub fn anywhere(&self) -> Option<Endpoint> {
+        self.endpoint.clone()
     }
 
     /// The server that takes the place of AWS for a service.
@@ -130,6 +136,14 @@ impl Keys for Ring {
         tracing::info!(profile, key = %other, "the other key is tried");
     }
 
+    fn goes_on(&self, profile: &str, old: &AccessKeyId) {
+        let serving = self.serving.load();
+        let Some(key) = serving.key_of.get(profile) else { return };
+        // A use, as above.
+        key.failed(&self.clock.now());
+        tracing::debug!(profile, key = %old, "a stream goes on with the key that it began with");
+    }
+
     fn unserved(&self, profile: &str) {
         let serving = self.serving.load();
         if let Some(key) = serving.key_of.get(profile) {
@@ -141,6 +155,14 @@ impl Keys for Ring {
         let serving = self.serving.load();
         let profile = serving.table.profiles.get(profile);
         profile.is_some_and(|profile| self.books.may_ask(profile, caller))
+    }
+
+    fn connecting(&self) -> Option<Arc<Connecting>> {
+        self.serving.load().connecting.load_full()
+    }
+
+    fn passed(&self, host: &str, status: u16, caller: &Caller) {
+        tracing::debug!(host, status, ?caller, "passed on as it was");
     }
 
     fn now(&self) -> Timestamp {

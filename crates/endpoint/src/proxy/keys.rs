@@ -7,6 +7,7 @@ use http::uri::{Authority, Scheme};
 use jiff::Timestamp;
 use rotakey_core::credential::AccessKeyId;
 
+use super::connect::Connecting;
 use super::refusal::Refusal;
 use super::verify::Placeholders;
 use crate::publish::Snapshot;
@@ -33,17 +34,28 @@ pub trait Keys: Placeholders + Send + Sync + 'static {
     /// A request goes out that is signed with the key of the other generation.
     fn fell_over(&self, profile: &str, key: &AccessKeyId);
 
+    /// A stream that began with a key goes on with it, though another one is current by now.
+    fn goes_on(&self, profile: &str, key: &AccessKeyId);
+
     /// A profile had no key for a program's request.
     fn unserved(&self, profile: &str);
 
     /// Whether this program is one of those that may use the profile. Asked after the signature was found right.
     fn may_ask(&self, profile: &str, caller: &Caller) -> bool;
 
+    /// How `CONNECT` and TLS are answered; `None` where they are not.
+    fn connecting(&self) -> Option<Arc<Connecting>> {
+        None
+    }
+
     /// The clock of this machine.
     fn now(&self) -> Timestamp;
 
     /// A request was answered by AWS.
     fn forwarded(&self, forwarded: &Forwarded<'_>);
+
+    /// A request that is signed by nobody of ours was sent on as it was, and answered.
+    fn passed(&self, _host: &str, _status: u16, _caller: &Caller) {}
 
     /// A request was refused. Nothing was sent on, or not all of it.
     fn turned_away(&self, why: Refusal, profile: Option<&str>, caller: &Caller);

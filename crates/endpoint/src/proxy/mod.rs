@@ -15,6 +15,7 @@ pub mod canonical;
 mod checks;
 mod claim;
 mod clock;
+pub mod connect;
 pub mod date;
 mod error_body;
 mod forward;

@@ -1,6 +1,8 @@
 //! Connections to AWS, and to the servers that a profile's `endpoint_url` names. No redirect is followed, and no proxy of
 //! the environment is used.
 
+mod http2;
+
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,13 +21,16 @@ use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
+use self::http2::Http2;
+use super::connect::host;
+
 /// Whatever breaks a body off.
 pub(crate) type Broken = Box<dyn std::error::Error + Send + Sync>;
 
 /// A body that goes upstream.
 pub(crate) type Upload = UnsyncBoxBody<Bytes, Broken>;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// AWS closes idle connections after about 20 seconds; whoever is first meets no request on its way.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -38,33 +43,57 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
     aws: Client<HttpsConnector<HttpConnector<Public>>, Upload>,
+    named: Client<HttpsConnector<HttpConnector<Public>>, Upload>,
     own: Client<HttpsConnector<HttpConnector>, Upload>,
+    http2: Http2,
 }
 
 impl Pool {
     /// Trusts the roots that this machine trusts. Fails if it has none.
     pub(crate) fn new() -> io::Result<Self> {
-        let mut public = HttpConnector::new_with_resolver(Public(GaiResolver::new()));
-        set_up(&mut public);
+        let public = |rule| {
+            let mut public = HttpConnector::new_with_resolver(Public(GaiResolver::new(), rule));
+            set_up(&mut public);
+            public
+        };
         let mut any = HttpConnector::new();
         set_up(&mut any);
         let tls = || HttpsConnectorBuilder::new().with_native_roots();
-        let aws = tls()?.https_only().enable_http1().wrap_connector(public);
+        let table: Rule = |at, _| is_elsewhere(at);
+        let http2 = Http2::new([public(table), public(is_public)], any.clone())?;
+        let aws = tls()?.https_only().enable_http1().wrap_connector(public(table));
+        let named = tls()?.https_only().enable_http1().wrap_connector(public(is_public));
         let own = tls()?.https_or_http().enable_http1().wrap_connector(any);
-        Ok(Self { aws: builder().build(aws), own: builder().build(own) })
+        let (aws, named, own) =
+            (builder().build(aws), builder().build(named), builder().build(own));
+        Ok(Self { aws, named, own, http2 })
     }
 
-    /// Sends a request to a host that the table gave, or else to one that a person configured.
+    /// Sends a request to its host.
     pub(crate) async fn send(
         &self,
         request: Request<Upload>,
-        is_own: bool,
+        whose: Whose,
+        over_http2: bool,
     ) -> Result<Response<Incoming>, Error> {
-        match is_own {
-            true => self.own.request(request).await,
-            false => self.aws.request(request).await,
+        match whose {
+            whose if over_http2 => self.http2.send(request, whose).await,
+            Whose::Own => self.own.request(request).await,
+            Whose::Table => self.aws.request(request).await,
+            Whose::Named => self.named.request(request).await,
         }
     }
+}
+
+/// Who says which host a request goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// A person, who configured it.
+    Own,
+    /// The table.
+    Table,
+    /// A program, within limits.
+    Named,
 }
 
 fn set_up<R>(connector: &mut HttpConnector<R>) {
@@ -87,7 +116,10 @@ fn builder() -> hyper_util::client::legacy::Builder {
 /// Resolves names of AWS, and never to this machine or its link: 169.254.169.254 is the metadata service of EC2. Private
 /// addresses are those of VPC endpoints.
 #[derive(Clone, Debug)]
-struct Public(GaiResolver);
+struct Public(GaiResolver, Rule);
+
+/// Whether a name may lead to an address.
+type Rule = fn(IpAddr, &str) -> bool;
 
 impl Service<Name> for Public {
     type Response = std::vec::IntoIter<SocketAddr>;
@@ -99,9 +131,10 @@ impl Service<Name> for Public {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
+        let (rule, text) = (self.1, name.as_str().to_owned());
         let resolving = self.0.call(name);
         Box::pin(async move {
-            let found: Vec<_> = resolving.await?.filter(|at| is_elsewhere(at.ip())).collect();
+            let found: Vec<_> = resolving.await?.filter(|at| rule(at.ip(), &text)).collect();
             match found.is_empty() {
                 true => Err(io::Error::other("the name leads to no address of another machine")),
                 false => Ok(found.into_iter()),
@@ -110,7 +143,8 @@ impl Service<Name> for Public {
     }
 }
 
-fn is_elsewhere(address: IpAddr) -> bool {
+/// Whether an address is that of another machine, for sure.
+pub(crate) fn is_elsewhere(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
             !(v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || v4.is_multicast())
@@ -126,6 +160,15 @@ fn is_elsewhere(address: IpAddr) -> bool {
                 || is_metadata)
         }
     }
+}
+
+/// The same for a name that a program gave: private networks are not for it to reach, but by what a VPC has for that.
+fn is_public(address: IpAddr, name: &str) -> bool {
+    let is_private = match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_private() || (v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64),
+        IpAddr::V6(v6) => v6.segments()[0] & 0xfe00 == 0xfc00,
+    };
+    is_elsewhere(address) && (!is_private || host::is_vpc_endpoint(name))
 }
 
 #[cfg(test)]
@@ -149,5 +192,20 @@ mod tests {
         ] {
             assert_eq!(is_elsewhere(address.parse().expect("one")), is_good, "{address}");
         }
+    }
+
+    #[test]
+    fn a_name_that_a_program_gave_leads_to_no_private_network() {
+        let is_good = |address: &str, name| is_public(address.parse().expect("one"), name);
+        let (sts, vpc) = ("sts.amazonaws.com", "vpce-1.sts.eu-west-1.vpce.amazonaws.com");
+        for private in
+            ["10.0.0.7", "172.31.0.1", "192.168.1.1", "100.64.0.1", "fc00::1", "::ffff:10.0.0.7"]
+        {
+            assert!(!is_good(private, sts) && is_good(private, vpc), "{private}");
+        }
+        for bad in ["127.0.0.1", "169.254.169.254", "fe80::1"] {
+            assert!(!is_good(bad, sts) && !is_good(bad, vpc), "{bad}");
+        }
+        assert!(is_good("52.94.0.1", sts) && is_good("172.32.0.1", sts));
     }
 }

@@ -53,6 +53,12 @@ pub enum Refusal {
     /// Not ours, nor one that may be reached through us.
     #[error("the Host is not this proxy")]
     HostNotAllowed,
+    /// In a tunnel: not the host that was connected to.
+    #[error("the Host is not the one that was connected to")]
+    OtherHost,
+    /// The profile's programs come in another way.
+    #[error("the profile's programs may not connect to hosts; hint: its `proxy_connect`")]
+    ConnectNotAllowed,
     /// Day, region or service of the scope.
     #[error("the credential scope has no day, region or service that there could be")]
     BadScope,
@@ -88,6 +94,9 @@ pub enum Refusal {
     /// A way to send bodies that is not known.
     #[error("x-amz-content-sha256 names a way to sign bodies that is not supported here")]
     PayloadMode,
+    /// An event stream over HTTP/1.1: nobody could answer it while it goes on.
+    #[error("event streams need HTTP/2; hint: use an SDK that speaks it to an http:// endpoint")]
+    Http2Needed,
     /// The framing of a body in chunks.
     #[error("the body's chunks are not well-formed")]
     BadChunk,
@@ -200,6 +209,8 @@ impl Refusal {
             | Self::HeaderNotSigned
             | Self::HostNotSigned
             | Self::HostNotAllowed
+            | Self::OtherHost
+            | Self::ConnectNotAllowed
             | Self::ServiceNotAllowed
             | Self::RegionNotAllowed
             | Self::OperationRefused
@@ -214,6 +225,10 @@ impl Refusal {
             }
             Self::ServiceUnknown | Self::RegionUnknown | Self::CannotSign => {
                 same(BAD, "InvalidRequest")
+            }
+            // As Transcribe and Lex have it.
+            Self::Http2Needed => {
+                codes(BAD, "InvalidRequest", "InvalidParameterValue", "BadRequestException")
             }
             Self::BadTrailer => same(BAD, "MalformedTrailerError"),
             Self::WrongHash => codes(

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
+
 use super::check::Check;
 use super::scene::Scene;
 use crate::command::service::systemctl;
 use crate::proc;
+use crate::serving::authority::{self, Authorities};
 use crate::store::disk;
 
 /// All of them.
@@ -23,6 +26,7 @@ pub(super) async fn checks(scene: &Scene<'_>) -> Vec<Check> {
         Ok(Some(_)) => checks.push(running(scene)),
     }
     checks.extend(port(scene));
+    checks.extend(authority(scene));
     checks
 }
 
@@ -67,6 +71,34 @@ fn running(scene: &Scene<'_>) -> Check {
             .run(format!("kill -HUP {pid}"));
     }
     Check::ok("agent", format!("pid {pid}, version {version}, with {path} as it is"))
+}
+
+/// Whether programs of `proxy_connect` trust the certificates that the agent makes.
+fn authority(scene: &Scene<'_>) -> Option<Check> {
+    let says = scene.says()?;
+    let used = says["proxy_authority"].as_str()?;
+    let pid = says["pid"].as_u64()?;
+    let state = &scene.app.paths.state;
+    let path = authority::pem_path(state);
+    let today = scene.app.clock.wall().to_zoned(TimeZone::UTC).date();
+    let kept = Authorities::load(state).ok().flatten();
+    let kept = kept.as_ref().and_then(|kept| kept.signer(today));
+    Some(match kept.filter(|kept| kept.name == used) {
+        Some(kept) => {
+            let found =
+                format!("its certificates are those of {}, until {}", path.display(), kept.until);
+            Check::ok("agent", found)
+        }
+        None => {
+            let found = format!(
+                "its certificates are not those of {}, which programs trust",
+                path.display()
+            );
+            Check::bad("agent", found)
+                .hint("it takes up what is there when it reads its configuration")
+                .run(format!("kill -HUP {pid}"))
+        }
+    })
 }
 
 /// Who listens where the agent does, or would.

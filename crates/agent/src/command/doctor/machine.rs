@@ -5,6 +5,7 @@ use std::path::Path;
 use super::check::Check;
 use super::scene::quoted;
 use crate::command::App;
+use crate::serving::authority;
 use crate::store::disk;
 
 /// A journal's line is not even a hundredth of this; below it nothing can be promised.
@@ -18,6 +19,7 @@ const LEAST_FILES: u64 = 64;
 pub(super) fn checks(app: &App) -> Vec<Check> {
     let mut checks: Vec<Check> =
         [&app.paths.state, &app.paths.run].into_iter().filter_map(|path| private(path)).collect();
+    checks.extend(private_file(&authority::key_path(&app.paths.state)));
     for name in app.config.profile_names() {
         checks.extend(private(&app.paths.state.join(name)));
     }
@@ -30,9 +32,17 @@ pub(super) fn checks(app: &App) -> Vec<Check> {
 }
 
 fn private(path: &Path) -> Option<Check> {
+    private_by(path, "700")
+}
+
+fn private_file(path: &Path) -> Option<Check> {
+    private_by(path, "600")
+}
+
+fn private_by(path: &Path, mode: &str) -> Option<Check> {
     let error = disk::check_private(path).err()?;
     let found = format!("{}: {error}", path.display());
-    let command = format!("chmod 700 {}", quoted(&path.display().to_string()));
+    let command = format!("chmod {mode} {}", quoted(&path.display().to_string()));
     Some(Check::bad("state", found).hint("rotakey refuses to use it").run(command))
 }
 

@@ -1,10 +1,14 @@
 //! The scheduler's decisions about one key: what is to be done now, or when to look again and why.
 //!
-//! It touches nothing: the clocks, the journal's status and what a run came to are arguments. `rotations` carries out
-//! what it says; `tests/unattended.rs` has it live through months of bad weather.
+//! It touches nothing: the clocks, the journal's status and what a run came to are arguments. `quiet` says what quiet hours
+//! hold back, `pause` spaces what failed, `rotations` carries out what is decided; `tests/unattended.rs` has it live through
+//! months of bad weather.
 
 mod came;
+mod hold;
 mod jitter;
+mod pause;
+mod quiet;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -14,33 +18,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use rotakey_core::credential::AccessKeyId;
-use rotakey_core::journal::{Act, Open, Reason, Record, RotationId, Status, Step};
-use rotakey_core::rotation::preflight::describe;
+use rotakey_core::journal::{Open, Reason, Status, Step};
 use rotakey_core::rotation::{Goal, WaitingFor};
 use rotakey_core::time::{Now, later};
 
 pub use self::came::Came;
+use self::hold::{Hold, Place};
 pub use self::jitter::of_age;
+pub use self::quiet::held_back;
+use self::quiet::{is_urgent, quiet_end, quiet_until, ready};
 pub use self::turns::{AT_ONCE, SPACING, Turns};
 pub use self::view::{View, Why};
-use crate::cis;
 use crate::config::QuietHours;
-
-/// Another process rotates, or a rotation was just closed: it is looked at again after this.
-const SOON: Duration = Duration::from_secs(2);
-
-/// After a failure, and after each further one twice that, up to the longest.
-const BACKOFF: Duration = Duration::from_secs(10);
-const BACKOFF_MAX: Duration = Duration::from_secs(900);
-
-/// While AWS cannot be asked, and while the clock is off. A call that fails costs nobody anything.
-const OFFLINE: Duration = Duration::from_secs(15);
-const OFFLINE_MAX: Duration = Duration::from_secs(300);
-
-/// After a rotation that was taken back: each try makes a key, and deletes it.
-const TAKEN_BACK: Duration = Duration::from_secs(3600);
-const TAKEN_BACK_MAX: Duration = Duration::from_secs(86_400);
 
 /// Something that only a person can change stands in the way. Nothing else is looked at more seldom.
 const LONG: Duration = Duration::from_secs(3600);
@@ -57,9 +46,6 @@ const ASLEEP: Duration = Duration::from_secs(60);
 /// After a sleep the network takes a moment, and the profiles do not come all at once.
 const AWAKE: Duration = Duration::from_secs(5);
 const AWAKE_SPREAD: Duration = Duration::from_secs(60);
-
-/// Quiet hours hold nothing back for longer: a machine may be awake in them alone.
-const QUIET_MAX: Duration = Duration::from_secs(7 * 86_400);
 
 /// During the soak what is served is tried so often at least.
 const HEALTH: Duration = Duration::from_secs(3600);
@@ -103,42 +89,6 @@ pub enum Health {
     Refused(String),
     /// Nobody knows.
     Unknown,
-}
-
-/// Not before then.
-#[derive(Clone, Debug)]
-struct Hold {
-    since: Timestamp,
-    until: Timestamp,
-    why: Why,
-    detail: Option<String>,
-    /// What the journal said then, once it was looked at: a command that wrote to it may have died before it woke us.
-    place: Option<Place>,
-}
-
-/// Where a rotation is, as far as a hold goes by it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
-    rotation: Option<(RotationId, Step)>,
-    compromised: Option<AccessKeyId>,
-    undone: Option<String>,
-    is_stuck: bool,
-    is_given_up: bool,
-    is_withdrawn: bool,
-}
-
-impl Place {
-    fn of(status: &Status) -> Self {
-        let open = status.rotation.as_ref();
-        Self {
-            rotation: open.map(|open| (open.id.clone(), open.step)),
-            compromised: open.and_then(|open| open.compromised.clone()),
-            undone: open.and_then(|open| open.undone.clone()),
-            is_stuck: open.is_some_and(|open| open.stuck.is_some()),
-            is_given_up: open.is_some_and(|open| open.aborting.is_some()),
-            is_withdrawn: status.withdrawn.is_some(),
-        }
-    }
 }
 
 /// Schedules one key.
@@ -355,69 +305,6 @@ impl Scheduler {
         self.hold.as_ref().map(|hold| hold.until)
     }
 
-    /// What a run came to, and what the journal says after it.
-    pub fn came_to(&mut self, now: Timestamp, came: &Came, status: &Status) {
-        self.came(now, came, status);
-        if let Some(hold) = &mut self.hold {
-            hold.place = Some(Place::of(status));
-        }
-    }
-
-    fn came(&mut self, now: Timestamp, came: &Came, status: &Status) {
-        let failures = self.failures;
-        let was_tried =
-            !matches!(came, Came::Offline(_) | Came::Clock(_) | Came::GaveWay | Came::Busy);
-        if was_tried && self.sign.take().is_some() {
-            // If it did not help, what is served is tried before anything else is: it may work again, if not at once.
-            (self.refusals, self.health_next) = (1, None);
-        }
-        if !matches!(came, Came::Offline(_) | Came::Clock(_)) {
-            self.offline = 0;
-        }
-        if was_tried {
-            self.failures = 0;
-        }
-        let (pause, why, detail) = match came {
-            Came::Waits(until, waiting_for @ WaitingFor::QuietHours) => {
-                let until = (*until).max(later(now, SOON));
-                return self.hold(now, until, waiting_for.into(), None);
-            }
-            Came::Waits(until, waiting_for) => {
-                let detail = Some(waiting_for.to_string());
-                return self.hold(now, *until, waiting_for.into(), detail);
-            }
-            // The journal says it.
-            Came::Stuck(_) => return,
-            Came::GaveWay | Came::Busy => (SOON, Why::Busy, None),
-            Came::Finished if status.last_failure.is_none() => return,
-            Came::Finished => (self.around(TAKEN_BACK), Why::Backoff, status.last_failure.clone()),
-            Came::Abandoned(why) => {
-                self.failures = failures + 1;
-                let pause = doubled(TAKEN_BACK, failures, TAKEN_BACK_MAX);
-                (self.around(pause), Why::Backoff, Some(why.clone()))
-            }
-            Came::Blocked(findings) => {
-                let why: Vec<_> = findings.iter().map(describe).collect();
-                (self.around(LONG), Why::Person, Some(why.join("; ")))
-            }
-            Came::Copied(place) => (self.around(LONG), Why::Copy, Some(place.clone())),
-            Came::Quarantined(why) => (self.around(LONG), Why::Person, Some(why.clone())),
-            Came::Offline(why) | Came::Clock(why) => {
-                let is_clock = matches!(came, Came::Clock(_));
-                let pause = doubled(OFFLINE, self.offline, OFFLINE_MAX);
-                self.offline += 1;
-                let waits_for = if is_clock { Why::Clock } else { Why::Offline };
-                (self.around(pause), waits_for, Some(why.clone()))
-            }
-            Came::Failed(why) => {
-                self.failures = failures + 1;
-                let pause = doubled(BACKOFF, failures, BACKOFF_MAX);
-                (self.around(pause), Why::Backoff, Some(why.clone()))
-            }
-        };
-        self.hold(now, later(now, pause), why, detail);
-    }
-
     /// When the current key comes of age, if nothing is under way.
     fn due(&self, rules: &Rules, status: &Status) -> Option<Timestamp> {
         let current = status.current.as_ref().filter(|_| status.rotation.is_none())?;
@@ -484,74 +371,4 @@ pub fn is_kept(now: Timestamp, until: Timestamp, waiting_for: &WaitingFor) -> bo
             | WaitingFor::QuietHours
     );
     !is_in_the_journal || until <= later(now, KEPT)
-}
-
-/// Until when a record may not be written, as what it announces is not done in quiet hours: a rotation begun, a key
-/// made, deactivated or deleted. What is announced already is brought to its end. A key that no program was ever given is
-/// no key that anybody misses: one that is given up is deleted, and an orphan set Inactive.
-pub fn held_back(
-    rules: &Rules,
-    status: &Status,
-    record: &Record,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    let open = status.rotation.as_ref();
-    match record {
-        Record::Begun { .. } => quiet_until(rules, status, now),
-        Record::Intended { act }
-            if matches!(act, Act::Create { .. } | Act::Deactivate { .. } | Act::Delete { .. }) =>
-        {
-            let open = open.filter(|open| open.intent.as_ref().map(|(act, _)| act) != Some(act))?;
-            if is_urgent(open) || is_nobodys(open, act) {
-                return None;
-            }
-            // It was begun a moment ago, when it was not quiet.
-            let is_begun = matches!(act, Act::Create { .. }) && now < later(open.begun, KEPT);
-            quiet_end(rules, ready(open, rules), now).filter(|_| !is_begun)
-        }
-        _ => None,
-    }
-}
-
-/// Whether a key leaked: that asks for no hour.
-fn is_urgent(open: &Open) -> bool {
-    open.reason == Reason::Compromised || open.compromised.is_some()
-}
-
-/// Whether it takes away a key that was never served.
-fn is_nobodys(open: &Open, act: &Act) -> bool {
-    match act {
-        Act::Delete { .. } => open.aborting.is_some() && open.published.is_none(),
-        Act::Deactivate { access_key_id } => {
-            open.orphan.as_ref().is_some_and(|orphan| orphan.id == *access_key_id)
-        }
-        _ => false,
-    }
-}
-
-/// Until when no rotation begins. At the age that CIS allows the hours are quiet no longer.
-fn quiet_until(rules: &Rules, status: &Status, now: Timestamp) -> Option<Timestamp> {
-    let created = status.current.as_ref().and_then(|key| key.created);
-    let overdue = created.map_or(Timestamp::MAX, |created| later(created, cis::AGE));
-    rules.quiet.until(now, &rules.zone).map(|end| end.min(overdue)).filter(|end| now < *end)
-}
-
-/// Until when what was ready at `ready` is held back.
-fn quiet_end(rules: &Rules, ready: Timestamp, now: Timestamp) -> Option<Timestamp> {
-    let most = later(ready, QUIET_MAX);
-    rules.quiet.until(now, &rules.zone).map(|end| end.min(most)).filter(|end| now < *end)
-}
-
-/// Since when it could be done, about. Of an old key that is to be deactivated that is since the new one is served, so
-/// that each step on the way has not seven days of its own.
-fn ready(open: &Open, rules: &Rules) -> Timestamp {
-    match (open.deactivated, open.published) {
-        (Some(at), _) if open.step >= Step::Soak => later(at, rules.soak),
-        (_, Some(at)) => at,
-        _ => open.begun,
-    }
-}
-
-fn doubled(pause: Duration, times: u32, most: Duration) -> Duration {
-    (pause * 2u32.saturating_pow(times.min(10))).min(most)
 }

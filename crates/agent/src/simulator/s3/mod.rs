@@ -1,4 +1,4 @@
-//! S3, as much of it as clients need to put, get, list and delete, with buckets in the path.
+//! S3, as much of it as clients need to put, get, list and delete, with buckets in the path or in the host.
 
 mod list;
 mod multipart;
@@ -30,11 +30,25 @@ pub struct Call {
     pub(super) body: Bytes,
 }
 
+/// The bucket that a `Host` begins with: `bucket.s3.eu-west-1.amazonaws.com`.
+fn bucket_of_host(parts: &Parts) -> Option<&str> {
+    let host = parts.headers.get(http::header::HOST)?.to_str().ok()?;
+    let name = host.strip_suffix(":443").unwrap_or(host).strip_suffix(".amazonaws.com")?;
+    let (bucket, rest) = name.rsplit_once(".s3")?;
+    (rest.is_empty() || rest.starts_with('.')).then_some(bucket)
+}
+
 impl Call {
     /// A call as its head describes it, and the action's name; without its body.
     pub(super) fn read(parts: &Parts) -> (&'static str, Self) {
-        let path = parts.uri.path().trim_start_matches('/');
-        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        let path = parts.uri.path();
+        let (bucket, key) = match bucket_of_host(parts) {
+            Some(bucket) => (bucket, path.strip_prefix('/').unwrap_or(path)),
+            None => {
+                let path = path.trim_start_matches('/');
+                path.split_once('/').unwrap_or((path, ""))
+            }
+        };
         let call = Self {
             bucket: decode(bucket, false),
             key: decode(key, false),

@@ -1,6 +1,7 @@
 //! What is legal when, tried record by record.
 
 use super::*;
+use crate::journal::{Act, RotationId};
 
 fn id(text: &str) -> AccessKeyId {
     text.parse().expect("an id")

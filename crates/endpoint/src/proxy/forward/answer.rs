@@ -105,7 +105,7 @@ pub(super) fn for_program(seen: Inspected, real: &str, placeholder: &str) -> Res
     Response::from_parts(head, body)
 }
 
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
+pub(super) fn drop_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<String> = headers
         .get_all(header::CONNECTION)
         .iter()

@@ -16,6 +16,9 @@ use crate::proxy::pool::Broken;
 /// How long a program may send nothing in the middle of a body.
 const STALL: Duration = Duration::from_secs(60);
 
+/// The same in an event stream: as long as somebody speaks, and the other listens. AWS ends what is idle sooner.
+pub(super) const STREAM_STALL: Duration = Duration::from_secs(960);
+
 /// Without a word from AWS a body is sent after this; SDKs wait for a second, too.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -23,12 +26,18 @@ const WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Patient {
     body: Incoming,
+    stall: Duration,
     stalled: Pin<Box<Sleep>>,
 }
 
 impl Patient {
     pub(super) fn new(body: Incoming) -> Self {
-        Self { body, stalled: Box::pin(sleep(STALL)) }
+        Self::with(body, STALL)
+    }
+
+    /// One that is given up after so long.
+    pub(super) fn with(body: Incoming, stall: Duration) -> Self {
+        Self { body, stall, stalled: Box::pin(sleep(stall)) }
     }
 }
 
@@ -42,7 +51,7 @@ impl Body for Patient {
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
-            this.stalled.as_mut().reset(Instant::now() + STALL);
+            this.stalled.as_mut().reset(Instant::now() + this.stall);
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         ready!(this.stalled.as_mut().poll(cx));
@@ -98,21 +107,36 @@ impl Held {
     }
 
     /// The body for one try; and what lets it in, if it waits.
-    pub(super) fn for_a_try(&self) -> (Piece, Option<Latch>) {
+    pub(super) fn for_a_try(&self, until: Until) -> (Piece, Option<Latch>) {
         match self {
             Self::Whole(whole) => (Piece::Whole(Some(whole.bytes().clone())), None),
             Self::AtTheDoor { body, size } => {
                 let (latch, opened) = oneshot::channel();
+                let patience = match until {
+                    Until::Answered { may_try_again: false } => Duration::ZERO,
+                    _ => WAIT,
+                };
                 let waiting = Waiting {
                     body: Arc::clone(body),
                     size: *size,
                     opened: Some(opened),
-                    patience: Box::pin(sleep(WAIT)),
+                    until,
+                    patience: Box::pin(sleep(patience)),
                 };
                 (Piece::Waits(waiting), Some(Latch(Mutex::new(Some(latch)))))
             }
         }
     }
+}
+
+/// What a body at the door waits for, a second at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// `100 Continue`. The latch goes with the head, and that says nothing.
+    Continue,
+    /// The head of the answer, which a server may send before it wants an event. Without its latch the try is over. There is
+    /// nothing to wait for if there is no other key.
+    Answered { may_try_again: bool },
 }
 
 /// Opened once.
@@ -141,6 +165,7 @@ pub(super) struct Waiting {
     body: Arc<Mutex<Option<Patient>>>,
     size: SizeHint,
     opened: Option<oneshot::Receiver<()>>,
+    until: Until,
     patience: Pin<Box<Sleep>>,
 }
 
@@ -149,6 +174,9 @@ impl Waiting {
         let is_told = match &mut self.opened {
             Some(opened) => match Pin::new(opened).poll(cx) {
                 Poll::Ready(Ok(())) => true,
+                Poll::Ready(Err(_)) if self.until != Until::Continue => {
+                    return Poll::Ready(Err("this try is over".into()));
+                }
                 Poll::Ready(Err(_)) => {
                     // The latch is gone with the request's head: only time opens it now.
                     self.opened = None;

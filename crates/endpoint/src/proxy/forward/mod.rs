@@ -2,7 +2,10 @@
 
 mod answer;
 mod body;
+mod outbound;
+mod passing;
 mod request;
+mod stream;
 mod trial;
 
 use std::io;
@@ -14,7 +17,9 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Bytes, Incoming};
 
 use self::request::Asked;
+use self::stream::Answering;
 use super::clock::Offsets;
+use super::connect::Way;
 use super::key::SigningKeys;
 use super::keys::{Forwarded, Keys};
 use super::payload::buffer::Budget;
@@ -80,11 +85,12 @@ impl<K: Keys> Proxy<K> {
         &self,
         caller: &Caller,
         request: Request<Incoming>,
+        way: &Way,
     ) -> Response<Download> {
         let (head, body) = request.into_parts();
         let protocol = Protocol::of(&head, service_of(&head.headers));
         let has_body = !hyper::body::Body::is_end_stream(&body);
-        match self.forward(caller, &head, body).await {
+        match self.forward(caller, &head, body, way).await {
             Ok(answer) => answer,
             Err(Refused { why, profile }) => {
                 self.keys.turned_away(why, profile.as_deref(), caller);
@@ -106,8 +112,14 @@ impl<K: Keys> Proxy<K> {
         caller: &Caller,
         head: &http::request::Parts,
         body: Incoming,
+        way: &Way,
     ) -> Result<Response<Download>, Refused> {
-        let asked = Asked::read(self, caller, head, body).await?;
+        if let Way::Named(host) = way
+            && passing::is_nobodys(head, self.keys.as_ref())
+        {
+            return Ok(self.pass(caller, head, body, host).await?);
+        }
+        let asked = Asked::read(self, caller, head, body, way).await?;
         let profile = &asked.verified.placeholder().profile;
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
         let answered = self.try_keys(&asked).await.map_err(refused)?;
@@ -121,7 +133,13 @@ impl<K: Keys> Proxy<K> {
             status: answered.response.status().as_u16(),
             caller,
         });
-        Ok(answered.response)
+        let response = answered.response;
+        Ok(match answered.verdict {
+            None => response,
+            Some(verdict) => response.map(|body| {
+                Answering::new(body, verdict, &self.keys, profile, caller).boxed_unsync()
+            }),
+        })
     }
 }
 

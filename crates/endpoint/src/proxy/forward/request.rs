@@ -1,16 +1,20 @@
 //! What a request asks for, once it is verified: by whom, where it goes, and its body.
 
+use http::Version;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use hyper::body::{Body, Incoming};
 
-use super::body::{Held, Patient};
+use super::body::{Held, Patient, STREAM_STALL};
 use super::{Proxy, Refused};
 use crate::guard;
+use crate::proxy::connect::host::{self, Kind};
+use crate::proxy::connect::{Connecting, Way};
 use crate::proxy::keys::{Endpoint, Keys, Pair};
 use crate::proxy::operations;
 use crate::proxy::payload::buffer::buffer;
 use crate::proxy::payload::{BodyError, Payload};
+use crate::proxy::pool::Whose;
 use crate::proxy::refusal::Refusal;
 use crate::proxy::upstream::{self, NotRouted, Route};
 use crate::proxy::verify::{self, Policy, Verified};
@@ -29,6 +33,10 @@ pub(super) struct Asked<'a> {
     pub(super) pair: Pair,
     pub(super) body: Held,
     pub(super) route: Route,
+    /// It is answered while it is sent, or for as long as the program wants: over HTTP/2, as it came.
+    pub(super) is_stream: bool,
+    /// The program said where it goes.
+    is_named: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -38,8 +46,12 @@ impl<'a> Asked<'a> {
         caller: &Caller,
         head: &'a Parts,
         body: Incoming,
+        way: &Way,
     ) -> Result<Self, Refused> {
-        let is_host = |host: &str| guard::is_loopback(host.as_bytes());
+        let is_host = |host: &str| match way {
+            Way::Port => guard::is_loopback(host.as_bytes()),
+            Way::Named(named) => host::is_same(host, named),
+        };
         let policy = Policy {
             now: proxy.keys.now(),
             upstream_offset: proxy.offsets.last(),
@@ -50,6 +62,10 @@ impl<'a> Asked<'a> {
         let admitted = verify::admit(head, &policy, proxy.keys.as_ref())?;
         let profile = admitted.placeholder().profile.clone();
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
+        let is_events = admitted.payload() == Payload::Events;
+        if is_events && head.version != Version::HTTP_2 {
+            return Err(refused(Refusal::Http2Needed));
+        }
         let is_implicit = admitted.payload() == Payload::Implicit;
         // A body whose hash is given is not touched before the head is known to be right.
         let (verified, body) = if is_implicit {
@@ -62,6 +78,8 @@ impl<'a> Asked<'a> {
         } else {
             let verified = admitted.verify(head, None, &proxy.verifying).map_err(refused)?;
             let held = match is_short(head, &body) {
+                // Its end may wait for what is answered to its beginning.
+                _ if is_events => Held::at_the_door(Patient::with(body, STREAM_STALL)),
                 true => whole(proxy, body, REPLAYED_BYTES_MAX).await.map_err(refused)?,
                 false => Held::at_the_door(Patient::new(body)),
             };
@@ -78,12 +96,26 @@ impl<'a> Asked<'a> {
         if operations::is_refused(service, head, body.bytes()) {
             return Err(refused(Refusal::OperationRefused));
         }
+        if let Way::Named(named) = way {
+            check_way(proxy.keys.connecting().as_deref(), named, &verified).map_err(refused)?;
+        }
         let Some(pair) = proxy.keys.pair(&profile, service) else {
             proxy.keys.unserved(&profile);
             return Err(refused(Refusal::NoKey));
         };
-        let route = route(head, &verified, &pair).map_err(refused)?;
-        Ok(Self { head, verified, pair, body, route })
+        let (route, is_stream) = route(head, &verified, &pair, way).map_err(refused)?;
+        let is_stream = is_events || (is_stream && head.version == Version::HTTP_2);
+        let is_named = matches!(way, Way::Named(_));
+        Ok(Self { head, verified, pair, body, route, is_stream, is_named })
+    }
+
+    /// Who says where it goes.
+    pub(super) fn whose(&self) -> Whose {
+        match (self.endpoint(), self.is_named) {
+            (Some(_), _) => Whose::Own,
+            (None, true) => Whose::Named,
+            (None, false) => Whose::Table,
+        }
     }
 
     /// The server that was configured, if it is not AWS.
@@ -115,12 +147,33 @@ async fn whole<K: Keys>(
     }
 }
 
-fn route(head: &Parts, verified: &Verified, pair: &Pair) -> Result<Route, Refusal> {
-    let scope = verified.scope();
-    if let Some(endpoint) = &pair.endpoint {
-        let host = endpoint.authority.to_string();
-        return Ok(Route { host, sign_region: scope.region.clone() });
+/// Whether a profile's programs may send a request to a host that they name.
+fn check_way(
+    connecting: Option<&Connecting>,
+    named: &str,
+    verified: &Verified,
+) -> Result<(), Refusal> {
+    let placeholder = verified.placeholder();
+    let is_allowed = connecting.is_some_and(|way| way.profiles.contains(&placeholder.profile));
+    if !is_allowed {
+        return Err(Refusal::ConnectNotAllowed);
     }
+    let services = placeholder.services.iter().flatten();
+    match host::kind(named) {
+        Kind::Aws => Ok(()),
+        Kind::Of(service) if services.into_iter().any(|own| own == service) => Ok(()),
+        Kind::Of(_) | Kind::Other => Err(Refusal::ServiceNotAllowed),
+    }
+}
+
+/// Where it goes, and whether AWS has the operation over HTTP/2 alone.
+fn route(
+    head: &Parts,
+    verified: &Verified,
+    pair: &Pair,
+    way: &Way,
+) -> Result<(Route, bool), Refusal> {
+    let scope = verified.scope();
     let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
     let agents = [text(USER_AGENT.as_str()), text("x-amz-user-agent")];
     let agents = agents.into_iter().flatten().collect::<Vec<_>>().join(" ");
@@ -135,8 +188,24 @@ fn route(head: &Parts, verified: &Verified, pair: &Pair) -> Result<Route, Refusa
         is_form: operations::is_form(head),
         user_agent: &agents,
     };
-    upstream::route(&asked, &pair.regions).map_err(|why| match why {
+    let is_stream = upstream::is_stream(&asked);
+    // It was signed for that host, and is again; AWS knows there whether service and region are right.
+    if let Way::Named(named) = way
+        // HTTP/2 has one name for whom a request goes to and whom it is for.
+        && !(is_stream && pair.endpoint.is_some())
+    {
+        return Ok((
+            Route { host: named.to_string(), sign_region: scope.region.clone() },
+            is_stream,
+        ));
+    }
+    if let Some(endpoint) = &pair.endpoint {
+        let host = endpoint.authority.to_string();
+        return Ok((Route { host, sign_region: scope.region.clone() }, is_stream));
+    }
+    let route = upstream::route(&asked, &pair.regions).map_err(|why| match why {
         NotRouted::Region(_) => Refusal::RegionUnknown,
         NotRouted::Service | NotRouted::Absent(..) | NotRouted::Account => Refusal::ServiceUnknown,
-    })
+    })?;
+    Ok((route, is_stream))
 }

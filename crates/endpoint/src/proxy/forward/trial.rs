@@ -3,28 +3,24 @@
 
 use std::time::Duration;
 
-use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::BodyExt;
+use http::{HeaderValue, Method, Response, Version, header};
 use hyper::body::Incoming;
 use jiff::SignedDuration;
 use rotakey_core::credential::AccessKeyId;
 use tokio::time::{Instant, timeout};
 
 use super::answer::{self, Inspected};
+use super::outbound::Outbound;
 use super::request::Asked;
 use super::{Download, Proxy};
 use crate::proxy::keys::Keys;
-use crate::proxy::payload::{Outgoing, Verdict};
-use crate::proxy::pool::Upload;
+use crate::proxy::payload::{Payload, Verdict};
 use crate::proxy::preferred::Place;
 use crate::proxy::refusal::Refusal;
-use crate::proxy::sign::{self, Clock, Destination};
-use crate::proxy::uri::is_s3;
 use crate::publish::Snapshot;
 
 /// Lambda's functions may take a quarter of an hour.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(960);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(960);
 
 /// A clock that turns out to be so wrong was the reason of a refusal.
 const WRONG_CLOCK: SignedDuration = SignedDuration::from_mins(2);
@@ -33,6 +29,14 @@ const WRONG_CLOCK: SignedDuration = SignedDuration::from_mins(2);
 pub(super) struct Answered {
     pub(super) key: AccessKeyId,
     pub(super) response: Response<Download>,
+    /// What becomes of an event stream, which goes on.
+    pub(super) verdict: Option<Verdict>,
+}
+
+/// One try's answer.
+struct Seen {
+    answer: Inspected,
+    verdict: Verdict,
 }
 
 impl<K: Keys> Proxy<K> {
@@ -46,15 +50,17 @@ impl<K: Keys> Proxy<K> {
             (first, second) = (other, Some(current));
         }
         let seen = self.try_key(asked, first).await?;
-        let is_refused = seen.is_unknown_key || (seen.has_no_words && second.is_some());
-        if seen.is_unknown_key && preferred.as_ref() == Some(&first.key) {
+        let saw = &seen.answer;
+        let is_refused = saw.is_unknown_key || (saw.has_no_words && second.is_some());
+        if saw.is_unknown_key && preferred.as_ref() == Some(&first.key) {
             self.preferred.forget(&place);
         }
         let Some(second) = second.filter(|_| is_refused && asked.body.is_there()) else {
             return Ok(self.answered(asked, first, seen));
         };
         let again = self.try_key(asked, second).await?;
-        if again.is_unknown_key || (again.has_no_words && seen.has_no_words) {
+        let is_no_better = again.answer.has_no_words && seen.answer.has_no_words;
+        if again.answer.is_unknown_key || is_no_better {
             return Ok(self.answered(asked, first, seen));
         }
         if second.key != current.key {
@@ -63,25 +69,27 @@ impl<K: Keys> Proxy<K> {
         Ok(self.answered(asked, second, again))
     }
 
-    fn answered(&self, asked: &Asked<'_>, with: &Snapshot, seen: Inspected) -> Answered {
+    fn answered(&self, asked: &Asked<'_>, with: &Snapshot, seen: Seen) -> Answered {
         let placeholder = &asked.verified.placeholder().id;
         let real = &with.credentials.access_key_id;
-        let mut response = answer::for_program(seen, real.as_str(), placeholder.as_str());
-        if !asked.body.is_whole() && asked.body.is_there() {
+        let mut response = answer::for_program(seen.answer, real.as_str(), placeholder.as_str());
+        let is_shared = asked.head.version == Version::HTTP_2;
+        if !asked.body.is_whole() && asked.body.is_there() && !is_shared {
             // It answered before it wanted the body, which could be taken for a request.
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        Answered { key: with.key.clone(), response }
+        let is_events = asked.verified.payload() == Payload::Events;
+        Answered { key: with.key.clone(), response, verdict: is_events.then_some(seen.verdict) }
     }
 
     /// One key; once more, if the clock was so wrong that AWS could not but refuse.
-    async fn try_key(&self, asked: &Asked<'_>, with: &Snapshot) -> Result<Inspected, Refusal> {
+    async fn try_key(&self, asked: &Asked<'_>, with: &Snapshot) -> Result<Seen, Refusal> {
         let before = self.offsets.of(&asked.route.host);
         let seen = self.send(asked, with, before).await?;
         let after = self.offsets.of(&asked.route.host);
         let was_wrong = after.saturating_sub(before).abs() > WRONG_CLOCK;
-        let is_refused = matches!(seen.status().as_u16(), 400 | 401 | 403);
+        let is_refused = matches!(seen.answer.status().as_u16(), 400 | 401 | 403);
         if was_wrong && is_refused && asked.body.is_there() {
             return self.send(asked, with, after).await;
         }
@@ -93,14 +101,14 @@ impl<K: Keys> Proxy<K> {
         asked: &Asked<'_>,
         with: &Snapshot,
         offset: SignedDuration,
-    ) -> Result<Inspected, Refusal> {
+    ) -> Result<Seen, Refusal> {
         if with.key != asked.pair.current.key {
             // Before it goes out: whoever is about to deactivate that key waits.
             self.keys.fell_over(&asked.verified.placeholder().profile, &with.key);
         }
-        let (request, verdict) = self.signed(asked, with, offset)?;
-        let is_own = asked.endpoint().is_some();
-        let sent = timeout(ANSWER_TIMEOUT, self.pool.send(request, is_own)).await;
+        let Outbound { request, verdict, latch } = self.signed(asked, with, offset)?;
+        let sending = self.pool.send(request, asked.whose(), asked.is_stream);
+        let sent = timeout(ANSWER_TIMEOUT, sending).await;
         // A body that was not what was signed broke the connection off.
         let why = verdict.refusal();
         let response: Response<Incoming> = match sent {
@@ -109,64 +117,12 @@ impl<K: Keys> Proxy<K> {
             Err(_) => return Err(Refusal::Unreachable),
         };
         self.offsets.learn(&asked.route.host, response.headers(), self.keys.now());
-        Ok(answer::inspect(response, asked.head.method == Method::HEAD).await)
-    }
-
-    /// The request as it goes out.
-    fn signed(
-        &self,
-        asked: &Asked<'_>,
-        with: &Snapshot,
-        offset: SignedDuration,
-    ) -> Result<(Request<Upload>, Verdict), Refusal> {
-        let scope = asked.verified.scope();
-        let endpoint = asked.endpoint();
-        let path = endpoint
-            .filter(|endpoint| !endpoint.prefix.is_empty())
-            .map(|endpoint| format!("{}{}", endpoint.prefix, asked.head.uri.path()));
-        let to = Destination {
-            host: &asked.route.host,
-            region: &asked.route.sign_region,
-            service: &scope.service,
-            path: path.as_deref(),
-        };
-        let clock = Clock { now: self.keys.now(), upstream_offset: offset };
-        let credentials = &with.credentials;
-        let signed =
-            sign::sign(asked.head, &asked.verified, &to, credentials, &self.signing, clock)?;
-        let (piece, latch) = asked.body.for_a_try();
-        let outgoing = Outgoing::new(
-            piece,
-            &asked.head.headers,
-            &asked.verified,
-            &signed.chunks,
-            // S3 compares it itself, which costs us nothing; others may not.
-            !(is_s3(&scope.service) && endpoint.is_none()),
-        )?;
-        let verdict = outgoing.verdict();
-        let mut request =
-            Request::new(outgoing.map_err(|error| error.to_string().into()).boxed_unsync());
-        *request.method_mut() = signed.method;
-        *request.headers_mut() = signed.headers;
-        let mut uri = http::uri::Parts::default();
-        uri.scheme = Some(endpoint.map_or(Scheme::HTTPS, |endpoint| endpoint.scheme.clone()));
-        let authority = match endpoint {
-            Some(endpoint) => endpoint.authority.clone(),
-            None => asked.route.host.parse::<Authority>().map_err(|_| Refusal::ServiceUnknown)?,
-        };
-        uri.authority = Some(authority);
-        uri.path_and_query = Some(signed.target);
-        *request.uri_mut() = Uri::from_parts(uri).map_err(|_| Refusal::CannotSign)?;
-        if let Some(latch) = latch {
-            let wait = HeaderValue::from_static("100-continue");
-            request.headers_mut().insert(header::EXPECT, wait);
-            hyper::ext::on_informational(&mut request, move |answer| {
-                if answer.status() == StatusCode::CONTINUE {
-                    latch.open();
-                }
-            });
+        let answer = answer::inspect(response, asked.head.method == Method::HEAD).await;
+        // Otherwise the try is over with its latch, and the body is there for another.
+        if let Some(latch) = latch.filter(|_| answer.status().is_success()) {
+            latch.open();
         }
-        Ok((request, verdict))
+        Ok(Seen { answer, verdict })
     }
 }
 

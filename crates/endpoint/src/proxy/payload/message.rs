@@ -27,6 +27,32 @@ pub(super) const DATE_BYTES: usize = DATE.len() + 8;
 const SIGNATURE_BYTES: usize = SIGNATURE.len() + 32;
 const HEADERS_BYTES: usize = DATE_BYTES + SIGNATURE_BYTES;
 
+/// An event that says why a stream ends, in the service's form: SDKs fail with its code and its words.
+pub(crate) fn error_event(why: Refusal) -> Bytes {
+    let words = why.to_string();
+    let (mut headers, mut bytes) = (Vec::new(), BytesMut::new());
+    for (name, value) in
+        [(":message-type", "error"), (":error-code", why.codes().json), (":error-message", &words)]
+    {
+        // Both are known, and short. 7 is a text.
+        headers.push(u8::try_from(name.len()).unwrap_or_default());
+        headers.extend_from_slice(name.as_bytes());
+        headers.push(7);
+        headers.extend(u16::try_from(value.len()).unwrap_or_default().to_be_bytes());
+        headers.extend_from_slice(value.as_bytes());
+    }
+    let length = PRELUDE_BYTES + headers.len() + CRC_BYTES;
+    for number in [length, headers.len()] {
+        bytes.extend_from_slice(&u32::try_from(number).unwrap_or_default().to_be_bytes());
+    }
+    let crc = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(&crc.to_be_bytes());
+    bytes.extend_from_slice(&headers);
+    let crc = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(&crc.to_be_bytes());
+    bytes.freeze()
+}
+
 #[derive(Debug)]
 pub(super) struct Message {
     bytes: BytesMut,

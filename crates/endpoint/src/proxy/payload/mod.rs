@@ -23,6 +23,7 @@ mod signer;
 mod trailer;
 
 pub use self::body::{BodyError, Outgoing, Verdict};
+pub(crate) use self::message::error_event;
 pub use self::signer::ChunkSigner;
 use super::refusal::Refusal;
 

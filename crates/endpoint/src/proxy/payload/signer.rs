@@ -48,8 +48,8 @@ impl ChunkSigner {
         Self { key, scope: format!("{date}\n{scope}\n"), last: seed, days: None }
     }
 
-    /// The same for an event stream, whose messages have dates of their own.
-    pub(crate) fn for_events(
+    /// The same for an event stream, whose messages have dates of their own: of the day of `scope`, or of the next.
+    pub fn for_events(
         self,
         keys: &SigningKeys,
         (id, secret): (&AccessKeyId, &SecretAccessKey),

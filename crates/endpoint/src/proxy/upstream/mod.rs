@@ -106,6 +106,11 @@ pub fn route(asked: &Asked<'_>, more_regions: &[String]) -> Result<Route, NotRou
     Ok(Route { host, sign_region })
 }
 
+/// Whether AWS has the operation over HTTP/2 alone: events go either way while it lasts.
+pub fn is_stream(asked: &Asked<'_>) -> bool {
+    tell::is_stream(table().destinations(asked.service), asked)
+}
+
 /// A region's form: `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`.
 pub fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();

@@ -25,6 +25,8 @@ pub(super) struct Destination {
     pub(super) services: Vec<Service>,
     hosts: Vec<Host>,
     pub(super) operations: Vec<(&'static str, &'static str)>,
+    /// The operations that AWS has over HTTP/2 alone, likewise.
+    pub(super) streams: Vec<(&'static str, &'static str)>,
 }
 
 /// What may tell one service from others that sign with the same name.
@@ -103,9 +105,13 @@ impl Table {
                 };
                 self.names.get_mut(name)?.last_mut()?.hosts.push(host);
             }
-            "op" => {
+            kind @ ("op" | "stream") => {
                 let operation = (words.next()?, words.next()?);
-                self.names.get_mut(name)?.last_mut()?.operations.push(operation);
+                let destination = self.names.get_mut(name)?.last_mut()?;
+                match kind {
+                    "op" => destination.operations.push(operation),
+                    _ => destination.streams.push(operation),
+                }
             }
             _ => return None,
         }

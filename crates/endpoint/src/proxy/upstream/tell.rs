@@ -19,16 +19,21 @@ pub(super) fn destination<'a>(
         .or(all.first())
 }
 
+/// Whether it is one of the operations that AWS has over HTTP/2 alone.
+pub(super) fn is_stream(all: &[Destination], asked: &Asked<'_>) -> bool {
+    let named = asked.target.and_then(|target| target.rsplit_once('.'));
+    let target = named.or_else(|| in_path(asked)).map(|(_, operation)| operation);
+    all.iter().flat_map(|one| &one.streams).any(|(method, what)| match *method {
+        "TARGET" => target == Some(what),
+        method => method == asked.method && fit(what, asked.path, asked.query).is_some(),
+    })
+}
+
 /// `X-Amz-Target: Prefix.Operation`, or `/service/Prefix/operation/Operation`.
 fn by_target<'a>(all: &'a [Destination], asked: &Asked<'_>) -> Option<&'a Destination> {
-    let in_path = || {
-        let (service, operation) =
-            asked.path.strip_prefix("/service/")?.split_once("/operation/")?;
-        Some((service, operation))
-    };
     let (prefix, operation) = match asked.target {
         Some(target) => target.rsplit_once('.')?,
-        None => in_path()?,
+        None => in_path(asked)?,
     };
     let has = |one: &&Destination| {
         one.services.iter().any(|service| service.target_prefix == Some(prefix))
@@ -42,6 +47,11 @@ fn by_target<'a>(all: &'a [Destination], asked: &Asked<'_>) -> Option<&'a Destin
         .filter(has)
         .find(|one| one.operations.contains(&("TARGET", operation)))
         .or(Some(first))
+}
+
+/// As RPC v2 CBOR has it.
+fn in_path<'a>(asked: &Asked<'a>) -> Option<(&'a str, &'a str)> {
+    asked.path.strip_prefix("/service/")?.split_once("/operation/")
 }
 
 fn by_form<'a>(all: &'a [Destination], asked: &Asked<'_>) -> Option<&'a Destination> {

@@ -47,6 +47,50 @@ fn services_are_where_botocore_says() {
     }
 }
 
+/// botocore has no Transcribe Streaming, nor HTTP/2.
+#[test]
+fn operations_that_need_http_2_are_known() {
+    let asked = |service, path| Asked {
+        service,
+        region: "eu-west-1",
+        method: "POST",
+        path,
+        ..Asked::default()
+    };
+    let lex = "/bots/B/botAliases/A/botLocales/en_US/sessions/7/conversation";
+    for (service, path, host) in [
+        ("transcribe", "/stream-transcription", "transcribestreaming.eu-west-1.amazonaws.com"),
+        ("transcribe", "/medical-scribe-stream", "transcribestreaming.eu-west-1.amazonaws.com"),
+        ("lex", lex, "runtime-v2-lex.eu-west-1.amazonaws.com"),
+        ("polly", "/v1/synthesisStream", "polly.eu-west-1.amazonaws.com"),
+        (
+            "bedrock",
+            "/model/amazon.nova-sonic-v1%3A0/invoke-with-bidirectional-stream",
+            "bedrock-runtime.eu-west-1.amazonaws.com",
+        ),
+    ] {
+        let asked = asked(service, path);
+        assert!(is_stream(&asked), "{path}");
+        assert_eq!(find(&asked).map(|(host, _)| host), Ok(host.to_owned()), "{path}");
+        assert!(!is_stream(&Asked { method: "GET", ..asked }), "{path}");
+    }
+    let kinesis = |target| Asked { target: Some(target), ..asked("kinesis", "/") };
+    assert!(is_stream(&kinesis("Kinesis_20131202.SubscribeToShard")));
+    assert!(is_stream(&asked("kinesis", "/service/Kinesis_20131202/operation/SubscribeToShard")));
+    for other in [
+        kinesis("Kinesis_20131202.PutRecord"),
+        asked("kinesis", "/"),
+        asked("bedrock", "/model/a/converse-stream"),
+        asked("transcribe", "/"),
+        asked("brandnew", "/stream-transcription"),
+    ] {
+        assert!(!is_stream(&other), "{other:?}");
+    }
+    let batch =
+        Asked { target: Some("Transcribe.StartTranscriptionJob"), ..asked("transcribe", "/") };
+    assert_eq!(find(&batch).unwrap().0, "transcribe.eu-west-1.amazonaws.com");
+}
+
 #[test]
 fn services_of_one_name_are_told_apart() {
     let asked = Asked {

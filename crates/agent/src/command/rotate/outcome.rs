@@ -1,0 +1,135 @@
+//! What a run came to: words, a hint, and an exit code.
+
+use rotakey_core::journal::Open;
+use rotakey_core::rotation::preflight::describe;
+use rotakey_core::rotation::{Ending, Finding, WaitingFor};
+
+use crate::cli::args::Milestone;
+use crate::cli::failure::{Exit, Failed};
+use crate::command::status::{self, seconds};
+use crate::command::{App, incident};
+use crate::config::duration;
+use crate::control::Agent;
+use crate::driver::Stop;
+use crate::engine::Run;
+
+/// What a run came to, to whoever asked for it.
+pub(in crate::command) fn stopped(app: &App, run: Run, wait: Milestone) -> Result<(), Failed> {
+    let profile = &app.profile;
+    match run.stop {
+        Stop::Waiting(WaitingFor::Straggler(at, service)) => {
+            let message = format!(
+                "{profile}: held: the old key is still used from outside (last seen {}, {service})",
+                seconds(at)
+            );
+            Err(Failed::new(Exit::Decide, message).hint(format!(
+                "find that program; it goes on when that stops, or by `rotakey resume {profile} --despite-use`"
+            )))
+        }
+        Stop::Waiting(WaitingFor::Mfa(why)) => Err(without_mfa(profile, &why)),
+        Stop::Waiting(other) => {
+            Err(Failed::new(Exit::Decide, format!("{profile}: it waits for {other}")))
+        }
+        Stop::Ending(ending) => {
+            if let (Ending::Finished, Some(why)) = (&ending, &run.status.last_failure) {
+                return Err(Failed::new(Exit::Failed, format!("{profile}: undone: {why}"))
+                    .hint("the previous key is served, and is the only one"));
+            }
+            ended(app, ending)
+        }
+        Stop::Reached => {
+            let Some(open) = &run.status.rotation else { return Ok(()) };
+            let served = open.survivor();
+            app.printer.say(&format!("{profile}: {} is served", served.id));
+            finishes(app, open, wait)
+        }
+    }
+}
+
+/// Says who finishes it, and when at the earliest.
+fn finishes(app: &App, open: &Open, wait: Milestone) -> Result<(), Failed> {
+    let (profile, id) = (&app.profile, &open.outgoing.id);
+    let next = match wait {
+        Milestone::Published => "drains, deactivates and deletes",
+        _ => "deletes, after its soak,",
+    };
+    let agent = Agent::at(app.paths.socket()).profile(profile).ok().flatten();
+    if agent.is_some() {
+        app.printer.say(&format!("{profile}: the agent {next} {id}"));
+    } else {
+        app.printer.say(&format!("{profile}: `rotakey resume {profile} --wait deleted`"));
+        app.printer.say(&format!("{profile}: {next} {id}: no agent runs"));
+    }
+    let soak = duration::format(app.settings()?.policy.soak);
+    let (what, until) = status::waits(app, agent)?;
+    app.printer.say(&match (wait, until) {
+        (Milestone::Published, Some(at)) => {
+            format!("{profile}: deactivated {at} at the earliest, deleted {soak} later")
+        }
+        (_, Some(at)) => format!("{profile}: deleted {at} at the earliest"),
+        (_, None) => format!("{profile}: it waits for {what}"),
+    });
+    Ok(())
+}
+
+pub(super) fn without_mfa(profile: &str, why: &str) -> Failed {
+    Failed::new(Exit::Decide, format!("{profile}: it waits for an MFA code: {why}")).hint(format!(
+        "`rotakey mfa {profile}` gives one to the agent, which goes on with it; or set mfa_process, or keep the device's seed with `rotakey mfa {profile} --totp-seed-stdin`, then `rotakey resume {profile}`"
+    ))
+}
+
+pub(super) fn ended(app: &App, ending: Ending) -> Result<(), Failed> {
+    let profile = &app.profile;
+    match ending {
+        Ending::Finished => {
+            let id = app.status()?.current.map(|key| key.id.to_string()).unwrap_or_default();
+            app.printer.say(&format!("{profile}: done; {id} is served, and is the only key"));
+            Ok(())
+        }
+        Ending::Checked(findings) | Ending::Blocked(findings) => blocked(app, findings),
+        Ending::Abandoned(why) if why == "a person gave it up" => {
+            app.printer.say(&format!("{profile}: given up; nothing is left behind"));
+            Ok(())
+        }
+        Ending::Abandoned(why) => Err(Failed::new(Exit::Failed, format!("{profile}: given up: {why}"))
+            .hint("the old key is served as before, and nothing is left behind; try again")),
+        Ending::Stuck(why) => Err(Failed::new(Exit::Decide, format!("{profile}: stuck: {why}")).hint(
+            format!("look with `rotakey keys`; then `rotakey resume {profile}`, `rotakey undo {profile}` or `rotakey abort {profile}`"),
+        )),
+        Ending::Failed(failure) => {
+            let mut failed = Failed::from(failure);
+            failed.message = format!("{profile}: {}", failed.message);
+            Err(failed)
+        }
+    }
+}
+
+/// Something stands in the way; nothing, if the list is empty.
+pub(super) fn blocked(app: &App, findings: Vec<Finding>) -> Result<(), Failed> {
+    let Some(first) = findings.first() else {
+        return Ok(());
+    };
+    let decide =
+        findings.iter().any(|f| matches!(f, Finding::Stranger(_) | Finding::SecondInstall(_)));
+    let exit = if decide { Exit::Decide } else { Exit::Refused };
+    let message = findings.iter().map(describe).collect::<Vec<_>>().join("; ");
+    let hint = match first {
+        Finding::Stranger(ids) => format!(
+            "IAM allows two keys. Either delete {0} (aws iam delete-access-key --access-key-id {0}), if nobody needs it, or hand it over and give the other one up (rotakey remove {1}; rotakey add {1} --access-key-id {0})",
+            ids.first().map(ToString::to_string).unwrap_or_default(),
+            app.profile
+        ),
+        Finding::SecondInstall(tag) => format!(
+            "rotate there; or, if that installation is gone, remove the tag {tag} from the user (aws iam untag-user)"
+        ),
+        Finding::Missing(_) => "attach the policy of docs/iam-policies.md to the user".to_owned(),
+        Finding::Quarantined(why) => incident::quarantined(app, why),
+        Finding::OtherUser(_) => {
+            "the profile was added for another user: add that key under another name".to_owned()
+        }
+        Finding::KeyUnusable(_) | Finding::Warning(_) => {
+            "look at the user's keys as an admin: `rotakey keys --user NAME`".to_owned()
+        }
+    };
+    Err(Failed::new(exit, format!("{}: {message}; nothing was changed", app.profile)).hint(hint))
+}

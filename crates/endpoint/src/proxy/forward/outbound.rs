@@ -1,0 +1,111 @@
+//! A request as it goes out: signed anew, with a body for one try.
+
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Request, StatusCode, Uri, header};
+use http_body_util::BodyExt;
+use jiff::SignedDuration;
+
+use super::Proxy;
+use super::body::{Latch, Until};
+use super::request::Asked;
+use super::stream::sending;
+use crate::proxy::keys::Keys;
+use crate::proxy::payload::{ChunkSigner, Outgoing, Payload, Verdict};
+use crate::proxy::pool::{Broken, Upload};
+use crate::proxy::refusal::Refusal;
+use crate::proxy::sign::{self, Clock, Destination};
+use crate::proxy::uri::is_s3;
+use crate::publish::Snapshot;
+
+/// One try.
+pub(super) struct Outbound {
+    pub(super) request: Request<Upload>,
+    /// What becomes of its body.
+    pub(super) verdict: Verdict,
+    /// Lets the body in, if that is not the connection's part.
+    pub(super) latch: Option<Latch>,
+}
+
+impl<K: Keys> Proxy<K> {
+    /// Signs it with this key, for a server whose clock is so far ahead.
+    pub(super) fn signed(
+        &self,
+        asked: &Asked<'_>,
+        with: &Snapshot,
+        offset: SignedDuration,
+    ) -> Result<Outbound, Refusal> {
+        let endpoint = asked.endpoint();
+        let path = endpoint
+            .filter(|endpoint| !endpoint.prefix.is_empty())
+            .map(|endpoint| format!("{}{}", endpoint.prefix, asked.head.uri.path()));
+        let to = Destination {
+            host: &asked.route.host,
+            region: &asked.route.sign_region,
+            service: &asked.verified.scope().service,
+            path: path.as_deref(),
+        };
+        let clock = Clock { now: self.keys.now(), upstream_offset: offset };
+        let credentials = &with.credentials;
+        let signed =
+            sign::sign(asked.head, &asked.verified, &to, credentials, &self.signing, clock)?;
+        let (body, verdict, latch) = self.body(asked, with, &signed.chunks)?;
+        let mut request = Request::new(body);
+        *request.method_mut() = signed.method;
+        *request.headers_mut() = signed.headers;
+        let mut uri = http::uri::Parts::default();
+        uri.scheme = Some(endpoint.map_or(Scheme::HTTPS, |endpoint| endpoint.scheme.clone()));
+        let authority = match endpoint {
+            Some(endpoint) => endpoint.authority.clone(),
+            None => asked.route.host.parse::<Authority>().map_err(|_| Refusal::ServiceUnknown)?,
+        };
+        uri.authority = Some(authority);
+        uri.path_and_query = Some(signed.target);
+        *request.uri_mut() = Uri::from_parts(uri).map_err(|_| Refusal::CannotSign)?;
+        if asked.is_stream {
+            // HTTP/2 has it as `:authority`.
+            request.headers_mut().remove(header::HOST);
+            return Ok(Outbound { request, verdict, latch });
+        }
+        if let Some(latch) = latch {
+            let wait = HeaderValue::from_static("100-continue");
+            request.headers_mut().insert(header::EXPECT, wait);
+            hyper::ext::on_informational(&mut request, move |answer| {
+                if answer.status() == StatusCode::CONTINUE {
+                    latch.open();
+                }
+            });
+        }
+        Ok(Outbound { request, verdict, latch: None })
+    }
+
+    fn body(
+        &self,
+        asked: &Asked<'_>,
+        with: &Snapshot,
+        signer: &ChunkSigner,
+    ) -> Result<(Upload, Verdict, Option<Latch>), Refusal> {
+        let is_events = asked.verified.payload() == Payload::Events;
+        let until = match asked.is_stream {
+            true => Until::Answered { may_try_again: asked.pair.other.is_some() },
+            false => Until::Continue,
+        };
+        let (piece, latch) = asked.body.for_a_try(until);
+        let outgoing = match is_events {
+            true => Outgoing::events(piece, &asked.verified, signer)?,
+            false => {
+                // S3 compares a hash itself, which costs us nothing; others may not.
+                let is_compared =
+                    is_s3(&asked.verified.scope().service) && asked.endpoint().is_none();
+                let headers = &asked.head.headers;
+                Outgoing::new(piece, headers, &asked.verified, signer, !is_compared)?
+            }
+        };
+        let verdict = outgoing.verdict();
+        let body = outgoing.map_err(|error| Broken::from(error.to_string()));
+        let body = match is_events {
+            true => sending(body, &self.keys, asked, with),
+            false => body.boxed_unsync(),
+        };
+        Ok((body, verdict, latch))
+    }
+}
