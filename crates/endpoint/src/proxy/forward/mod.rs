@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod continuing;
 mod outbound;
 mod passing;
 mod request;
@@ -16,6 +17,7 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Bytes, Incoming};
 
+use self::continuing::Continuing;
 use self::request::Asked;
 use self::stream::Answering;
 use super::clock::Offsets;
@@ -46,6 +48,7 @@ pub struct Proxy<K> {
     signing: SigningKeys,
     preferred: Preferred,
     offsets: Offsets,
+    continuing: Continuing,
     budget: Budget,
 }
 
@@ -72,6 +75,7 @@ impl<K: Keys> Proxy<K> {
             signing: SigningKeys::new(),
             preferred: Preferred::default(),
             offsets: Offsets::default(),
+            continuing: Continuing::default(),
             budget: Budget::new(BUFFERS_BYTES),
         })
     }
