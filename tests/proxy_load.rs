@@ -43,7 +43,7 @@ enum Form {
 
 /// From one blow to the next, in milliseconds.
 const RELOAD_MS: std::ops::Range<u64> = 20..400;
-const RESTART_MS: std::ops::Range<u64> = 3000..6000;
+const RESTART_MS: std::ops::Range<u64> = 6000..12_000;
 
 impl Form {
     const ALL: [Self; 3] = [Self::Alone, Self::Reloaded, Self::Restarted];

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -24,6 +24,10 @@ pub(super) const STREAM_STALL: Duration = Duration::from_secs(960);
 
 /// Without a word from AWS a body is sent after this; SDKs wait for a second, too.
 const WAIT: Duration = Duration::from_secs(1);
+
+/// The same where a word is sure to come, and another key is there: what is sent too early cannot be sent again. SDKs give
+/// up a body that is not taken after a minute.
+const LONG_WAIT: Duration = Duration::from_secs(20);
 
 /// A body that is given up when nothing comes for too long.
 #[derive(Debug)]
@@ -92,22 +96,46 @@ pub(super) enum Held {
     /// All of it.
     Whole(Buffered),
     /// It has not been read, as long as it is there.
-    AtTheDoor { body: Arc<Mutex<Option<Patient>>>, size: SizeHint },
+    AtTheDoor { door: Arc<Mutex<Door>>, size: SizeHint },
+}
+
+/// Where a body waits.
+#[derive(Debug)]
+pub(super) struct Door {
+    body: Option<Patient>,
+    /// Which try may take it: the last one.
+    turn: u64,
+}
+
+fn lock(door: &Mutex<Door>) -> MutexGuard<'_, Door> {
+    door.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Held {
     /// Nothing of it was read yet.
     pub(super) fn at_the_door(body: Patient) -> Self {
         let size = body.size_hint();
-        Self::AtTheDoor { body: Arc::new(Mutex::new(Some(body))), size }
+        let door = Door { body: Some(body), turn: 0 };
+        Self::AtTheDoor { door: Arc::new(Mutex::new(door)), size }
     }
 
     /// Whether the request can be sent (again).
     pub(super) fn is_there(&self) -> bool {
         match self {
             Self::Whole(_) => true,
-            Self::AtTheDoor { body, .. } => {
-                body.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+            Self::AtTheDoor { door, .. } => lock(door).body.is_some(),
+        }
+    }
+
+    /// The same for a try that was refused: from now on it cannot take the body any more, though its connection may not know
+    /// yet that it is over.
+    pub(super) fn keep(&self) -> bool {
+        match self {
+            Self::Whole(_) => true,
+            Self::AtTheDoor { door, .. } => {
+                let mut door = lock(door);
+                door.turn += 1;
+                door.body.is_some()
             }
         }
     }
@@ -138,14 +166,17 @@ impl Held {
     pub(super) fn for_a_try(&self, until: Until) -> (Piece, Option<Latch>) {
         match self {
             Self::Whole(whole) => (Piece::Whole(whole.pieces().to_vec().into()), None),
-            Self::AtTheDoor { body, size } => {
+            Self::AtTheDoor { door, size } => {
                 let (latch, opened) = oneshot::channel();
                 let patience = match until {
                     Until::Answered { may_try_again: false } => Duration::ZERO,
+                    Until::Continue { is_sure: true } => LONG_WAIT,
                     _ => WAIT,
                 };
+                let turn = lock(door).turn;
                 let waiting = Waiting {
-                    body: Arc::clone(body),
+                    door: Arc::clone(door),
+                    turn,
                     size: *size,
                     opened: Some(opened),
                     until,
@@ -157,11 +188,12 @@ impl Held {
     }
 }
 
-/// What a body at the door waits for, a second at most.
+/// What a body at the door waits for; a second at most, if no word is sure to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
-    /// `100 Continue`. The latch goes with the head, and that says nothing.
-    Continue,
+    /// `100 Continue`. The latch goes with the head, and that says nothing. It is worth waiting for if it is sure to come and
+    /// there is another key.
+    Continue { is_sure: bool },
     /// The head of the answer, which a server may send before it wants an event. Without its latch the try is over. There is
     /// nothing to wait for if there is no other key.
     Answered { may_try_again: bool },
@@ -190,7 +222,8 @@ pub(super) enum Piece {
 /// The body stays where it is, for another try, until AWS has said that it wants it.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    body: Arc<Mutex<Option<Patient>>>,
+    door: Arc<Mutex<Door>>,
+    turn: u64,
     size: SizeHint,
     opened: Option<oneshot::Receiver<()>>,
     until: Until,
@@ -202,7 +235,7 @@ impl Waiting {
         let is_told = match &mut self.opened {
             Some(opened) => match Pin::new(opened).poll(cx) {
                 Poll::Ready(Ok(())) => true,
-                Poll::Ready(Err(_)) if self.until != Until::Continue => {
+                Poll::Ready(Err(_)) if matches!(self.until, Until::Answered { .. }) => {
                     return Poll::Ready(Err("this try is over".into()));
                 }
                 Poll::Ready(Err(_)) => {
@@ -217,8 +250,9 @@ impl Waiting {
         if !is_told {
             ready!(self.patience.as_mut().poll(cx));
         }
-        let body = self.body.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Poll::Ready(body.ok_or_else(|| "the body was sent before".into()))
+        let mut door = lock(&self.door);
+        let body = if door.turn == self.turn { door.body.take() } else { None };
+        Poll::Ready(body.ok_or_else(|| "the body is another try's".into()))
     }
 }
 

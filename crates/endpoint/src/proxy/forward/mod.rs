@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod continuing;
 mod outbound;
 mod passing;
 mod request;
@@ -17,6 +18,7 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Bytes, Incoming};
 
+use self::continuing::Continuing;
 use self::request::Asked;
 use self::stream::Answering;
 use super::clock::Offsets;
@@ -50,6 +52,7 @@ pub struct Proxy<K> {
     signing: SigningKeys,
     preferred: Preferred,
     offsets: Offsets,
+    continuing: Continuing,
     budget: Budget,
     /// Those of programs, with the real ones that they stand for.
     sessions: Sessions,
@@ -78,6 +81,7 @@ impl<K: Keys> Proxy<K> {
             signing: SigningKeys::new(),
             preferred: Preferred::default(),
             offsets: Offsets::default(),
+            continuing: Continuing::default(),
             budget: Budget::new(BUFFERS_BYTES),
             sessions: Sessions::default(),
         })

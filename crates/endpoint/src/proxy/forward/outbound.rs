@@ -68,8 +68,10 @@ impl<K: Keys> Proxy<K> {
         if let Some(latch) = latch {
             let wait = HeaderValue::from_static("100-continue");
             request.headers_mut().insert(header::EXPECT, wait);
+            let (continuing, host) = (self.continuing.clone(), asked.route.host.clone());
             hyper::ext::on_informational(&mut request, move |answer| {
                 if answer.status() == StatusCode::CONTINUE {
+                    continuing.note(&host);
                     latch.open();
                 }
             });
@@ -86,7 +88,10 @@ impl<K: Keys> Proxy<K> {
         let is_events = asked.verified.payload() == Payload::Events;
         let until = match asked.is_stream {
             true => Until::Answered { may_try_again: asked.pair.other.is_some() },
-            false => Until::Continue,
+            false => {
+                let is_sure = self.continuing.says(&asked.route.host);
+                Until::Continue { is_sure: is_sure && asked.pair.other.is_some() }
+            }
         };
         let (piece, latch) = asked.body.for_a_try(until);
         let outgoing = match is_events {

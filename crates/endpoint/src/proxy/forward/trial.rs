@@ -60,7 +60,7 @@ impl<K: Keys> Proxy<K> {
         if saw.is_unknown_key && preferred.as_ref() == Some(&first.key) {
             self.preferred.forget(&place);
         }
-        let Some(second) = second.filter(|_| is_refused && asked.body.is_there()) else {
+        let Some(second) = second.filter(|_| is_refused && asked.body.keep()) else {
             return self.answered(asked, first, seen);
         };
         let again = self.try_key(asked, second).await?;
@@ -106,7 +106,7 @@ impl<K: Keys> Proxy<K> {
         let after = self.offsets.of(&asked.route.host);
         let was_wrong = after.saturating_sub(before).abs() > WRONG_CLOCK;
         let is_refused = matches!(seen.answer.status().as_u16(), 400 | 401 | 403);
-        if was_wrong && is_refused && asked.body.is_there() {
+        if was_wrong && is_refused && asked.body.keep() {
             return self.send(asked, with, after).await;
         }
         Ok(seen)
