@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust model sim unattended kill clients clients-deps load fuzz bench mutants docs-generated docs-walk docs-picture deb deb-walk sbom reproducible dashboard upstream-table deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model sim unattended kill clients clients-deps load fuzz large bench bench-peers mutants docs-generated docs-walk docs-picture deb deb-walk sbom reproducible dashboard upstream-table deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,12 @@ clients-deps: ## install the programs that only the full matrix runs
 ROTATIONS ?= 20
 load: deps ## rotations back to back under constant load, the agent killed and restarted; ROTATIONS=n
 	$(call suite,load,ROTAKEY_ROTATIONS=$(ROTATIONS) $(call suite_test,load,,))
+	$(call suite,proxy_load,ROTAKEY_ROTATIONS=$(ROTATIONS) $(call suite_test,proxy_load,,))
+
+LARGE_BYTES ?= 5368709120
+large: deps ## bodies of 5 GiB through the proxy, in every mode: memory, and every byte; LARGE_BYTES=n
+	$(CARGO) build --locked --release -q -p rotakey-agent
+	$(call suite,large,ROTAKEY_LARGE_BYTES=$(LARGE_BYTES) ROTAKEY_TEST_BINARY=$(CURDIR)/target/release/rotakey $(call suite_test,large,,memory))
 
 TARGET ?= http
 FUZZ_SECONDS ?= 60
@@ -95,10 +101,13 @@ dashboard: deps ## the Grafana dashboard by Grafana's own types, and every query
 	@bash .ci/dashboard
 	ROTAKEY_PROMETHEUS=$$(command -v prometheus) $(CARGO) test -p rotakey-agent --locked --test seen -- --ignored
 
-bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan signing"
+bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan signing proxy"
 	@bash .ci/deps bench
 	$(CARGO) build --locked --release -q -p rotakey-agent -p rotakey-bench
 	@target/release/rotakey-bench $(PARTS)
+
+bench-peers: ## what only a part of the figures needs and takes long to build: s3s-proxy, another proxy that signs
+	$(CARGO) install --locked --quiet --root target/peers --version 0.14.1 s3s-proxy
 
 deps: ## install what the tests need beyond Rust (says what and why; costs nothing when it is there)
 	@bash .ci/deps

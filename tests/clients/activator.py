@@ -1,10 +1,11 @@
 """Holds the agent's sockets open, as systemd does, and runs the agent on them again whenever it ends.
 
-    activator.py UNIX_SOCKET PROGRAM [ARGUMENT...]
+    [ACTIVATOR_PORT=PORT] activator.py UNIX_SOCKET PROGRAM [ARGUMENT...]
 
 One line of JSON on stdout says where it listens. Each line of input is an order, answered by a line when it is
-carried out: `kill` (SIGKILL, and start again), `down` (SIGKILL, and leave it), `up` (start it). At the end of the
-input the agent gets a SIGTERM. The protocol is that of sd_listen_fds(3).
+carried out: `kill` (SIGKILL, and start again), `restart` (SIGTERM; it is started again when it has ended), `down`
+(SIGKILL, and leave it), `up` (start it). At the end of the input the agent gets a SIGTERM. The protocol is that of
+sd_listen_fds(3).
 """
 
 import json
@@ -54,6 +55,8 @@ class Agent:
             if order in ("kill", "down") and self.pid:
                 os.kill(self.pid, signal.SIGKILL)
                 self.pid = 0
+            if order == "restart" and self.pid:
+                os.kill(self.pid, signal.SIGTERM)
             if order in ("kill", "up") and not self.pid:
                 self.start()
 
@@ -68,7 +71,7 @@ class Agent:
 
 def main():
     path, command = sys.argv[1], sys.argv[2:]
-    http = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    http = socket.create_server(("127.0.0.1", int(os.environ.pop("ACTIVATOR_PORT", 0))), backlog=1024)
     mask = os.umask(0o177)
     control = socket.socket(socket.AF_UNIX)
     control.bind(path)

@@ -65,14 +65,30 @@ pub(crate) fn port(agent: &Agent) -> u16 {
     at.port()
 }
 
-/// Sends bytes, and gives back all that comes until the proxy closes or says nothing more.
-pub(crate) fn send(port: u16, bytes: &[u8]) -> String {
+fn reach(port: u16, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
     stream.write_all(bytes).expect("it reads");
-    stream.shutdown(std::net::Shutdown::Write).expect("it can end");
+    stream
+}
+
+/// Sends bytes, and gives back all that comes until the proxy closes.
+pub(crate) fn send(port: u16, bytes: &[u8]) -> String {
     let mut answer = Vec::new();
     // What it does not want to read any more may reset the connection.
-    let _ = stream.read_to_end(&mut answer);
+    let _ = reach(port, bytes).read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Connects through the proxy, and goes on with these bytes: the head of the answer, and all that comes after it.
+pub(crate) fn connect(port: u16, head: &str, bytes: &[u8]) -> (String, Vec<u8>) {
+    let mut stream = reach(port, head.as_bytes());
+    let (mut answer, mut byte) = (Vec::new(), [0]);
+    while !answer.ends_with(b"\r\n\r\n") && stream.read(&mut byte).expect("an answer") > 0 {
+        answer.push(byte[0]);
+    }
+    let _ = stream.write_all(bytes).and_then(|()| stream.shutdown(std::net::Shutdown::Write));
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+    (String::from_utf8_lossy(&answer).into_owned(), rest)
 }

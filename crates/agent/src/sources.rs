@@ -96,7 +96,7 @@ impl<'a> Sources<'a> {
         Some((ledger.generation, ledger.access_key_id))
     }
 
-    /// Asks STS through the proxy who it is. With which key that was, the agent says before and after.
+    /// Asks STS through the proxy who it is. With which key that was, the agent says.
     async fn by_proxy(&self, profile: &str, before: &Value) -> Result<Offered, String> {
         let at = before["proxy_listen"].as_str().ok_or("it does not listen")?;
         let own = placeholders::load_or_make(&self.app.paths.state, profile, placeholders::OWN);
@@ -119,12 +119,13 @@ impl<'a> Sources<'a> {
         let asked = profile.to_owned();
         let after = self.asking(move |agent| agent.profile(&asked)).await;
         let after = after.and_then(Result::ok).flatten().ok_or("the agent is gone")?;
-        let signed_with = |seen: &Value| (seen["proxy_key"].clone(), seen["fell_over"].clone());
-        if signed_with(before) != signed_with(&after) {
-            return Err("another key was used meanwhile".to_owned());
+        let own = |seen: &Value| seen["asked_sts"][placeholder.access_key_id.as_str()].clone();
+        let (before_it, asked) = (own(before), own(&after));
+        if asked["count"] == before_it["count"] {
+            return Err("the agent did not see that it was asked".to_owned());
         }
-        let key =
-            after["proxy_key"].as_str().and_then(|key| key.parse().ok()).ok_or("it has no key")?;
+        let key = asked["key"].as_str().and_then(|key| key.parse().ok());
+        let key = key.ok_or("it had no key")?;
         let role_arn = before["role_arn"].as_str().map(str::to_owned);
         Ok(Offered { credentials: placeholder, key, role_arn, identity: Some(identity) })
     }
@@ -220,6 +221,14 @@ impl Endpoint for Sources<'_> {
         match self.asking(move |agent| agent.profile(&profile)).await {
             Some(Ok(seen)) => seen?["healthy_since"].as_str()?.parse().ok(),
             // It is there and does not answer: programs get nothing just now.
+            Some(Err(_)) | None => Some(self.app.clock.now().wall),
+        }
+    }
+
+    async fn fell_over(&self) -> Option<Timestamp> {
+        let profile = self.holder.to_owned();
+        match self.asking(move |agent| agent.profile(&profile)).await {
+            Some(Ok(seen)) => seen?["fell_over_at"].as_str()?.parse().ok(),
             Some(Err(_)) | None => Some(self.app.clock.now().wall),
         }
     }

@@ -135,7 +135,7 @@ fn made(app: &App, wanted: &Wanted) -> Result<Made, Failed> {
 
 fn alone(app: &App, wanted: &Wanted) -> Result<Made, Failed> {
     let settings = app.config.settings(&app.profile, &app.env)?;
-    let proxied = Proxied::of(&settings);
+    let proxied = Proxied::of(&settings, None);
     let state = app.state()?;
     loop {
         let handed = credential_process::handed(app, Asker::Person)?;
@@ -243,7 +243,7 @@ fn find(
 ) -> Result<Option<(App, ProfileSettings, std::sync::Arc<Placeholder>)>, Failed> {
     for name in app.config.profile_names() {
         let settings = app.config.settings(name, &app.env)?;
-        let known = Proxied::of(&settings).placeholders(&app.paths.state, name)?;
+        let known = Proxied::of(&settings, None).placeholders(&app.paths.state, name)?;
         if let Some(found) = known.into_iter().find(|one| one.id.as_str() == id) {
             return Ok(Some((app.for_profile(name), settings, found)));
         }

@@ -188,6 +188,12 @@ pub const KEYS: &[Key] = &[
         "false",
         "whether the proxy takes URLs that are presigned with signature version 2 (boto3's default where an endpoint is set), for S3 in the profile's `region`",
     ),
+    key(
+        PROFILE,
+        "proxy_hosts",
+        "",
+        "a table, signing name = host: where the proxy sends what its table of AWS does not tell, such as `execute-api = \"abc123.execute-api.{region}.amazonaws.com\"`. HTTPS at a public name, never an address",
+    ),
     key(PROFILE, "max_age", "\"30d\"", "rotate when the key is this old (floor 1d)"),
     key(PROFILE, "lease", "\"60m\"", "the life of a served credential (floor 30m)"),
     key(

@@ -368,8 +368,9 @@ impl Desk {
             "covered_until": seconds(key.covered_until()),
             "listen": self.listen.http,
             "proxy_listen": self.listen.proxy,
-            "proxy_key": served.profile.process.latest().as_ref().map(|seen| seen.key.clone()),
+            "asked_sts": serving.asked_sts.of(&served.profile.name),
             "fell_over": key.fell_over.load(Ordering::Relaxed),
+            "fell_over_at": key.fell_over_at().map(|at| at.to_string()),
             "sources": {
                 "process": process,
                 "container": source(serving.table.container, is_there),

@@ -2,6 +2,7 @@
 //!
 //! The agent serves all profiles like this; `exec` without an agent serves its own child one.
 
+mod asked;
 pub mod authority;
 pub mod books;
 pub mod connecting;
@@ -27,6 +28,7 @@ use rotakey_endpoint::proxy::connect::Connecting;
 use rotakey_endpoint::publish::{Publisher, Snapshot};
 use rotakey_endpoint::table::{Imds, Profile, Table};
 
+pub use self::asked::AskedSts;
 use self::proxying::Proxied;
 use crate::cli::failure::Failed;
 use crate::command::App;
@@ -46,9 +48,12 @@ pub struct ServedKey {
     /// Serves the key itself.
     pub key: Arc<Publisher>,
     /// The key of the other generation, as long as it is Active. The proxy tries it where AWS does not know the served one.
-    pub other: ArcSwapOption<Snapshot>,
+    /// Shared with what is made when the configuration is read again: what changes meanwhile is not lost.
+    pub other: Arc<ArcSwapOption<Snapshot>>,
     /// How often it was tried.
     pub fell_over: AtomicU64,
+    /// When it was tried last, in milliseconds of the Unix time.
+    fell_over_at: AtomicI64,
     /// The profiles that use it: the one that holds it, and those that share it.
     pub profiles: Vec<ServedProfile>,
     /// The horizon on disk, in milliseconds of the Unix time; a copy for whoever asks whether it has to be raised.
@@ -90,6 +95,8 @@ pub struct Serving {
     pub placeholders: ArcSwap<proxying::ById>,
     /// What programs find that connect through the proxy.
     pub connecting: ArcSwapOption<Connecting>,
+    /// With which keys the proxy asked STS. Goes on when the configuration is read again.
+    pub asked_sts: Arc<AskedSts>,
     /// Whether there is a proxy.
     pub proxy: bool,
     /// Of which configuration this was made ([`Config::digest`](crate::config::Config::digest)).
@@ -147,7 +154,7 @@ impl Serving {
             }
             let trouble = ArcSwap::from_pointee(None);
             let serves_key = settings.serve == Serve::Key;
-            let proxied = Proxied::of(&settings);
+            let proxied = Proxied::of(&settings, old.map(|old| &old.proxied));
             if sources.proxy {
                 let found = proxied.placeholders(&app.paths.state, name)?;
                 proxying::take_up(&placeholders, name, &found);
@@ -160,6 +167,7 @@ impl Serving {
         let mut serving = Self {
             placeholders,
             connecting: ArcSwapOption::new(connecting),
+            asked_sts: Arc::clone(&before.asked_sts),
             proxy: sources.proxy,
             config_digest: config.digest.clone(),
             ..Self::default()
@@ -171,9 +179,12 @@ impl Serving {
                 state: ProfileState::new(&app.paths.state, &holder),
                 lease,
                 key: keys.remove(&holder).unwrap_or_default(),
-                other: ArcSwapOption::new(old.and_then(|old| old.other.load_full())),
+                other: old.map_or_else(Arc::default, |old| Arc::clone(&old.other)),
                 fell_over: AtomicU64::new(
                     old.map_or(0, |old| old.fell_over.load(Ordering::Relaxed)),
+                ),
+                fell_over_at: AtomicI64::new(
+                    old.map_or(i64::MIN, |old| old.fell_over_at.load(Ordering::Relaxed)),
                 ),
                 covered_until: AtomicI64::new(
                     old.map_or(i64::MIN, |old| old.covered_until.load(Ordering::Relaxed)),
@@ -222,8 +233,9 @@ impl ServedKey {
             state,
             lease,
             key: Arc::default(),
-            other: ArcSwapOption::empty(),
+            other: Arc::default(),
             fell_over: AtomicU64::new(0),
+            fell_over_at: AtomicI64::new(i64::MIN),
             profiles: Vec::new(),
             covered_until: AtomicI64::new(i64::MIN),
             session_epoch: AtomicU64::new(0),
@@ -253,6 +265,17 @@ impl ServedKey {
     /// The profile was removed and added again: no session of before is its own.
     pub fn void_sessions(&self) {
         self.session_epoch.fetch_add(1 << 32, Ordering::AcqRel);
+    }
+
+    /// The proxy signs with the other key, now.
+    pub fn falls_over(&self, now: Timestamp) {
+        self.fell_over_at.fetch_max(now.as_millisecond(), Ordering::AcqRel);
+    }
+
+    /// When it last did.
+    pub fn fell_over_at(&self) -> Option<Timestamp> {
+        let at = self.fell_over_at.load(Ordering::Acquire);
+        (at != i64::MIN).then(|| Timestamp::from_millisecond(at).ok()).flatten()
     }
 
     /// Until when answers are accounted for already.

@@ -11,6 +11,7 @@ use rotakey_endpoint::proxy::connect::Connecting;
 use rotakey_endpoint::proxy::grants::{Granting, Grants};
 use rotakey_endpoint::proxy::keys::{Endpoint, Forwarded, Keys, Pair, Virtualised};
 use rotakey_endpoint::proxy::refusal::Refusal;
+use rotakey_endpoint::proxy::upstream::Hosts;
 use rotakey_endpoint::proxy::verify::{Placeholder, Placeholders};
 use rotakey_endpoint::table::{Accounts, Caller, Refused, Source};
 
@@ -19,6 +20,7 @@ use super::{Serving, placeholders};
 use crate::cli::failure::Failed;
 use crate::clock::{Clock, SystemClock};
 use crate::config::ProfileSettings;
+use crate::metrics::Answered;
 
 /// What a profile is through the proxy.
 #[derive(Clone, Debug, Default)]
@@ -29,11 +31,14 @@ pub struct Proxied {
     services: Option<Vec<String>>,
     regions: Option<Vec<String>>,
     grants: Arc<Grants>,
+    hosts: Arc<Hosts>,
+    /// How its requests were answered.
+    pub answered: Arc<Answered>,
 }
 
 impl Proxied {
-    /// As its settings say.
-    pub fn of(settings: &ProfileSettings) -> Self {
+    /// As its settings say; what was counted goes on.
+    pub fn of(settings: &ProfileSettings, before: Option<&Self>) -> Self {
         let endpoint = |url: &Option<String>| url.as_deref().and_then(Endpoint::parse);
         Self {
             endpoint: endpoint(&settings.endpoint_url),
@@ -45,6 +50,8 @@ impl Proxied {
                 virtual_sessions: settings.virtual_sessions.clone(),
                 version_2_region: settings.presigned_v2.then(|| settings.region.clone()),
             }),
+            hosts: Arc::new(settings.proxy_hosts.clone()),
+            answered: before.map_or_else(Arc::default, |before| Arc::clone(&before.answered)),
         }
     }
 
@@ -159,15 +166,16 @@ impl Keys for Ring {
         let other = other.filter(|other| other.key != current.key);
         let endpoint = served.proxied.endpoint(service);
         let regions = served.proxied.regions.clone().unwrap_or_default();
-        (!is_over).then_some(Pair { current, other, endpoint, regions })
+        let hosts = Arc::clone(&served.proxied.hosts);
+        (!is_over).then_some(Pair { current, other, endpoint, regions, hosts })
     }
 
     fn fell_over(&self, profile: &str, other: &AccessKeyId) {
         let serving = self.serving.load();
         let Some(key) = serving.key_of.get(profile) else { return };
         key.fell_over.fetch_add(1, Ordering::Relaxed);
-        // A use: what waits for the old key's last use begins to wait anew.
-        key.failed(&self.clock.now());
+        // A use: whoever waits for the old key's last one waits anew.
+        key.falls_over(self.clock.wall());
         tracing::info!(profile, key = %other, "the other key is tried");
     }
 
@@ -175,7 +183,7 @@ impl Keys for Ring {
         let serving = self.serving.load();
         let Some(key) = serving.key_of.get(profile) else { return };
         // A use, as above.
-        key.failed(&self.clock.now());
+        key.falls_over(self.clock.wall());
         tracing::debug!(profile, key = %old, "a stream goes on with the key that it began with");
     }
 
@@ -205,6 +213,17 @@ impl Keys for Ring {
     }
 
     fn forwarded(&self, forwarded: &Forwarded<'_>) {
+        let serving = self.serving.load();
+        if let Some(key) = serving.key_of.get(forwarded.profile)
+            && let Some(served) = key.profile(forwarded.profile)
+        {
+            served.proxied.answered.note(forwarded.status);
+            // A long body was signed for until now.
+            if served.profile.process.latest().as_ref().is_some_and(|c| c.key != *forwarded.key) {
+                key.falls_over(self.clock.wall());
+            }
+            self.books.went_through(key, served, forwarded.placeholder, forwarded.caller);
+        }
         tracing::debug!(
             profile = forwarded.profile,
             source = Source::Proxy.name(),
@@ -216,6 +235,10 @@ impl Keys for Ring {
             caller = ?forwarded.caller,
             "sent on"
         );
+        if forwarded.service == "sts" {
+            let asked = &self.serving.load().asked_sts;
+            asked.note(forwarded.profile, forwarded.placeholder, forwarded.key);
+        }
     }
 
     fn virtualised(&self, session: &Virtualised<'_>) {
@@ -232,6 +255,7 @@ impl Keys for Ring {
 
     fn turned_away(&self, why: Refusal, profile: Option<&str>, caller: &Caller) {
         tracing::warn!(?why, profile, ?caller, "refused by the proxy");
+        self.books.turned_away(why, profile, caller);
     }
 
     fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str) {

@@ -157,7 +157,9 @@ impl Key {
             reached(now, *at, delay)
         });
         match seen {
-            Some((at, State::Active)) if !reached(now, *at, behaviour.flaps_until) => {
+            Some((at, State::Active))
+                if !reached(now, *at, behaviour.flaps_until(service, region)) =>
+            {
                 Acceptance::Flapping
             }
             Some((_, State::Active)) => Acceptance::Yes,

@@ -24,6 +24,8 @@ pub struct Behaviour {
     pub visible_after_at: BTreeMap<String, u64>,
     /// Until when, counted from the creation or activation, a visible key is now and then refused.
     pub flaps_until: u64,
+    /// The same for single vantages, keyed as in `visible_after_at`: a service may be behind IAM and STS for long.
+    pub flaps_until_at: BTreeMap<String, u64>,
     /// How often a flapping key is refused, in percent.
     pub flap_percent: u8,
     /// How long a deactivated or deleted key is still accepted.
@@ -64,6 +66,7 @@ impl Default for Behaviour {
             visible_after: 0,
             visible_after_at: BTreeMap::new(),
             flaps_until: 0,
+            flaps_until_at: BTreeMap::new(),
             flap_percent: 50,
             lingers: 0,
             list_lag: 0,
@@ -84,9 +87,12 @@ impl Default for Behaviour {
 impl Behaviour {
     /// How long a new key is refused at one vantage.
     pub fn visible_after(&self, service: &str, region: &str) -> u64 {
-        let at = &self.visible_after_at;
-        let own = at.get(&format!("{service}/{region}")).or_else(|| at.get(service));
-        own.copied().unwrap_or(self.visible_after)
+        at(&self.visible_after_at, service, region).unwrap_or(self.visible_after)
+    }
+
+    /// Until when a visible key is now and then refused at one vantage.
+    pub fn flaps_until(&self, service: &str, region: &str) -> u64 {
+        at(&self.flaps_until_at, service, region).unwrap_or(self.flaps_until)
     }
 
     /// The region that IAM requests of this partition are signed for.
@@ -106,6 +112,11 @@ impl Behaviour {
         }
         serde_json::from_value(whole)
     }
+}
+
+/// What a table has for one vantage, or for all of its service.
+fn at(table: &BTreeMap<String, u64>, service: &str, region: &str) -> Option<u64> {
+    table.get(&format!("{service}/{region}")).or_else(|| table.get(service)).copied()
 }
 
 /// What goes wrong with one call.
@@ -168,5 +179,9 @@ mod tests {
         assert_eq!(behaviour.visible_after("sts", "eu-west-1"), 9);
         assert_eq!(behaviour.visible_after("sts", "us-east-1"), 5);
         assert_eq!(behaviour.visible_after("iam", "us-east-1"), 7);
+        let at = [("s3".to_owned(), 9)].into();
+        let behaviour = Behaviour { flaps_until: 5, flaps_until_at: at, ..behaviour };
+        assert_eq!(behaviour.flaps_until("s3", "eu-west-1"), 9);
+        assert_eq!(behaviour.flaps_until("sts", "eu-west-1"), 5);
     }
 }

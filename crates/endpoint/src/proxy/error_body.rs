@@ -140,7 +140,7 @@ mod tests {
     fn redaction() -> Redaction {
         let secret = SecretAccessKey::new("unseen".to_owned());
         let real = Credentials::long_term("AKIAREALREALREALREAL".parse().expect("an id"), secret);
-        Redaction::new(&real, &"PLACEHOLDER".parse().expect("an id"), &HeaderMap::new())
+        Redaction::new(&real, &"PLACEHOLDER".parse().expect("an id"), None)
     }
 
     #[test]

@@ -10,6 +10,7 @@ use rotakey_core::credential::AccessKeyId;
 use super::connect::Connecting;
 use super::grants::Granting;
 use super::refusal::Refusal;
+use super::upstream::Hosts;
 use super::verify::Placeholders;
 use crate::publish::Snapshot;
 use crate::table::{Caller, Refused};
@@ -25,6 +26,8 @@ pub struct Pair {
     pub endpoint: Option<Endpoint>,
     /// Regions that are good though the table does not know them.
     pub regions: Vec<String>,
+    /// Hosts that go before the table's.
+    pub hosts: Arc<Hosts>,
 }
 
 /// Runs the proxy. Its calls return at once: requests wait for them.
@@ -57,6 +60,7 @@ pub trait Keys: Placeholders + Granting + Send + Sync + 'static {
 
     /// A request that is signed by nobody of ours was sent on as it was, and answered.
     fn passed(&self, _host: &str, _status: u16, _caller: &Caller) {}
+
     /// A program was given a local session in the place of a real one.
     fn virtualised(&self, session: &Virtualised<'_>);
 

@@ -61,6 +61,8 @@ pub(crate) fn asks(service: &str, head: &Parts, body: &[u8]) -> Asks {
         && head.uri.path() == "/"
         && ["x-amz-target", "smithy-protocol"].iter().all(|name| !head.headers.contains_key(*name));
     let query = head.uri.query().unwrap_or_default().as_bytes();
+    let spelt = uri::pairs(query).chain(uri::pairs(body)).filter(|(name, _)| name == b"Action");
+    let is_plain = is_plain && spelt.count() == 1;
     let mut named = actions(query).chain(actions(body));
     let operation = match (named.next(), named.next()) {
         (Some(operation), None) if is_plain => operation,

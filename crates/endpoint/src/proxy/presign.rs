@@ -96,7 +96,7 @@ pub fn presign(
         payload: "UNSIGNED-PAYLOAD",
     };
     let key = SigningKey::derive(&with.secret_access_key, &scope);
-    let signature = sign_head(&key, &date, &scope, &canonical.hash());
+    let signature = sign_head(&key, &date, &scope, &canonical.hash_digits());
     let [query, signature] = [canonical_query(&query), signature.to_vec()].map(text);
     Ok(format!("{origin}{path}?{query}&X-Amz-Signature={signature}"))
 }

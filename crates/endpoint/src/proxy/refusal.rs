@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 /// Every reason that there is. None of them holds anything of the request, so that nothing can leak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
     /// No signature at all.
     #[error(

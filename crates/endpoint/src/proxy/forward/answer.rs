@@ -40,7 +40,8 @@ pub(super) struct Inspected {
     pub(super) is_unknown_key: bool,
     /// It refuses, and cannot say why: the answer to a `HEAD` has no body.
     pub(super) has_no_words: bool,
-    redaction: Redaction,
+    /// Of errors.
+    redaction: Option<Redaction>,
 }
 
 enum Seen {
@@ -67,10 +68,10 @@ pub(super) async fn inspect(
     response: Response<Incoming>,
     is_head: bool,
     has_credentials: bool,
-    redaction: Redaction,
+    redaction: Option<Redaction>,
 ) -> Inspected {
     let (head, mut body) = response.into_parts();
-    if (!is_error(head.status) && !has_credentials) || is_head {
+    if (redaction.is_none() && !has_credentials) || is_head {
         let has_no_words = is_head && head.status == StatusCode::FORBIDDEN;
         let seen = Seen::Stream(Bytes::new(), body);
         return Inspected { head, body: seen, is_unknown_key: false, has_no_words, redaction };
@@ -107,13 +108,17 @@ pub(super) fn for_program(seen: Inspected) -> Response<Download> {
     let Inspected { head, body, redaction, .. } = seen;
     let mut head = for_this_connection(head);
     let body: Download = match body {
-        Seen::Whole(bytes) => {
-            let bytes = error_body::redact(&mut head.headers, bytes, &redaction);
+        Seen::Whole(mut bytes) => {
+            if let Some(redaction) = &redaction {
+                bytes = error_body::redact(&mut head.headers, bytes, redaction);
+            }
             Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
         }
-        Seen::Stream(first, rest) => {
-            if is_error(head.status) {
+        Seen::Stream(mut first, rest) => {
+            if let Some(redaction) = &redaction {
                 redaction.apply_to_headers(&mut head.headers);
+                // Its length was told.
+                first = redaction.apply(&first, true).map_or(first, Bytes::from);
             }
             Streamed { first, rest }.boxed_unsync()
         }
@@ -121,7 +126,7 @@ pub(super) fn for_program(seen: Inspected) -> Response<Download> {
     Response::from_parts(head, body)
 }
 
-fn is_error(status: StatusCode) -> bool {
+pub(super) fn is_error(status: StatusCode) -> bool {
     status.is_client_error() || status.is_server_error()
 }
 
@@ -133,6 +138,10 @@ fn for_this_connection(mut head: Parts) -> Parts {
 }
 
 pub(super) fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    // Most answers have none.
+    if !headers.keys().any(|name| DROPPED.contains(&name.as_str())) {
+        return;
+    }
     let named: Vec<String> = headers
         .get_all(header::CONNECTION)
         .iter()

@@ -100,7 +100,6 @@ impl<K: Keys> Proxy<K> {
         way: &Way,
     ) -> Response<Download> {
         let (mut head, body) = request.into_parts();
-        let protocol = Protocol::of(&head, service_of(&head.headers));
         let has_body = !hyper::body::Body::is_end_stream(&body);
         let settled = self.settle_version_2(&mut head);
         let answered = match settled {
@@ -111,6 +110,7 @@ impl<K: Keys> Proxy<K> {
             Ok(answer) => answer,
             Err(Refused { why, profile }) => {
                 self.keys.turned_away(why, profile.as_deref(), caller);
+                let protocol = Protocol::of(&head, service_of(&head.headers));
                 let mut answer = why
                     .answer(protocol, "rotakey")
                     .map(|body| body.map_err(|never| match never {}).boxed_unsync());

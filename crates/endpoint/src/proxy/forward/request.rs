@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::Version;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
@@ -20,7 +21,7 @@ use crate::proxy::payload::{BodyError, Payload};
 use crate::proxy::pool::Whose;
 use crate::proxy::refusal::Refusal;
 use crate::proxy::upstream::{self, NotRouted, Route};
-use crate::proxy::uri;
+use crate::proxy::uri::is_s3;
 use crate::proxy::verify::{self, Policy, Verified};
 use crate::table::Caller;
 
@@ -102,7 +103,7 @@ impl<'a> Asked<'a> {
         let service = &verified.scope().service;
         // Operations that hand out credentials are told by their forms, which are short. To S3, which has none, curl says of
         // every body that it is a form.
-        if !body.is_whole() && !uri::is_s3(service) && operations::is_form(head) {
+        if !body.is_whole() && !is_s3(service) && operations::is_form(head) {
             return Err(refused(Refusal::TooLarge));
         }
         if let Way::Named(named) = way {
@@ -117,7 +118,9 @@ impl<'a> Asked<'a> {
                 Some(session.ok_or_else(|| refused(Refusal::SessionOver))?)
             }
         };
-        let wanted = proxy.wanted(head, body.bytes(), &verified, session.as_ref());
+        // Of S3 none is told by its body, which may be long.
+        let told = if is_s3(service) { Bytes::new() } else { body.bytes() };
+        let wanted = proxy.wanted(head, &told, &verified, session.as_ref());
         let wanted = wanted.map_err(refused)?;
         let Some(mut pair) = proxy.keys.pair(&profile, service) else {
             proxy.keys.unserved(&profile);
@@ -126,6 +129,9 @@ impl<'a> Asked<'a> {
         if let Some(session) = session {
             // AWS knows it from one key or not at all: there is no other to fall over to.
             (pair.current, pair.other) = (Arc::clone(&session.real), None);
+        }
+        if !body.is_right(&verified, must_check_hash(service, pair.endpoint.as_ref())) {
+            return Err(refused(Refusal::WrongHash));
         }
         let (route, is_stream) = route(head, &verified, &pair, way).map_err(refused)?;
         let is_stream = is_events || (is_stream && head.version == Version::HTTP_2);
@@ -142,10 +148,20 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// Whether the hash that was given has to be compared with the body on its way: what is in memory was looked at.
+    pub(super) fn checks_hash(&self) -> bool {
+        !self.body.is_whole() && must_check_hash(&self.verified.scope().service, self.endpoint())
+    }
+
     /// The server that was configured, if it is not AWS.
     pub(super) fn endpoint(&self) -> Option<&Endpoint> {
         self.pair.endpoint.as_ref()
     }
+}
+
+/// S3 compares it itself, which costs us nothing; others may not.
+fn must_check_hash(service: &str, endpoint: Option<&Endpoint>) -> bool {
+    !(is_s3(service) && endpoint.is_none())
 }
 
 /// Whether a body's length is known, and small.
@@ -178,7 +194,9 @@ fn check_way(
     verified: &Verified,
 ) -> Result<(), Refusal> {
     let placeholder = verified.placeholder();
-    let is_allowed = connecting.is_some_and(|way| way.profiles.contains(&placeholder.profile));
+    // A tunnel may be older than the configuration.
+    let is_allowed = connecting
+        .is_some_and(|way| way.profiles.contains(&placeholder.profile) && way.takes(named));
     if !is_allowed {
         return Err(Refusal::ConnectNotAllowed);
     }
@@ -227,9 +245,12 @@ fn route(
         let host = endpoint.authority.to_string();
         return Ok((Route { host, sign_region: scope.region.clone() }, is_stream));
     }
-    let route = upstream::route(&asked, &pair.regions).map_err(|why| match why {
-        NotRouted::Region(_) => Refusal::RegionUnknown,
-        NotRouted::Service | NotRouted::Absent(..) | NotRouted::Account => Refusal::ServiceUnknown,
-    })?;
+    let route =
+        upstream::route_with(&asked, &pair.regions, &pair.hosts).map_err(|why| match why {
+            NotRouted::Region(_) => Refusal::RegionUnknown,
+            NotRouted::Service | NotRouted::Absent(..) | NotRouted::Account => {
+                Refusal::ServiceUnknown
+            }
+        })?;
     Ok((route, is_stream))
 }

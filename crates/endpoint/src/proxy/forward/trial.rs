@@ -43,8 +43,12 @@ struct Seen {
 impl<K: Keys> Proxy<K> {
     /// Sends the request with the key that is likely to work, and with the other one if it does not.
     pub(super) async fn try_keys(&self, asked: &Asked<'_>) -> Result<Answered, Refusal> {
-        let place = place(asked);
         let (current, other) = (&asked.pair.current, asked.pair.other.as_ref());
+        if other.is_none() {
+            let seen = self.try_key(asked, current).await?;
+            return self.answered(asked, current, seen);
+        }
+        let place = place(asked);
         let preferred = self.preferred.at(&place, Instant::now());
         let (mut first, mut second) = (current, other);
         if let Some(other) = other.filter(|other| Some(&other.key) == preferred.as_ref()) {
@@ -88,7 +92,9 @@ impl<K: Keys> Proxy<K> {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        let is_events = asked.verified.payload() == Payload::Events;
+        // A refusal of AWS's is no stream.
+        let is_events =
+            asked.verified.payload() == Payload::Events && response.status().is_success();
         let verdict = is_events.then_some(seen.verdict);
         Ok(Answered { key: with.key.clone(), response, verdict })
     }
@@ -117,8 +123,7 @@ impl<K: Keys> Proxy<K> {
             self.keys.fell_over(&asked.verified.placeholder().profile, &with.key);
         }
         let Outbound { request, verdict, latch } = self.signed(asked, with, offset)?;
-        let placeholder = &asked.verified.placeholder().id;
-        let redaction = Redaction::new(&with.credentials, placeholder, request.headers());
+        let authorization = request.headers().get(header::AUTHORIZATION).cloned();
         let sending = self.pool.send(request, asked.whose(), asked.is_stream);
         let sent = timeout(ANSWER_TIMEOUT, sending).await;
         // A body that was not what was signed broke the connection off.
@@ -130,6 +135,9 @@ impl<K: Keys> Proxy<K> {
         };
         self.offsets.learn(&asked.route.host, response.headers(), self.keys.now());
         let is_head = asked.head.method == Method::HEAD;
+        let placeholder = &asked.verified.placeholder().id;
+        let redaction = answer::is_error(response.status())
+            .then(|| Redaction::new(&with.credentials, placeholder, authorization.as_ref()));
         let answer = answer::inspect(response, is_head, asked.wanted.is_some(), redaction).await;
         // Otherwise the try is over with its latch, and the body is there for another.
         if let Some(latch) = latch.filter(|_| answer.status().is_success()) {
