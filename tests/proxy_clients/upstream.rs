@@ -46,10 +46,10 @@ pub(crate) struct Came {
 impl Came {
     /// Whether it is about something in this bucket, which stands in the path or before the host.
     pub(crate) fn is_in(&self, bucket: &str) -> bool {
-        let before = |whole: &str, end: &str| {
-            whole.strip_prefix(bucket).is_some_and(|it| it.starts_with(end))
-        };
-        before(&self.host, ".s3") || self.target.strip_prefix('/').is_some_and(|it| before(it, "/"))
+        match self.host.split_once(".s3") {
+            Some((before, _)) => before == bucket,
+            None => self.target.split('/').nth(1) == Some(bucket),
+        }
     }
 }
 

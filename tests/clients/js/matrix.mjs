@@ -16,7 +16,7 @@ const { NAME } = process.env;
 const FUNCTION = `arn:aws:lambda:${process.env.AWS_REGION}:123456789012:function:function`;
 const once = { maxAttempts: 1 };
 // The SDK's own agent does not go by the environment.
-if (!process.env.AWS_ENDPOINT_URL) {
+if (process.env.HTTPS_PROXY && !process.env.AWS_ENDPOINT_URL) {
   once.requestHandler = { httpsAgent: new HttpsProxyAgent(process.env.HTTPS_PROXY) };
 }
 const s3 = new S3Client(once);

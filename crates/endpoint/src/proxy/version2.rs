@@ -15,6 +15,7 @@ use sha1::Sha1;
 use subtle::ConstantTimeEq;
 
 use super::refusal::Refusal;
+use super::screen;
 use super::uri::{is_version_4_parameter, pairs};
 
 /// The parts of a query that version 2 signs. All others could be changed by anybody, and are refused.
@@ -139,9 +140,21 @@ fn string_to_sign(head: &Parts, expires: &str) -> Result<Vec<u8>, Refusal> {
         text.extend(values.join(&b','));
         text.push(b'\n');
     }
+    if let Some(bucket) = bucket_of(screen::host(head)?) {
+        text.push(b'/');
+        text.extend_from_slice(bucket.as_bytes());
+    }
     text.extend_from_slice(head.uri.path().as_bytes());
     text.extend(resource_query(head.uri.query().unwrap_or_default())?);
     Ok(text)
+}
+
+/// The bucket that stands before S3's host: what is signed has it before the path.
+fn bucket_of(host: &str) -> Option<&str> {
+    let name = host.strip_suffix(":443").unwrap_or(host);
+    let name = name.strip_suffix(".cn").unwrap_or(name).strip_suffix(".amazonaws.com")?;
+    let (bucket, rest) = name.rsplit_once(".s3")?;
+    (rest.is_empty() || rest.starts_with(['.', '-'])).then_some(bucket)
 }
 
 fn resource_query(query: &str) -> Result<Vec<u8>, Refusal> {
@@ -165,4 +178,27 @@ fn resource_query(query: &str) -> Result<Vec<u8>, Refusal> {
         }
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bucket_of;
+
+    #[test]
+    fn the_bucket_may_stand_before_the_host() {
+        for (host, bucket) in [
+            ("b.s3.amazonaws.com", Some("b")),
+            ("b.s3.amazonaws.com:443", Some("b")),
+            ("a.b.s3.eu-west-1.amazonaws.com", Some("a.b")),
+            ("b.s3-eu-west-1.amazonaws.com", Some("b")),
+            ("b.s3.dualstack.eu-west-1.amazonaws.com", Some("b")),
+            ("b.s3.cn-north-1.amazonaws.com.cn", Some("b")),
+            ("s3.eu-west-1.amazonaws.com", None),
+            ("s3.amazonaws.com", None),
+            ("b.s3x.amazonaws.com", None),
+            ("127.0.0.1:25000", None),
+        ] {
+            assert_eq!(bucket_of(host), bucket, "{host}");
+        }
+    }
 }

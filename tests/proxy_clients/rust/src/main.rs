@@ -28,7 +28,7 @@ fn variable(name: &str) -> String {
 /// its CA: of itself the SDK reads neither from the environment.
 async fn configuration() -> Done<SdkConfig> {
     let loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::disabled());
-    let client = if variable("HTTPS_PROXY").is_empty() {
+    let client = if !variable("AWS_ENDPOINT_URL").is_empty() {
         Builder::new().build_http()
     } else {
         let authorities = read(variable("AWS_CA_BUNDLE"))?;
