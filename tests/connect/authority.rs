@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::world::{connected, env, port};
 use crate::support::World;
+use crate::support::agent::Agent;
 
 fn openssl(args: &[&str]) -> (bool, String) {
     let output = Command::new("openssl").args(args).stdin(Stdio::null()).output().expect("openssl");
@@ -47,6 +48,23 @@ fn its_files_are_private_and_a_restart_keeps_it() {
     assert!(run.code != 0 && run.stderr.contains("ca-key"), "{run:?}");
     let run = world.rotakey(&["doctor"]);
     assert!(run.stdout.contains("ca-key") && run.stdout.contains("chmod 600"), "{run:?}");
+}
+
+#[test]
+fn one_that_was_replaced_is_in_no_bundle_any_more() {
+    let (world, agent) = connected("");
+    let paths = ["ca.pem", "ca-bundle.pem", "ca-key"].map(|name| state(&world, name));
+    let (old, kept) = (read(&paths[0]), world.home.path().join("old-bundle.pem"));
+    std::fs::copy(&paths[1], &kept).expect("writable");
+    agent.stop();
+    std::fs::remove_file(&paths[2]).expect("there");
+    // As from a shell whose variables are those of the first one.
+    let mut command = world.command();
+    command.env("SSL_CERT_FILE", &kept);
+    let _agent = Agent::start(&world, command);
+    let bundle = read(&paths[1]);
+    assert!(read(&paths[0]) != old && bundle.ends_with(&read(&paths[0])));
+    assert!(!bundle.contains(&old) && bundle.matches("BEGIN CERTIFICATE").count() > 10);
 }
 
 #[test]

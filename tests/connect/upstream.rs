@@ -1,6 +1,6 @@
 //! Servers with TLS: who is believed, and what is sent to the others.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
@@ -115,4 +115,50 @@ fn no_redirect_is_followed() {
         assert!(told.contains(" 307 ") && told.contains("/elsewhere"), "{told}");
     }
     assert!(!upstream.seen().contains("elsewhere"), "{}", upstream.seen());
+}
+
+#[test]
+fn a_system_without_root_certificates_is_told_what_it_lacks() {
+    let upstream = Upstream::start("right");
+    let world = World::new();
+    let url = format!("https://localhost:{}", upstream.port);
+    let add = |name: &str, url: &str| {
+        let key = ["--access-key-id", &world.id, "--secret-stdin", "--endpoint-url", url];
+        let mut command = world.command();
+        command.args(["add", name]).args(key).env("SSL_CERT_FILE", "/dev/null");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let secret = world.secret.as_bytes();
+        child.stdin.take().expect("a pipe").write_all(secret).expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, told) = add("app", &url);
+    assert!(code != Some(0) && told.contains("install ca-certificates"), "{code:?} {told}");
+    assert_eq!(upstream.seen(), "");
+    // Where no TLS is needed, nothing is missing.
+    assert_eq!(add("app", &world.url).0, Some(0));
+    let command = |url: &str| {
+        let profile = world.quick_profile("").replace(&world.url, url);
+        world.configure(&format!("{PROXY}{profile}"));
+        let mut command = world.command();
+        command.env("SSL_CERT_FILE", "/dev/null");
+        command
+    };
+    let mut child = command(&url).arg("agent").stderr(Stdio::piped()).spawn().expect("it starts");
+    let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+    let mut told: Vec<String> = Vec::new();
+    for line in lines {
+        told.push(line);
+        if told.last().is_some_and(|line| line.contains("serving ")) {
+            break;
+        }
+    }
+    // It has ended, if all is well.
+    let _ = child.kill();
+    let status = child.wait().expect("ours");
+    let told = told.join("\n");
+    assert!(status.code().is_some() && told.contains("install ca-certificates"), "{told}");
+    let running = Agent::start(&world, command(&world.url));
+    assert!(running.status()["proxy_listen"].is_string());
 }

@@ -20,8 +20,9 @@ use arc_swap::ArcSwap;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rotakey_endpoint::drain::{Drain, Drainer};
-use rotakey_endpoint::proxy::Proxy;
+use rotakey_endpoint::proxy::keys::Endpoint;
 use rotakey_endpoint::proxy::listener::{self, serve_proxy};
+use rotakey_endpoint::proxy::{Proxy, roots};
 use rotakey_endpoint::server::{self, Limits};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,6 +38,7 @@ use crate::cli::failure::{Exit, Failed};
 use crate::clock::{Clock, SystemClock};
 use crate::command::App;
 use crate::config::{Config, Sources};
+use crate::iam::aws::{NO_ROOTS, ROOTS_HINT};
 use crate::metrics::Counters;
 use crate::serving::books::Books;
 use crate::serving::holders::Holders;
@@ -140,6 +142,7 @@ impl Service {
 
     /// The re-signing proxy for what is served.
     pub fn proxy(&self) -> Result<Arc<Proxy<Ring>>, Failed> {
+        self.check_roots()?;
         let ring = Ring {
             serving: Arc::clone(&self.serving),
             books: Arc::clone(&self.desk.books),
@@ -147,9 +150,24 @@ impl Service {
         };
         let proxy = Proxy::new(Arc::new(ring));
         proxy.map(Arc::new).map_err(|error| {
-            Failed::new(Exit::Failed, format!("the proxy cannot trust anybody: {error}"))
-                .hint("install the CA certificates of this system (ca-certificates)")
+            Failed::new(Exit::Failed, format!("the proxy cannot use TLS: {error}"))
         })
+    }
+
+    /// Without root certificates no server of AWS's can be asked, but those that a profile has without TLS.
+    fn check_roots(&self) -> Result<(), Failed> {
+        if !roots::usable().is_empty() {
+            return Ok(());
+        }
+        let serving = self.serving.load();
+        let mut profiles = serving.keys.values().flat_map(|key| &key.profiles);
+        let is_plain = |endpoint: Option<Endpoint>| endpoint.is_some_and(|own| own.is_plain());
+        if profiles.any(|profile| is_plain(profile.proxied.anywhere())) {
+            tracing::warn!("{NO_ROOTS}: the proxy can ask no server that has TLS");
+            return Ok(());
+        }
+        let message = format!("the proxy can believe no server: {NO_ROOTS}");
+        Err(Failed::new(Exit::Failed, message).hint(ROOTS_HINT))
     }
 
     /// Ends the engine's thread and the writing of leases.

@@ -20,6 +20,8 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials, KeyStatus, SecretAccessKey};
 use rotakey_core::iam::{CallerIdentity, Doubt, KeyList, LastUsed, ListedKey, NewKey, Outcome};
+use rotakey_endpoint::proxy::connect::pem;
+use rotakey_endpoint::proxy::roots;
 
 use super::calls::{CallLog, Keeper};
 use super::classify::{ErrorAnswer, unknown};
@@ -29,12 +31,26 @@ use super::{AssumeRole, KeyService, Mfa, Temporary};
 /// How long one call may take. The engine counts a CreateAccessKey as lost after this.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One for the process: each client reads and keeps the system's root certificates, which takes milliseconds and a sixth of
-/// a MiB. No connection is used twice: on a reused one the HTTP client itself may send a request again.
+/// One for the process: each client keeps the system's root certificates, which takes milliseconds and a sixth of a MiB. They
+/// are read by us: the SDK's own would have the proxy's authority among them where a program of the proxy started us. No connection is used twice: on a reused one the HTTP client itself may send a request again.
 static HTTP: LazyLock<SharedHttpClient> = LazyLock::new(|| {
     let ring = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-    Builder::new().pool_max_idle_per_host(0).tls_provider(ring).build_https()
+    let builder = Builder::new().pool_max_idle_per_host(0).tls_provider(ring);
+    let trusted = roots::usable().iter().fold(tls::TrustStore::empty(), |trusted, root| {
+        trusted.with_pem_certificate(pem(root).into_bytes())
+    });
+    match tls::TlsContext::builder().with_trust_store(trusted).build() {
+        Ok(context) => builder.tls_context(context).build_https(),
+        // It has no way to fail.
+        Err(_) => builder.build_https(),
+    }
 });
+
+/// Why no server can be believed.
+pub const NO_ROOTS: &str = "this system has no root certificates";
+
+/// And what helps.
+pub const ROOTS_HINT: &str = "install ca-certificates, or name a file of them in SSL_CERT_FILE";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -241,7 +257,10 @@ fn lost<T>(error: &(dyn Error + 'static)) -> Outcome<T> {
     let chain = std::iter::successors(error.source(), |&error| error.source());
     let words: Vec<String> = chain.map(ToString::to_string).collect();
     let connecting = words.iter().any(|text| text == "client error (Connect)");
-    let reason = words.last().cloned().unwrap_or_else(|| error.to_string());
+    let mut reason = words.last().cloned().unwrap_or_else(|| error.to_string());
+    if connecting && reason.contains("certificate") && roots::usable().is_empty() {
+        reason = format!("{NO_ROOTS}; {ROOTS_HINT}");
+    }
     let reason = if connecting { format!("cannot connect: {reason}") } else { reason };
     Outcome::Unknown(Doubt { sent: !connecting, reason })
 }

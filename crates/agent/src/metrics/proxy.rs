@@ -45,6 +45,7 @@ pub(super) fn reason(why: Refusal) -> &'static str {
         | Refusal::RegionNotAllowed
         | Refusal::ConnectNotAllowed
         | Refusal::OperationRefused
+        | Refusal::NotVirtual
         | Refusal::ForeignProgram => "policy",
         Refusal::BadChunk
         | Refusal::ChunkSignature
@@ -94,5 +95,6 @@ mod tests {
         for why in [Refusal::Unsigned, Refusal::Browser, Refusal::Busy, Refusal::CannotSign] {
             assert!(REASONS.contains(&reason(why)), "{why:?}");
         }
+        assert_eq!(reason(Refusal::NotVirtual), "policy");
     }
 }

@@ -12,6 +12,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use rotakey_endpoint::proxy::connect::{Kept, pem};
+use rotakey_endpoint::proxy::roots;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -131,17 +132,10 @@ impl Authorities {
         let path = pem_path(state);
         disk::replace_unlocked(&path, own.as_bytes()).map_err(|error| unusable(&path, &error))?;
         let path = bundle_path(state);
-        let bundle = roots(&self.0) + &own;
+        let roots: String = roots::load().iter().map(|root| pem(root)).collect();
+        let bundle = roots + &own;
         disk::replace_unlocked(&path, bundle.as_bytes()).map_err(|error| unusable(&path, &error))
     }
-}
-
-/// What this machine trusts, by its own store or by what `SSL_CERT_FILE` names; without our own, which a program of ours
-/// has there.
-fn roots(own: &[Kept]) -> String {
-    let found = rustls_native_certs::load_native_certs().certs;
-    let is_own = |root: &[u8]| own.iter().any(|own| own.certificate == root);
-    found.iter().filter(|root| !is_own(root)).map(|root| pem(root)).collect()
 }
 
 fn is_before(today: Date, days: i32, until: Date) -> bool {

@@ -125,6 +125,11 @@ impl Endpoint {
         let prefix = path.map_or(String::new(), |p| p.path().trim_end_matches('/').to_owned());
         Some(Self { scheme, authority: parts.authority?, prefix })
     }
+
+    /// Whether it is reached without TLS.
+    pub fn is_plain(&self) -> bool {
+        self.scheme == Scheme::HTTP
+    }
 }
 
 #[cfg(test)]
@@ -137,6 +142,8 @@ mod tests {
         let some = |authority: &str, prefix: &str| Some((authority.to_owned(), prefix.to_owned()));
         assert_eq!(parse("http://127.0.0.1:5000"), some("127.0.0.1:5000", ""));
         assert_eq!(parse("https://minio.example/aws/"), some("minio.example", "/aws"));
+        let is_plain = |url| Endpoint::parse(url).map(|endpoint| endpoint.is_plain());
+        assert_eq!((is_plain("http://a"), is_plain("https://a")), (Some(true), Some(false)));
         for bad in ["", "127.0.0.1:5000", "ftp://x/", "http://"] {
             assert_eq!(parse(bad), None, "{bad}");
         }

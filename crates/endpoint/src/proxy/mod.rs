@@ -33,6 +33,7 @@ mod presigned;
 mod redact;
 pub mod refusal;
 pub mod render;
+pub mod roots;
 mod screen;
 mod sessions;
 pub mod sign;

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::client::legacy::{Client, Error};
@@ -26,6 +26,7 @@ use tower_service::Service;
 
 use self::http2::Http2;
 use super::connect::host;
+use super::roots;
 
 /// Whatever breaks a body off.
 pub(crate) type Broken = Box<dyn std::error::Error + Send + Sync>;
@@ -52,7 +53,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Trusts the roots that this machine trusts. Fails if it has none.
+    /// Trusts the [roots](roots) that this machine trusts. If it has none, only servers without TLS can be asked.
     pub(crate) fn new() -> io::Result<Self> {
         let public = |rule| {
             let mut public = HttpConnector::new_with_resolver(Public(GaiResolver::new(), rule));
@@ -65,7 +66,7 @@ impl Pool {
         let roots = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
-            .with_native_roots()?
+            .with_root_certificates(roots::store())
             .with_no_client_auth();
         let table: Rule = |at, _| is_elsewhere(at);
         let http2 = Http2::new(&roots, [public(table), public(is_public)], any.clone());

@@ -24,6 +24,9 @@ use zeroize::Zeroizing;
 use super::host::SUFFIXES;
 use super::leaf::{Leaf, Leaves};
 
+/// What the name of every authority begins with, on any machine: by this they are told from others.
+pub(in crate::proxy) const NAME: &str = "rotakey of this machine";
+
 /// The life of an authority. What was started with it goes on until its end.
 const LIFE_DAYS: i32 = 365;
 
@@ -87,7 +90,7 @@ impl Kept {
     pub fn make(now: Timestamp) -> Result<Self, CannotCertify> {
         let mut random = [0u8; 4];
         getrandom::fill(&mut random).map_err(|error| CannotCertify::Other(error.to_string()))?;
-        let name = format!("rotakey of this machine {}", hex::encode(random));
+        let name = format!("{NAME} {}", hex::encode(random));
         // A day earlier: clocks differ, and machines that were suspended go back.
         let (from, until) = (day(now, -1)?, day(now, LIFE_DAYS)?);
         let key = Key(Zeroizing::new(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?));

@@ -12,7 +12,10 @@ pub(super) const SUFFIXES: [&str; 4] = ["amazonaws.com", "amazonaws.com.cn", "ap
 pub(super) const PORT: u16 = 443;
 
 /// Below these are hosts of customers, whose servers may be private ones.
-const CUSTOMERS: [&str; 4] = ["compute", "elb", "s3-website", "vpce-svc"];
+const CUSTOMERS: [&str; 3] = ["compute", "elb", "s3-website"];
+
+/// What a customer offers to the VPCs of others, behind an address in each of them: `vpce-1.vpce-svc-0a.eu-west-1.vpce...`.
+const OFFERED: &str = "vpce-svc";
 
 /// Applications of customers, which requests are signed for: the part of the name, and the signing name.
 const APPLICATIONS: [(&str, &str); 3] = [
@@ -39,11 +42,12 @@ pub(in crate::proxy) fn kind(host: &str) -> Kind {
     let labels: Vec<&str> = name.split('.').collect();
     // Of a customer's host the last two are what it is and its region, in either order. What a plain host is stands first.
     let last = &labels[labels.len().saturating_sub(2).max(1)..];
-    let is_customers = |label: &&str| {
-        let rest = CUSTOMERS.iter().filter_map(|own| label.strip_prefix(own));
-        rest.into_iter().any(|rest| rest.is_empty() || rest.starts_with('-'))
+    let is_of = |label: &str, own: &str| {
+        label.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     };
-    if last.iter().any(is_customers) {
+    let is_customers = |label: &&str| CUSTOMERS.iter().any(|own| is_of(label, own));
+    let is_offered = |label: &&str| is_of(label, OFFERED);
+    if last.iter().any(is_customers) || labels.iter().skip(1).any(is_offered) {
         return Kind::Other;
     }
     let application =
@@ -118,6 +122,8 @@ mod tests {
             "lb-1.elb.eu-west-1.amazonaws.com",
             "site.s3-website-eu-west-1.amazonaws.com",
             "site.s3-website.eu-central-1.amazonaws.com",
+            "vpce-1.vpce-svc-0a.eu-west-1.vpce.amazonaws.com",
+            "vpce-1-eu-west-1a.vpce-svc-0a.eu-west-1.vpce.amazonaws.com",
             "amazonaws.com",
             "amazonaws.com.evil.example",
             "evilamazonaws.com",
@@ -130,7 +136,11 @@ mod tests {
         assert_eq!(kind("a1.execute-api.eu-west-1.amazonaws.com"), Kind::Of("execute-api"));
         assert_eq!(kind("a1.lambda-url.eu-west-1.on.aws"), Kind::Of("lambda"));
         assert!(is_vpc_endpoint("vpce-1.sqs.eu-west-1.vpce.amazonaws.com"));
-        assert!(!is_vpc_endpoint("sqs.eu-west-1.amazonaws.com"));
+        for not in
+            ["sqs.eu-west-1.amazonaws.com", "vpce-1.vpce-svc-0a.eu-west-1.vpce.amazonaws.com"]
+        {
+            assert!(!is_vpc_endpoint(not), "{not}");
+        }
     }
 
     #[test]

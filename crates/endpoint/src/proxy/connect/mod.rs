@@ -14,6 +14,7 @@ pub(super) mod tunnel;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub(super) use self::authority::NAME;
 pub use self::authority::{Authority, CannotCertify, Kept, pem};
 use self::host::Kind;
 use super::keys::Endpoint;

@@ -72,7 +72,7 @@ impl From<Refusal> for Refused {
 }
 
 impl<K: Keys> Proxy<K> {
-    /// A proxy for these keys. Fails if this machine trusts no certificate authority.
+    /// A proxy for these keys. Fails if TLS cannot be set up. A machine without [roots](super::roots) can ask no server of AWS's.
     pub fn new(keys: Arc<K>) -> io::Result<Self> {
         Ok(Self {
             keys,

@@ -10,11 +10,14 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-use super::body::Patient;
+use super::body::{Patient, STREAM_STALL};
 use super::trial::ANSWER_TIMEOUT;
 use super::{Download, Proxy, answer};
+use crate::proxy::canonical::AUTHORITY;
+use crate::proxy::claim::has_name;
 use crate::proxy::connect::host;
 use crate::proxy::keys::{Endpoint, Keys};
+use crate::proxy::payload::Payload;
 use crate::proxy::pool::{Upload, Whose};
 use crate::proxy::refusal::Refusal;
 use crate::proxy::verify::Placeholders;
@@ -71,8 +74,17 @@ impl<K: Keys> Proxy<K> {
         // A tunnel may be older than the configuration.
         let connecting = self.keys.connecting().filter(|way| way.takes(named));
         let connecting = connecting.ok_or(Refusal::ConnectNotAllowed)?;
-        let (request, whose) = as_it_is(head, body, named, connecting.endpoint.clone())?;
-        let sent = timeout(ANSWER_TIMEOUT, self.pool.send(request, whose, false)).await;
+        let over_http2 = needs_http2(head);
+        let body = match is_events(head) {
+            true => Patient::with(body, STREAM_STALL),
+            false => Patient::new(body),
+        };
+        let (mut request, whose) = as_it_is(head, body, named, connecting.endpoint.clone())?;
+        if over_http2 {
+            // It has it as `:authority`.
+            request.headers_mut().remove(header::HOST);
+        }
+        let sent = timeout(ANSWER_TIMEOUT, self.pool.send(request, whose, over_http2)).await;
         let response = sent.map_err(|_| Refusal::Unreachable)?;
         let response = response.map_err(|_| Refusal::Unreachable)?;
         self.keys.passed(named, response.status().as_u16(), caller);
@@ -84,10 +96,39 @@ impl<K: Keys> Proxy<K> {
     }
 }
 
+/// Whether a request that came over HTTP/2 means nothing over HTTP/1.1: its signature holds for what only HTTP/2 has, or it is
+/// a stream of events.
+fn needs_http2(head: &Parts) -> bool {
+    head.version == Version::HTTP_2 && (signs_authority(head) || is_events(head))
+}
+
+fn is_events(head: &Parts) -> bool {
+    let payload = head.headers.get("x-amz-content-sha256");
+    payload.is_some_and(|text| text.as_bytes() == Payload::Events.text().as_bytes())
+}
+
+/// Whether `:authority` is among the names of signed headers, in a header or in the URL.
+fn signs_authority(head: &Parts) -> bool {
+    let is_in_header = |value: &HeaderValue| {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let names = text.split_once("SignedHeaders=").map(|(_, names)| names);
+        names
+            .and_then(|names| names.split([',', ' ']).next())
+            .is_some_and(|names| has_name(names, AUTHORITY))
+    };
+    let query = head.uri.query().unwrap_or_default().as_bytes();
+    let is_in_url = |(name, value): (Vec<u8>, Vec<u8>)| {
+        name.eq_ignore_ascii_case(b"x-amz-signedheaders")
+            && has_name(&String::from_utf8_lossy(&value), AUTHORITY)
+    };
+    head.headers.get_all(header::AUTHORIZATION).iter().any(is_in_header)
+        || uri::pairs(query).any(is_in_url)
+}
+
 /// The request for the host that it names, or for the server that takes its place.
 fn as_it_is(
     head: &Parts,
-    body: Incoming,
+    body: Patient,
     named: &str,
     endpoint: Option<Endpoint>,
 ) -> Result<(Request<Upload>, Whose), Refusal> {
@@ -104,7 +145,7 @@ fn as_it_is(
     let target = format!("{prefix}{target}").parse().map_err(|_| Refusal::BadHead)?;
     (uri.scheme, uri.authority) = (Some(scheme), Some(authority));
     uri.path_and_query = Some(target);
-    let mut request = Request::new(Patient::new(body).boxed_unsync());
+    let mut request = Request::new(body.boxed_unsync());
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = Uri::from_parts(uri).map_err(|_| Refusal::BadHead)?;
     *request.headers_mut() = headers(head)?;
@@ -189,5 +230,29 @@ mod tests {
         ] {
             assert!(!is_nobodys(target, authorization), "{target} {authorization:?}");
         }
+    }
+
+    #[test]
+    fn what_only_http2_can_say_goes_on_over_http2() {
+        let signed = |names: &str| {
+            format!(
+                "AWS4-HMAC-SHA256 Credential=ASIAX/20261125/r/s3/aws4_request, SignedHeaders={names}, Signature=0"
+            )
+        };
+        let events = "STREAMING-AWS4-HMAC-SHA256-EVENTS";
+        let needs = |version, target: &str, names: &str, payload: &str| {
+            let request = http::Request::builder()
+                .version(version)
+                .uri(target)
+                .header("authorization", signed(names))
+                .header("x-amz-content-sha256", payload);
+            needs_http2(&request.body(()).expect("a request").into_parts().0)
+        };
+        let (one, two) = (Version::HTTP_11, Version::HTTP_2);
+        assert!(needs(two, "/", ":authority;x-amz-date", "UNSIGNED-PAYLOAD"));
+        assert!(needs(two, "/?X-Amz-SignedHeaders=%3Aauthority%3Bx", "host", "UNSIGNED-PAYLOAD"));
+        assert!(needs(two, "/", "host;x-amz-date", events));
+        assert!(!needs(two, "/?x=:authority", "host;x-authority", "UNSIGNED-PAYLOAD"));
+        assert!(!needs(one, "/", ":authority;x-amz-date", events));
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct Asked<'a> {
     pub(super) route: Route,
     /// It is answered while it is sent, or for as long as the program wants: over HTTP/2, as it came.
     pub(super) is_stream: bool,
-    /// The program said where it goes.
+    /// The program said where it goes, and the table does not.
     is_named: bool,
     /// The answer is to be virtualised.
     pub(super) wanted: Option<Wanted>,
@@ -133,9 +133,9 @@ impl<'a> Asked<'a> {
         if !body.is_right(&verified, must_check_hash(service, pair.endpoint.as_ref())) {
             return Err(refused(Refusal::WrongHash));
         }
-        let (route, is_stream) = route(head, &verified, &pair, way).map_err(refused)?;
-        let is_stream = is_events || (is_stream && head.version == Version::HTTP_2);
-        let is_named = matches!(way, Way::Named(_));
+        let routed = route(head, &verified, &pair, way).map_err(refused)?;
+        let is_stream = is_events || (routed.is_stream && head.version == Version::HTTP_2);
+        let (route, is_named) = (routed.route, routed.is_named);
         Ok(Self { head, verified, pair, body, route, is_stream, is_named, wanted })
     }
 
@@ -208,13 +208,16 @@ fn check_way(
     }
 }
 
-/// Where it goes, and whether AWS has the operation over HTTP/2 alone.
-fn route(
-    head: &Parts,
-    verified: &Verified,
-    pair: &Pair,
-    way: &Way,
-) -> Result<(Route, bool), Refusal> {
+/// Where it goes.
+struct Routed {
+    route: Route,
+    /// AWS has the operation over HTTP/2 alone.
+    is_stream: bool,
+    /// The host is what the program said, and the table has another.
+    is_named: bool,
+}
+
+fn route(head: &Parts, verified: &Verified, pair: &Pair, way: &Way) -> Result<Routed, Refusal> {
     let scope = verified.scope();
     let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
     let agents = [text(USER_AGENT.as_str()), text("x-amz-user-agent")];
@@ -236,14 +239,15 @@ fn route(
         // HTTP/2 has one name for whom a request goes to and whom it is for.
         && !(is_stream && pair.endpoint.is_some())
     {
-        return Ok((
-            Route { host: named.to_string(), sign_region: scope.region.clone() },
-            is_stream,
-        ));
+        let found = upstream::route_with(&asked, &pair.regions, &pair.hosts);
+        let is_named = !found.is_ok_and(|found| is_of_table(named, &found.host, asked.service));
+        let route = Route { host: named.to_string(), sign_region: scope.region.clone() };
+        return Ok(Routed { route, is_stream, is_named });
     }
     if let Some(endpoint) = &pair.endpoint {
         let host = endpoint.authority.to_string();
-        return Ok((Route { host, sign_region: scope.region.clone() }, is_stream));
+        let route = Route { host, sign_region: scope.region.clone() };
+        return Ok(Routed { route, is_stream, is_named: false });
     }
     let route =
         upstream::route_with(&asked, &pair.regions, &pair.hosts).map_err(|why| match why {
@@ -252,5 +256,33 @@ fn route(
                 Refusal::ServiceUnknown
             }
         })?;
-    Ok((route, is_stream))
+    Ok(Routed { route, is_stream, is_named: false })
+}
+
+/// Whether a program named the host that the table has for what it signed, or a bucket there: a VPC's private DNS leads these
+/// names to its own endpoints.
+fn is_of_table(named: &str, host: &str, service: &str) -> bool {
+    let is_below = |rest: &str| service == "s3" && rest.ends_with('.');
+    named.strip_suffix(host).is_some_and(|rest| rest.is_empty() || is_below(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_the_table_has_is_no_less_its_own_for_being_named() {
+        let (sts, s3) = ("sts.eu-west-1.amazonaws.com", "s3.eu-west-1.amazonaws.com");
+        assert!(is_of_table(sts, sts, "sts") && is_of_table(s3, s3, "s3"));
+        assert!(is_of_table("my.bucket.s3.eu-west-1.amazonaws.com", s3, "s3"));
+        for (named, host, service) in [
+            ("x.sts.eu-west-1.amazonaws.com", sts, "sts"),
+            ("sts.us-east-1.amazonaws.com", sts, "sts"),
+            ("evil-s3.eu-west-1.amazonaws.com", s3, "s3"),
+            ("ap-1.op-1.s3-outposts.eu-west-1.amazonaws.com", s3, "s3"),
+            ("search-d.eu-west-1.es.amazonaws.com", "es.eu-west-1.amazonaws.com", "es"),
+        ] {
+            assert!(!is_of_table(named, host, service), "{named}");
+        }
+    }
 }
