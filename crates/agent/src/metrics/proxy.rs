@@ -45,6 +45,7 @@ pub(super) fn reason(why: Refusal) -> &'static str {
         | Refusal::RegionNotAllowed
         | Refusal::ConnectNotAllowed
         | Refusal::OperationRefused
+        | Refusal::HiddenOperation
         | Refusal::ForeignProgram => "policy",
         Refusal::BadChunk
         | Refusal::ChunkSignature

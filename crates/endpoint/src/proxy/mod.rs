@@ -36,6 +36,7 @@ pub mod render;
 mod screen;
 mod sessions;
 pub mod sign;
+mod told;
 pub mod upstream;
 pub mod uri;
 pub mod verify;

@@ -81,6 +81,11 @@ pub enum Refusal {
         "this operation hands out credentials and is refused; hint: `rotakey` makes and rotates keys"
     )]
     OperationRefused,
+    /// One that cannot be told, of a service of which some are refused.
+    #[error(
+        "the body has to say which operation it asks for; hint: send it with its length, 1 MiB at most, and not encoded"
+    )]
+    HiddenOperation,
     /// One whose answer could be virtualised, where that is off.
     #[error(
         "this operation hands out credentials and is refused; hint: name it in the profile's virtual_sessions"
@@ -233,6 +238,7 @@ impl Refusal {
             | Self::ServiceNotAllowed
             | Self::RegionNotAllowed
             | Self::OperationRefused
+            | Self::HiddenOperation
             | Self::NotVirtual
             | Self::ForeignProgram
             | Self::Browser => codes(NO, "AccessDenied", "AccessDenied", "AccessDeniedException"),

@@ -15,7 +15,6 @@ use crate::guard;
 use crate::proxy::connect::host::{self, Kind};
 use crate::proxy::connect::{Connecting, Way};
 use crate::proxy::keys::{Endpoint, Keys, Pair};
-use crate::proxy::operations;
 use crate::proxy::payload::buffer::buffer;
 use crate::proxy::payload::{BodyError, Payload};
 use crate::proxy::pool::Whose;
@@ -23,6 +22,7 @@ use crate::proxy::refusal::Refusal;
 use crate::proxy::upstream::{self, NotRouted, Route};
 use crate::proxy::uri::is_s3;
 use crate::proxy::verify::{self, Policy, Verified};
+use crate::proxy::{operations, told};
 use crate::table::Caller;
 
 /// Bodies up to this length are read at once, so that they can be sent twice.
@@ -101,6 +101,7 @@ impl<'a> Asked<'a> {
             return Err(refused(Refusal::ForeignProgram));
         }
         let service = &verified.scope().service;
+        told::check(service, head, verified.payload(), body.is_whole()).map_err(refused)?;
         // Operations that hand out credentials are told by their forms, which are short. To S3, which has none, curl says of
         // every body that it is a form.
         if !body.is_whole() && !is_s3(service) && operations::is_form(head) {
@@ -119,8 +120,8 @@ impl<'a> Asked<'a> {
             }
         };
         // Of S3 none is told by its body, which may be long.
-        let told = if is_s3(service) { Bytes::new() } else { body.bytes() };
-        let wanted = proxy.wanted(head, &told, &verified, session.as_ref());
+        let seen = if is_s3(service) { Bytes::new() } else { body.bytes() };
+        let wanted = proxy.wanted(head, &seen, &verified, session.as_ref());
         let wanted = wanted.map_err(refused)?;
         let Some(mut pair) = proxy.keys.pair(&profile, service) else {
             proxy.keys.unserved(&profile);
@@ -151,6 +152,11 @@ impl<'a> Asked<'a> {
     /// Whether the hash that was given has to be compared with the body on its way: what is in memory was looked at.
     pub(super) fn checks_hash(&self) -> bool {
         !self.body.is_whole() && must_check_hash(&self.verified.scope().service, self.endpoint())
+    }
+
+    /// Whether its answer is read, as far as answers are: one of STS may hold credentials that nobody was seen to ask for.
+    pub(super) fn reads_answer(&self) -> bool {
+        self.wanted.is_some() || told::is_sts(&self.verified.scope().service)
     }
 
     /// The server that was configured, if it is not AWS.
