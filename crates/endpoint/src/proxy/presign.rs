@@ -174,6 +174,8 @@ fn place(
     more_regions: &[String],
 ) -> Result<(String, String, String), Refusal> {
     let path = text(PathStyle::Once.canonical(asked.path.as_bytes()));
+    // Without the slash it would go on where the host ends.
+    let rest = path.strip_prefix('/').ok_or(Refusal::NoBucket)?;
     if let Some(Endpoint { scheme, authority, prefix }) = endpoint {
         let prefix = text(PathStyle::Once.canonical(prefix.as_bytes()));
         return Ok((format!("{scheme}://{authority}"), authority.to_string(), prefix + &path));
@@ -187,10 +189,13 @@ fn place(
         ..Asked::default()
     };
     let route = upstream::route(&question, more_regions).map_err(|_| Refusal::RegionUnknown)?;
-    let bucket = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.is_empty() {
+        return Err(Refusal::NoBucket);
+    }
     // Path style is on its way out at AWS, but a name with dots is no host that a certificate could be for.
     let (host, path) = match is_label(bucket) {
-        true => (format!("{bucket}.{}", route.host), path[1 + bucket.len()..].to_owned()),
+        true => (format!("{bucket}.{}", route.host), format!("/{key}")),
         false => (route.host, path),
     };
     Ok((format!("{}://{host}", Scheme::HTTPS), host, path))
@@ -261,6 +266,31 @@ mod tests {
         assert_eq!(origin("/bkt/a//../%C3%BC", own), "http://127.0.0.1:5000/aws/bkt/a//../%C3%BC");
         let elsewhere = Presign { region: "mars-1", ..asked("/bkt/a", "") };
         assert_eq!(presign(&elsewhere, None, &[], &example()), Err(Refusal::RegionUnknown));
+    }
+
+    #[test]
+    fn a_path_goes_on_behind_the_host_and_begins_with_a_bucket() {
+        let url = |path, endpoint: Option<&Endpoint>| {
+            let url = presign(&asked(path, ""), endpoint, &[], &example())?;
+            Ok(url.split_once('?').expect("a query").0.to_owned())
+        };
+        let own = Endpoint::parse("http://127.0.0.1:5000").expect("a URL");
+        for path in ["", "bkt", "bkt/k", "%2", ".evil.test/k"] {
+            assert_eq!(url(path, None), Err(Refusal::NoBucket), "{path}");
+            assert_eq!(url(path, Some(&own)), Err(Refusal::NoBucket), "{path}");
+        }
+        for path in ["/", "//", "//bkt/k", "///bkt/k", "/%2Fbkt/k"] {
+            assert_eq!(url(path, None), Err(Refusal::NoBucket), "{path}");
+        }
+        for (path, out) in [
+            ("/bkt", "https://bkt.s3.us-east-1.amazonaws.com/"),
+            ("/bkt/", "https://bkt.s3.us-east-1.amazonaws.com/"),
+            ("/bkt//k", "https://bkt.s3.us-east-1.amazonaws.com//k"),
+            ("/bkt%2Fk", "https://bkt.s3.us-east-1.amazonaws.com/k"),
+        ] {
+            assert_eq!(url(path, None), Ok(out.to_owned()), "{path}");
+        }
+        assert_eq!(url("//k", Some(&own)), Ok("http://127.0.0.1:5000//k".to_owned()));
     }
 
     #[test]

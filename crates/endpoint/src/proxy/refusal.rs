@@ -158,6 +158,9 @@ pub enum Refusal {
     /// Neither in the table, nor named by the profile.
     #[error("there is no such region; hint: name a new one in the profile's `regions`")]
     RegionUnknown,
+    /// What is to be presigned names no bucket.
+    #[error("the path does not begin with a bucket's name; hint: it has to be as in /bucket/key")]
+    NoBucket,
     /// Nobody can sign it for AWS.
     #[error("a header cannot be signed as it is")]
     CannotSign,
@@ -249,7 +252,7 @@ impl Refusal {
             Self::BadChunk | Self::Duplicate | Self::TwoLengths | Self::BadHead => {
                 same(BAD, "InvalidRequest")
             }
-            Self::ServiceUnknown | Self::RegionUnknown | Self::CannotSign => {
+            Self::ServiceUnknown | Self::RegionUnknown | Self::NoBucket | Self::CannotSign => {
                 same(BAD, "InvalidRequest")
             }
             // As Transcribe and Lex have it.
