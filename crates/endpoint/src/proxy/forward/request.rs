@@ -131,12 +131,12 @@ impl<'a> Asked<'a> {
             // AWS knows it from one key or not at all: there is no other to fall over to.
             (pair.current, pair.other) = (Arc::clone(&session.real), None);
         }
-        if !body.is_right(&verified, must_check_hash(service, pair.endpoint.as_ref())) {
+        let is_named = matches!(way, Way::Named(_));
+        if !body.is_right(&verified, must_check_hash(service, &pair, is_named)) {
             return Err(refused(Refusal::WrongHash));
         }
         let (route, is_stream) = route(head, &verified, &pair, way).map_err(refused)?;
         let is_stream = is_events || (is_stream && head.version == Version::HTTP_2);
-        let is_named = matches!(way, Way::Named(_));
         Ok(Self { head, verified, pair, body, route, is_stream, is_named, wanted })
     }
 
@@ -151,7 +151,8 @@ impl<'a> Asked<'a> {
 
     /// Whether the hash that was given has to be compared with the body on its way: what is in memory was looked at.
     pub(super) fn checks_hash(&self) -> bool {
-        !self.body.is_whole() && must_check_hash(&self.verified.scope().service, self.endpoint())
+        let service = &self.verified.scope().service;
+        !self.body.is_whole() && must_check_hash(service, &self.pair, self.is_named)
     }
 
     /// Whether its answer is read, as far as answers are: one of STS may hold credentials that nobody was seen to ask for.
@@ -166,8 +167,9 @@ impl<'a> Asked<'a> {
 }
 
 /// S3 compares it itself, which costs us nothing; others may not.
-fn must_check_hash(service: &str, endpoint: Option<&Endpoint>) -> bool {
-    !(is_s3(service) && endpoint.is_none())
+fn must_check_hash(service: &str, pair: &Pair, is_named: bool) -> bool {
+    let is_at_aws = pair.endpoint.is_none() && (is_named || !pair.hosts.has(service));
+    !(is_s3(service) && is_at_aws)
 }
 
 /// Whether a body's length is known, and small.
@@ -259,4 +261,44 @@ fn route(
             }
         })?;
     Ok((route, is_stream))
+}
+
+#[cfg(test)]
+mod tests {
+    use rotakey_core::credential::{Credentials, Generation, SecretAccessKey};
+
+    use super::*;
+    use crate::proxy::upstream::Hosts;
+    use crate::publish::Snapshot;
+
+    #[test]
+    fn only_s3_itself_is_trusted_to_compare_a_hash() {
+        let id: rotakey_core::credential::AccessKeyId = "AKIAONE".parse().expect("an id");
+        let credentials =
+            Credentials::long_term(id.clone(), SecretAccessKey::new("secret".to_owned()));
+        let current = Snapshot {
+            generation: Generation(1),
+            key: id,
+            credentials,
+            valid_until: None,
+            covered_until: None,
+        };
+        let mut hosts = Hosts::default();
+        let aws = Pair {
+            current: Arc::new(current),
+            other: None,
+            endpoint: None,
+            regions: Vec::new(),
+            hosts: Arc::new(hosts.clone()),
+        };
+        hosts.add("s3", "s3.example.com").expect("a host");
+        let elsewhere = Pair { hosts: Arc::new(hosts), ..aws.clone() };
+        let server = Pair { endpoint: Endpoint::parse("http://127.0.0.1:9000"), ..aws.clone() };
+        assert!(!must_check_hash("s3", &aws, false));
+        assert!(must_check_hash("dynamodb", &aws, false));
+        assert!(must_check_hash("s3", &server, false) && must_check_hash("s3", &server, true));
+        assert!(must_check_hash("s3", &elsewhere, false));
+        // It goes to the host of AWS's that the program named.
+        assert!(!must_check_hash("s3", &elsewhere, true));
+    }
 }
