@@ -23,6 +23,8 @@ mod oracle;
 mod outbound;
 #[path = "signing/streams.rs"]
 mod streams;
+#[path = "signing/through.rs"]
+mod through;
 #[path = "signing/vectors.rs"]
 mod vectors;
 #[path = "signing/world.rs"]

@@ -106,7 +106,8 @@ pub fn make(
         expires_seconds,
     };
     let endpoint = proxied.endpoint("s3");
-    let url = presign(&asked, endpoint.as_ref(), proxied.regions(), &with.credentials)?;
+    let url =
+        presign(&asked, endpoint.as_ref(), proxied.regions(), proxied.hosts(), &with.credentials)?;
     let life = Duration::from_secs(expires_seconds);
     let is_current = state.update_ledger(|slot| match slot {
         Some(ledger) if ledger.withdrawn.is_none() && ledger.access_key_id == with.key => {

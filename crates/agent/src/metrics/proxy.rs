@@ -46,6 +46,7 @@ pub(super) fn reason(why: Refusal) -> &'static str {
         | Refusal::ConnectNotAllowed
         | Refusal::OperationRefused
         | Refusal::NotVirtual
+        | Refusal::HiddenOperation
         | Refusal::ForeignProgram => "policy",
         Refusal::BadChunk
         | Refusal::ChunkSignature

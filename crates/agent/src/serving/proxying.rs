@@ -85,6 +85,11 @@ impl Proxied {
         self.regions.as_deref().unwrap_or_default()
     }
 
+    /// The hosts that go before AWS's own.
+    pub fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
     /// The profile's placeholders, as they are on disk.
     pub fn placeholders(
         &self,

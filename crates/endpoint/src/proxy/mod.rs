@@ -37,6 +37,7 @@ pub mod roots;
 mod screen;
 mod sessions;
 pub mod sign;
+mod told;
 pub mod upstream;
 pub mod uri;
 pub mod verify;

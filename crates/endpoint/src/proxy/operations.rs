@@ -74,36 +74,65 @@ pub(crate) fn asks(service: &str, head: &Parts, body: &[u8]) -> Asks {
 
 fn is_refused(service: &str, head: &Parts, body: &[u8]) -> bool {
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default().as_bytes());
+    // S3 gets its path in one form, others as it came, and make of it what they like: what any of them could see is looked at.
+    let path = path.as_bytes();
+    let paths = [uri::decode(path), uri::plain_path(path)];
     if uri::is_s3(service) {
-        let is_control = path.starts_with("/v20180820/accessgrantsinstance/dataaccess");
+        let is_control = paths
+            .iter()
+            .any(|path| path.starts_with(b"/v20180820/accessgrantsinstance/dataaccess"));
         let is_session = head.method == Method::GET
             && uri::pairs(query).any(|(name, _)| name.eq_ignore_ascii_case(b"session"));
         return is_control || is_session;
     }
     let target = head.headers.get("x-amz-target").map(http::HeaderValue::as_bytes);
     let target = target.map(|target| target.rsplit(|byte| *byte == b'.').next().unwrap_or(target));
-    let in_path = path.rsplit_once("/operation/").map(|(_, operation)| operation.as_bytes());
+    let in_path = paths.iter().filter_map(|path| operation_of(path));
     let named = target.into_iter().chain(in_path).map(<[u8]>::to_vec);
     named.chain(actions(query)).chain(actions(body)).any(|operation| is_named(&operation))
-        || is_path(service, path)
+        || paths.iter().any(|path| is_path(service, path))
 }
 
-/// Every `Action` of a form, decoded: a server may take the first, or the last.
+/// `/service/Prefix/operation/Operation`.
+fn operation_of(path: &[u8]) -> Option<&[u8]> {
+    let mut segments = path.rsplit(|byte| *byte == b'/').skip_while(|segment| segment.is_empty());
+    let operation = segments.next()?;
+    segments.next().filter(|segment| *segment == b"operation").map(|_| operation)
+}
+
+/// Every `Action` of a form, decoded: a server may take the first, or the last. `+` is a space in a form; in a URL it goes out
+/// as what it is, and is no worse for being taken for one.
 fn actions(form: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    let pairs = uri::pairs(form);
-    pairs.filter(|(name, _)| name.eq_ignore_ascii_case(b"Action")).map(|(_, value)| value)
+    let spaced: Vec<u8> =
+        form.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    let pairs: Vec<_> = uri::pairs(&spaced).collect();
+    pairs
+        .into_iter()
+        .filter(|(name, _)| trimmed(name).eq_ignore_ascii_case(b"Action"))
+        .map(|(_, value)| value)
 }
 
 fn is_named(operation: &[u8]) -> bool {
-    let operation = operation.trim_ascii().to_ascii_lowercase();
+    let operation = trimmed(operation).to_ascii_lowercase();
     REFUSED.iter().any(|refused| refused.as_bytes() == operation)
 }
 
+/// Without spaces and control characters at its ends, as Java's `trim` has it.
+fn trimmed(text: &[u8]) -> &[u8] {
+    let is_kept = |byte: &u8| *byte > b' ';
+    let Some(start) = text.iter().position(is_kept) else { return &[] };
+    let end = text.iter().rposition(is_kept).map_or(start, |last| last + 1);
+    &text[start..end]
+}
+
 /// Operations that their path names.
-fn is_path(service: &str, path: &str) -> bool {
+fn is_path(service: &str, path: &[u8]) -> bool {
     match service {
-        "lakeformation" => path.starts_with("/GetTemporary"),
-        "datazone" => path.ends_with("/credentials"),
+        "lakeformation" => path.starts_with(b"/GetTemporary"),
+        "datazone" => {
+            let slashes = path.iter().rev().take_while(|byte| **byte == b'/').count();
+            path[..path.len() - slashes].ends_with(b"/credentials")
+        }
         _ => false,
     }
 }
@@ -134,6 +163,7 @@ mod tests {
         for (service, head, body) in [
             ("sts", &plain, "Action=assumerole"),
             ("sts", &plain, "action=AssumeRole"),
+            ("sts", &plain, "Action=AssumeRole+"),
             ("sts", &plain, "Action=AssumeRole&Action=AssumeRole"),
             ("sts", &plain, "Action=GetCallerIdentity&Action=AssumeRole"),
             ("sts", &form("/?Action=GetCallerIdentity"), "Action=AssumeRole"),
@@ -165,6 +195,9 @@ mod tests {
             "Action=GetCallerIdentity&Action=GetFederationToken",
             "action=assumerole",
             "Action=AssumeRole%20",
+            "Action=GetSessionToken+",
+            "Action=+GetSessionToken%0B",
+            "+Action=GetSessionToken",
         ] {
             assert!(is_refused("sts", &form, body.as_bytes()), "{body}");
         }
@@ -182,6 +215,41 @@ mod tests {
             ["/bucket/session", "/bucket?list-type=2&prefix=session", "/b/k?Action=AssumeRole"]
         {
             assert!(!is_refused("s3", &head("GET", target, &[]), b""), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_looked_at_as_a_server_may_read_it() {
+        for (service, path) in [
+            ("s3", "/v20180820/accessgrantsinstance/dataaccess"),
+            ("s3", "/v20180820/accessgrantsinstance/%64ataaccess"),
+            ("s3", "/v20180820%2Faccessgrantsinstance/dataaccess"),
+            ("s3", "//v20180820/./accessgrantsinstance/dataaccess"),
+            ("iam", "/service/IAM/operation/%43reateAccessKey"),
+            ("iam", "/service/IAM/operation//CreateAccessKey/"),
+            ("iam", "/service/IAM/operation/x/../CreateAccessKey"),
+            ("iam", "/service/IAM/%6Fperation%2FCreateAccessKey"),
+            ("lakeformation", "/GetTemporaryGlueTableCredentials"),
+            ("lakeformation", "/%47etTemporaryGlueTableCredentials"),
+            ("lakeformation", "//GetTemporaryGlueTableCredentials"),
+            ("lakeformation", "/x/%2e%2e/GetTemporaryGlueTableCredentials"),
+            ("lakeformation", "/GetTemporaryGlueTableCredentials/%2e%2e/x"),
+            ("datazone", "/v2/domains/d/environments/e/credentials"),
+            ("datazone", "/v2/domains/d/environments/e/%63redentials/"),
+            ("datazone", "/v2/domains/d/environments/e/credentials/."),
+        ] {
+            assert!(is_refused(service, &head("GET", path, &[]), b""), "{service} {path}");
+        }
+        for (service, path) in [
+            // Escaped twice: another name, wherever it is read.
+            ("s3", "/v20180820/accessgrantsinstance/%2564ataaccess"),
+            ("s3", "/b/v20180820/accessgrantsinstance/dataaccess"),
+            ("iam", "/service/IAM/operation/ListAccessKeys"),
+            ("lakeformation", "/ListPermissions"),
+            ("datazone", "/v2/domains/d/environments/e"),
+            ("lambda", "/2015-03-31/functions/CreateAccessKey"),
+        ] {
+            assert!(!is_refused(service, &head("GET", path, &[]), b""), "{service} {path}");
         }
     }
 }

@@ -14,7 +14,7 @@ use super::key::{ALGORITHM, Scope, SigningKey, SigningKeys};
 use super::keys::Endpoint;
 use super::payload::Payload;
 use super::refusal::Refusal;
-use super::upstream::{self, Asked};
+use super::upstream::{self, Asked, Hosts};
 use super::uri::{PathStyle, canonical_query, encode, outbound_query, pairs};
 use super::verify::{self, Placeholders, Policy, sign_head};
 use super::version2;
@@ -41,8 +41,8 @@ pub struct Presign<'a> {
     pub expires_seconds: u64,
 }
 
-/// Makes the URL, at AWS or at the server that takes its place. Regions that the table does not know are good if
-/// `more_regions` names them.
+/// Makes the URL, at AWS or at the server that takes its place: `endpoint`, or the one of `hosts`. Regions that the table
+/// does not know are good if `more_regions` names them.
 ///
 /// # Errors
 ///
@@ -51,9 +51,10 @@ pub fn presign(
     asked: &Presign<'_>,
     endpoint: Option<&Endpoint>,
     more_regions: &[String],
+    hosts: &Hosts,
     with: &Credentials,
 ) -> Result<String, Refusal> {
-    let (origin, host, path) = place(asked, endpoint, more_regions)?;
+    let (origin, host, path) = place(asked, endpoint, more_regions, hosts)?;
     let date = format_basic(asked.at);
     let day = date.get(..8).unwrap_or_default().to_owned();
     let (region, service) = (asked.region.to_owned(), "s3".to_owned());
@@ -172,8 +173,11 @@ fn place(
     asked: &Presign<'_>,
     endpoint: Option<&Endpoint>,
     more_regions: &[String],
+    hosts: &Hosts,
 ) -> Result<(String, String, String), Refusal> {
     let path = text(PathStyle::Once.canonical(asked.path.as_bytes()));
+    // Without the slash it would go on where the host ends.
+    let rest = path.strip_prefix('/').ok_or(Refusal::NoBucket)?;
     if let Some(Endpoint { scheme, authority, prefix }) = endpoint {
         let prefix = text(PathStyle::Once.canonical(prefix.as_bytes()));
         return Ok((format!("{scheme}://{authority}"), authority.to_string(), prefix + &path));
@@ -186,11 +190,19 @@ fn place(
         query: asked.query,
         ..Asked::default()
     };
-    let route = upstream::route(&question, more_regions).map_err(|_| Refusal::RegionUnknown)?;
-    let bucket = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let route = upstream::route_with(&question, more_regions, hosts);
+    let route = route.map_err(|_| Refusal::RegionUnknown)?;
+    if hosts.has(question.service) {
+        // As the proxy asks there: by path.
+        return Ok((format!("{}://{}", Scheme::HTTPS, route.host), route.host, path));
+    }
+    let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.is_empty() {
+        return Err(Refusal::NoBucket);
+    }
     // Path style is on its way out at AWS, but a name with dots is no host that a certificate could be for.
     let (host, path) = match is_label(bucket) {
-        true => (format!("{bucket}.{}", route.host), path[1 + bucket.len()..].to_owned()),
+        true => (format!("{bucket}.{}", route.host), format!("/{key}")),
         false => (route.host, path),
     };
     Ok((format!("{}://{host}", Scheme::HTTPS), host, path))
@@ -236,7 +248,8 @@ mod tests {
     #[test]
     fn the_published_example_comes_out() {
         let endpoint = Endpoint::parse("https://examplebucket.s3.amazonaws.com").expect("a URL");
-        let url = presign(&asked("/test.txt", ""), Some(&endpoint), &[], &example());
+        let url =
+            presign(&asked("/test.txt", ""), Some(&endpoint), &[], &Hosts::default(), &example());
         assert_eq!(
             url.expect("a URL"),
             "https://examplebucket.s3.amazonaws.com/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256\
@@ -250,7 +263,8 @@ mod tests {
     fn the_place_is_the_buckets_host_or_the_servers_path() {
         let origin = |path: &str, endpoint: Option<&str>| {
             let endpoint = endpoint.map(|url| Endpoint::parse(url).expect("a URL"));
-            let url = presign(&asked(path, ""), endpoint.as_ref(), &[], &example());
+            let url =
+                presign(&asked(path, ""), endpoint.as_ref(), &[], &Hosts::default(), &example());
             let url = url.expect("a URL");
             url.split_once('?').expect("a query").0.to_owned()
         };
@@ -260,7 +274,53 @@ mod tests {
         let own = Some("http://127.0.0.1:5000/aws/");
         assert_eq!(origin("/bkt/a//../%C3%BC", own), "http://127.0.0.1:5000/aws/bkt/a//../%C3%BC");
         let elsewhere = Presign { region: "mars-1", ..asked("/bkt/a", "") };
-        assert_eq!(presign(&elsewhere, None, &[], &example()), Err(Refusal::RegionUnknown));
+        assert_eq!(
+            presign(&elsewhere, None, &[], &Hosts::default(), &example()),
+            Err(Refusal::RegionUnknown)
+        );
+    }
+
+    #[test]
+    fn a_host_that_was_added_goes_before_awss_and_is_asked_by_path() {
+        let mut hosts = Hosts::default();
+        hosts.add("s3", "s3.{region}.example.com").expect("a host");
+        let url = |asked: &Presign<'_>| {
+            let url = presign(asked, None, &[], &hosts, &example())?;
+            Ok(url.split_once('?').expect("a query").0.to_owned())
+        };
+        let out = "https://s3.us-east-1.example.com/bkt/k".to_owned();
+        assert_eq!(url(&asked("/bkt/k", "")), Ok(out));
+        let elsewhere = Presign { region: "mars-1", ..asked("/bkt/k", "") };
+        assert_eq!(url(&elsewhere), Err(Refusal::RegionUnknown));
+        hosts = Hosts::default();
+        hosts.add("sqs", "sqs.example.com").expect("a host");
+        let url = presign(&asked("/bkt/k", ""), None, &[], &hosts, &example()).expect("a URL");
+        assert!(url.starts_with("https://bkt.s3.us-east-1.amazonaws.com/k?"), "{url}");
+    }
+
+    #[test]
+    fn a_path_goes_on_behind_the_host_and_begins_with_a_bucket() {
+        let url = |path, endpoint: Option<&Endpoint>| {
+            let url = presign(&asked(path, ""), endpoint, &[], &Hosts::default(), &example())?;
+            Ok(url.split_once('?').expect("a query").0.to_owned())
+        };
+        let own = Endpoint::parse("http://127.0.0.1:5000").expect("a URL");
+        for path in ["", "bkt", "bkt/k", "%2", ".evil.test/k"] {
+            assert_eq!(url(path, None), Err(Refusal::NoBucket), "{path}");
+            assert_eq!(url(path, Some(&own)), Err(Refusal::NoBucket), "{path}");
+        }
+        for path in ["/", "//", "//bkt/k", "///bkt/k", "/%2Fbkt/k"] {
+            assert_eq!(url(path, None), Err(Refusal::NoBucket), "{path}");
+        }
+        for (path, out) in [
+            ("/bkt", "https://bkt.s3.us-east-1.amazonaws.com/"),
+            ("/bkt/", "https://bkt.s3.us-east-1.amazonaws.com/"),
+            ("/bkt//k", "https://bkt.s3.us-east-1.amazonaws.com//k"),
+            ("/bkt%2Fk", "https://bkt.s3.us-east-1.amazonaws.com/k"),
+        ] {
+            assert_eq!(url(path, None), Ok(out.to_owned()), "{path}");
+        }
+        assert_eq!(url("//k", Some(&own)), Ok("http://127.0.0.1:5000//k".to_owned()));
     }
 
     #[test]
@@ -269,7 +329,7 @@ mod tests {
         let with = Credentials { session_token: Some(token), ..example() };
         let query = "response-content-type=a/b&X-Amz-Signature=00&X-Amz-Security-Token=local";
         let asked = Presign { content_type: Some("text/plain"), ..asked("/bkt/k", query) };
-        let url = presign(&asked, None, &[], &with).expect("a URL");
+        let url = presign(&asked, None, &[], &Hosts::default(), &with).expect("a URL");
         assert!(url.contains("&X-Amz-Security-Token=to%2Fk%2Bn%3D%3D&"), "{url}");
         assert!(url.contains("&X-Amz-SignedHeaders=content-type%3Bhost&"), "{url}");
         assert!(url.contains("response-content-type=a%2Fb"), "{url}");

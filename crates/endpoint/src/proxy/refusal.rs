@@ -81,6 +81,11 @@ pub enum Refusal {
         "this operation hands out credentials and is refused; hint: `rotakey` makes and rotates keys"
     )]
     OperationRefused,
+    /// One that cannot be told, of a service of which some are refused.
+    #[error(
+        "the body has to say which operation it asks for; hint: send it with its length, 1 MiB at most, and not encoded"
+    )]
+    HiddenOperation,
     /// One whose answer could be virtualised, where that is off.
     #[error(
         "this operation hands out credentials and is refused; hint: name it in the profile's virtual_sessions"
@@ -153,6 +158,9 @@ pub enum Refusal {
     /// Neither in the table, nor named by the profile.
     #[error("there is no such region; hint: name a new one in the profile's `regions`")]
     RegionUnknown,
+    /// What is to be presigned names no bucket.
+    #[error("the path does not begin with a bucket's name; hint: it has to be as in /bucket/key")]
+    NoBucket,
     /// Nobody can sign it for AWS.
     #[error("a header cannot be signed as it is")]
     CannotSign,
@@ -233,6 +241,7 @@ impl Refusal {
             | Self::ServiceNotAllowed
             | Self::RegionNotAllowed
             | Self::OperationRefused
+            | Self::HiddenOperation
             | Self::NotVirtual
             | Self::ForeignProgram
             | Self::Browser => codes(NO, "AccessDenied", "AccessDenied", "AccessDeniedException"),
@@ -243,7 +252,7 @@ impl Refusal {
             Self::BadChunk | Self::Duplicate | Self::TwoLengths | Self::BadHead => {
                 same(BAD, "InvalidRequest")
             }
-            Self::ServiceUnknown | Self::RegionUnknown | Self::CannotSign => {
+            Self::ServiceUnknown | Self::RegionUnknown | Self::NoBucket | Self::CannotSign => {
                 same(BAD, "InvalidRequest")
             }
             // As Transcribe and Lex have it.

@@ -73,6 +73,11 @@ pub fn decode(bytes: &[u8]) -> Vec<u8> {
     percent_decode(bytes).collect()
 }
 
+/// What a server may take a path for: decoded, without dot segments and empty ones. To look at, and never to sign or to send.
+pub(crate) fn plain_path(path: &[u8]) -> Vec<u8> {
+    normalized(&decode(path)).into_owned()
+}
+
 fn encode_with(bytes: &[u8], set: &'static AsciiSet) -> Vec<u8> {
     let is_plain =
         |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');

@@ -32,6 +32,9 @@ const DROPPED: [&str; 9] = [
     "upgrade",
 ];
 
+/// What stands beside every secret that AWS hands out.
+const SECRET: &[u8] = b"SecretAccessKey";
+
 /// An answer that was looked at.
 pub(super) struct Inspected {
     head: Parts,
@@ -54,6 +57,24 @@ enum Seen {
 impl Inspected {
     pub(super) fn status(&self) -> StatusCode {
         self.head.status
+    }
+
+    /// Whether there could be credentials in it that nobody asked for. An answer that did not come whole could.
+    pub(super) fn may_hold_credentials(&self) -> bool {
+        if is_error(self.head.status) {
+            return false;
+        }
+        match &self.body {
+            Seen::Whole(body) => {
+                let plain = error_body::inflated(&self.head.headers, body);
+                if plain.is_none() && self.head.headers.contains_key(header::CONTENT_ENCODING) {
+                    return true;
+                }
+                let text = plain.as_deref().unwrap_or(body);
+                text.windows(SECRET.len()).any(|part| part.eq_ignore_ascii_case(SECRET))
+            }
+            Seen::Stream(first, rest) => !first.is_empty() || !rest.is_end_stream(),
+        }
     }
 
     /// Head and body, if all of that was read; without what is of the connection to AWS.

@@ -15,7 +15,6 @@ use crate::guard;
 use crate::proxy::connect::host::{self, Kind};
 use crate::proxy::connect::{Connecting, Way};
 use crate::proxy::keys::{Endpoint, Keys, Pair};
-use crate::proxy::operations;
 use crate::proxy::payload::buffer::buffer;
 use crate::proxy::payload::{BodyError, Payload};
 use crate::proxy::pool::Whose;
@@ -23,6 +22,7 @@ use crate::proxy::refusal::Refusal;
 use crate::proxy::upstream::{self, NotRouted, Route};
 use crate::proxy::uri::is_s3;
 use crate::proxy::verify::{self, Policy, Verified};
+use crate::proxy::{operations, told};
 use crate::table::Caller;
 
 /// Bodies up to this length are read at once, so that they can be sent twice.
@@ -101,6 +101,7 @@ impl<'a> Asked<'a> {
             return Err(refused(Refusal::ForeignProgram));
         }
         let service = &verified.scope().service;
+        told::check(service, head, verified.payload(), body.is_whole()).map_err(refused)?;
         // Operations that hand out credentials are told by their forms, which are short. To S3, which has none, curl says of
         // every body that it is a form.
         if !body.is_whole() && !is_s3(service) && operations::is_form(head) {
@@ -119,8 +120,8 @@ impl<'a> Asked<'a> {
             }
         };
         // Of S3 none is told by its body, which may be long.
-        let told = if is_s3(service) { Bytes::new() } else { body.bytes() };
-        let wanted = proxy.wanted(head, &told, &verified, session.as_ref());
+        let seen = if is_s3(service) { Bytes::new() } else { body.bytes() };
+        let wanted = proxy.wanted(head, &seen, &verified, session.as_ref());
         let wanted = wanted.map_err(refused)?;
         let Some(mut pair) = proxy.keys.pair(&profile, service) else {
             proxy.keys.unserved(&profile);
@@ -130,7 +131,8 @@ impl<'a> Asked<'a> {
             // AWS knows it from one key or not at all: there is no other to fall over to.
             (pair.current, pair.other) = (Arc::clone(&session.real), None);
         }
-        if !body.is_right(&verified, must_check_hash(service, pair.endpoint.as_ref())) {
+        let is_named = matches!(way, Way::Named(_));
+        if !body.is_right(&verified, must_check_hash(service, &pair, is_named)) {
             return Err(refused(Refusal::WrongHash));
         }
         let routed = route(head, &verified, &pair, way).map_err(refused)?;
@@ -150,7 +152,13 @@ impl<'a> Asked<'a> {
 
     /// Whether the hash that was given has to be compared with the body on its way: what is in memory was looked at.
     pub(super) fn checks_hash(&self) -> bool {
-        !self.body.is_whole() && must_check_hash(&self.verified.scope().service, self.endpoint())
+        let service = &self.verified.scope().service;
+        !self.body.is_whole() && must_check_hash(service, &self.pair, self.is_named)
+    }
+
+    /// Whether its answer is read, as far as answers are: one of STS may hold credentials that nobody was seen to ask for.
+    pub(super) fn reads_answer(&self) -> bool {
+        self.wanted.is_some() || told::is_sts(&self.verified.scope().service)
     }
 
     /// The server that was configured, if it is not AWS.
@@ -160,8 +168,9 @@ impl<'a> Asked<'a> {
 }
 
 /// S3 compares it itself, which costs us nothing; others may not.
-fn must_check_hash(service: &str, endpoint: Option<&Endpoint>) -> bool {
-    !(is_s3(service) && endpoint.is_none())
+fn must_check_hash(service: &str, pair: &Pair, is_named: bool) -> bool {
+    let is_at_aws = pair.endpoint.is_none() && (is_named || !pair.hosts.has(service));
+    !(is_s3(service) && is_at_aws)
 }
 
 /// Whether a body's length is known, and small.
@@ -268,7 +277,11 @@ fn is_of_table(named: &str, host: &str, service: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rotakey_core::credential::{Credentials, Generation, SecretAccessKey};
+
     use super::*;
+    use crate::proxy::upstream::Hosts;
+    use crate::publish::Snapshot;
 
     #[test]
     fn a_host_that_the_table_has_is_no_less_its_own_for_being_named() {
@@ -284,5 +297,36 @@ mod tests {
         ] {
             assert!(!is_of_table(named, host, service), "{named}");
         }
+    }
+
+    #[test]
+    fn only_s3_itself_is_trusted_to_compare_a_hash() {
+        let id: rotakey_core::credential::AccessKeyId = "AKIAONE".parse().expect("an id");
+        let credentials =
+            Credentials::long_term(id.clone(), SecretAccessKey::new("secret".to_owned()));
+        let current = Snapshot {
+            generation: Generation(1),
+            key: id,
+            credentials,
+            valid_until: None,
+            covered_until: None,
+        };
+        let mut hosts = Hosts::default();
+        let aws = Pair {
+            current: Arc::new(current),
+            other: None,
+            endpoint: None,
+            regions: Vec::new(),
+            hosts: Arc::new(hosts.clone()),
+        };
+        hosts.add("s3", "s3.example.com").expect("a host");
+        let elsewhere = Pair { hosts: Arc::new(hosts), ..aws.clone() };
+        let server = Pair { endpoint: Endpoint::parse("http://127.0.0.1:9000"), ..aws.clone() };
+        assert!(!must_check_hash("s3", &aws, false));
+        assert!(must_check_hash("dynamodb", &aws, false));
+        assert!(must_check_hash("s3", &server, false) && must_check_hash("s3", &server, true));
+        assert!(must_check_hash("s3", &elsewhere, false));
+        // It goes to the host of AWS's that the program named.
+        assert!(!must_check_hash("s3", &elsewhere, true));
     }
 }

@@ -84,6 +84,9 @@ impl<K: Keys> Proxy<K> {
             Some(wanted) if seen.answer.status().is_success() => {
                 self.virtualised(asked, wanted, with, seen.answer)?
             }
+            None if asked.reads_answer() && seen.answer.may_hold_credentials() => {
+                return Err(Refusal::AnswerUnreadable);
+            }
             _ => answer::for_program(seen.answer),
         };
         let is_shared = asked.head.version == Version::HTTP_2;
@@ -138,7 +141,7 @@ impl<K: Keys> Proxy<K> {
         let placeholder = &asked.verified.placeholder().id;
         let redaction = answer::is_error(response.status())
             .then(|| Redaction::new(&with.credentials, placeholder, authorization.as_ref()));
-        let answer = answer::inspect(response, is_head, asked.wanted.is_some(), redaction).await;
+        let answer = answer::inspect(response, is_head, asked.reads_answer(), redaction).await;
         // Otherwise the try is over with its latch, and the body is there for another.
         if let Some(latch) = latch.filter(|_| answer.status().is_success()) {
             latch.open();

@@ -51,6 +51,11 @@ impl Hosts {
         Ok(())
     }
 
+    /// Whether requests for a service go to one that was added: not to AWS's own host, whoever stands there.
+    pub fn has(&self, service: &str) -> bool {
+        self.0.contains_key(service)
+    }
+
     /// Where a request goes. The region has to be one that there is.
     pub(super) fn route(&self, service: &str, region: &str) -> Option<Route> {
         let host = self.0.get(service)?.replace(REGION, region);
