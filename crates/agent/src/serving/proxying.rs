@@ -218,8 +218,10 @@ impl Keys for Ring {
             && let Some(served) = key.profile(forwarded.profile)
         {
             served.proxied.answered.note(forwarded.status);
-            // A long body was signed for until now.
-            if served.profile.process.latest().as_ref().is_some_and(|c| c.key != *forwarded.key) {
+            // A long body was signed for until now. A session needs the key no more that it was made with.
+            if !forwarded.is_session
+                && served.profile.process.latest().as_ref().is_some_and(|c| c.key != *forwarded.key)
+            {
                 key.falls_over(self.clock.wall());
             }
             self.books.went_through(key, served, forwarded.placeholder, forwarded.caller);
