@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use rotakey_core::credential::AccessKeyId;
 use rotakey_endpoint::proxy::connect::Connecting;
@@ -32,6 +32,8 @@ pub struct Proxied {
     regions: Option<Vec<String>>,
     grants: Arc<Grants>,
     hosts: Arc<Hosts>,
+    /// The placeholder that we look with ourselves whether the proxy works.
+    own: Arc<ArcSwapOption<AccessKeyId>>,
     /// How its requests were answered.
     pub answered: Arc<Answered>,
 }
@@ -51,6 +53,7 @@ impl Proxied {
                 version_2_region: settings.presigned_v2.then(|| settings.region.clone()),
             }),
             hosts: Arc::new(settings.proxy_hosts.clone()),
+            own: Arc::default(),
             answered: before.map_or_else(Arc::default, |before| Arc::clone(&before.answered)),
         }
     }
@@ -85,6 +88,12 @@ impl Proxied {
         self.regions.as_deref().unwrap_or_default()
     }
 
+    /// Whether a request is our own: we look whether the proxy works.
+    fn is_own(&self, request: &Forwarded<'_>) -> bool {
+        let own = self.own.load();
+        !request.is_session && own.as_deref().is_some_and(|own| own == request.placeholder)
+    }
+
     /// The profile's placeholders, as they are on disk.
     pub fn placeholders(
         &self,
@@ -96,6 +105,9 @@ impl Proxied {
             let credentials = pair.credentials()?;
             // We look whether the proxy works, whatever programs may call.
             let is_own = pair.program == placeholders::OWN;
+            if is_own {
+                self.own.store(Some(Arc::new(credentials.access_key_id.clone())));
+            }
             Some(Arc::new(Placeholder {
                 id: credentials.access_key_id,
                 secret: credentials.secret_access_key,
@@ -225,6 +237,10 @@ impl Keys for Ring {
                 key.falls_over(self.clock.wall());
             }
             self.books.went_through(key, served, forwarded.placeholder, forwarded.caller);
+            if forwarded.service == "sts" && served.proxied.is_own(forwarded) {
+                let Forwarded { profile, placeholder, key, .. } = *forwarded;
+                serving.asked_sts.note(profile, placeholder, key);
+            }
         }
         tracing::debug!(
             profile = forwarded.profile,
@@ -237,10 +253,6 @@ impl Keys for Ring {
             caller = ?forwarded.caller,
             "sent on"
         );
-        if forwarded.service == "sts" {
-            let asked = &self.serving.load().asked_sts;
-            asked.note(forwarded.profile, forwarded.placeholder, forwarded.key);
-        }
     }
 
     fn virtualised(&self, session: &Virtualised<'_>) {
