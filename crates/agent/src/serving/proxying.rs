@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
@@ -163,7 +162,7 @@ impl Granting for Ring {
 
     fn session_epoch(&self, profile: &str) -> u64 {
         let serving = self.serving.load();
-        serving.key_of.get(profile).map_or(0, |key| key.session_epoch.load(Ordering::Acquire))
+        serving.key_of.get(profile).map_or(0, |key| key.through.session_epoch())
     }
 }
 
@@ -185,9 +184,8 @@ impl Keys for Ring {
     fn fell_over(&self, profile: &str, other: &AccessKeyId) {
         let serving = self.serving.load();
         let Some(key) = serving.key_of.get(profile) else { return };
-        key.fell_over.fetch_add(1, Ordering::Relaxed);
         // A use: whoever waits for the old key's last one waits anew.
-        key.falls_over(self.clock.wall());
+        key.through.tries_other(self.clock.wall());
         tracing::info!(profile, key = %other, "the other key is tried");
     }
 
@@ -195,7 +193,7 @@ impl Keys for Ring {
         let serving = self.serving.load();
         let Some(key) = serving.key_of.get(profile) else { return };
         // A use, as above.
-        key.falls_over(self.clock.wall());
+        key.through.falls_over(self.clock.wall());
         tracing::debug!(profile, key = %old, "a stream goes on with the key that it began with");
     }
 
@@ -234,7 +232,7 @@ impl Keys for Ring {
             if !forwarded.is_session
                 && served.profile.process.latest().as_ref().is_some_and(|c| c.key != *forwarded.key)
             {
-                key.falls_over(self.clock.wall());
+                key.through.falls_over(self.clock.wall());
             }
             self.books.went_through(key, served, forwarded.placeholder, forwarded.caller);
             if forwarded.service == "sts" && served.proxied.is_own(forwarded) {
