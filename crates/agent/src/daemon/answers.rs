@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -369,8 +368,8 @@ impl Desk {
             "listen": self.listen.http,
             "proxy_listen": self.listen.proxy,
             "asked_sts": serving.asked_sts.of(&served.profile.name),
-            "fell_over": key.fell_over.load(Ordering::Relaxed),
-            "fell_over_at": key.fell_over_at().map(|at| at.to_string()),
+            "fell_over": key.through.fell_over(),
+            "fell_over_at": key.through.fell_over_at().map(|at| at.to_string()),
             "sources": {
                 "process": process,
                 "container": source(serving.table.container, is_there),

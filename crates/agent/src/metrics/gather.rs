@@ -1,7 +1,5 @@
 //! What is looked up when somebody asks: keys, rotations and leases of each profile, from its files and from the agent.
 
-use std::sync::atomic::Ordering;
-
 use jiff::Timestamp;
 use rotakey_core::journal::{Act, Entry, Open, Record, Status, Step};
 use rotakey_core::receipt::{self, Outcome, Receipt};
@@ -88,7 +86,7 @@ fn through_the_proxy(samples: &mut Vec<Sample>, key: &ServedKey) {
     for served in &key.profiles {
         samples.extend(served.proxied.answered.samples(&served.profile.name));
     }
-    let fell_over = key.fell_over.load(Ordering::Relaxed) as f64;
+    let fell_over = key.through.fell_over() as f64;
     samples.push(sample("rotakey_proxy_fail_overs", &[&key.name], fell_over));
 }
 

@@ -12,11 +12,12 @@ pub mod placeholders;
 pub mod proxying;
 pub mod sessions;
 pub mod supply;
+pub mod through;
 pub mod token;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use rotakey_endpoint::table::{Imds, Profile, Table};
 
 pub use self::asked::AskedSts;
 use self::proxying::Proxied;
+use self::through::Through;
 use crate::cli::failure::Failed;
 use crate::command::App;
 use crate::config::{Serve, Sources};
@@ -50,16 +52,12 @@ pub struct ServedKey {
     /// The key of the other generation, as long as it is Active. The proxy tries it where AWS does not know the served one.
     /// Shared with what is made when the configuration is read again: what changes meanwhile is not lost.
     pub other: Arc<ArcSwapOption<Snapshot>>,
-    /// How often it was tried.
-    pub fell_over: AtomicU64,
-    /// When it was tried last, in milliseconds of the Unix time.
-    fell_over_at: AtomicI64,
+    /// How often and when it was tried, and what sessions are worth. Shared likewise.
+    pub through: Arc<Through>,
     /// The profiles that use it: the one that holds it, and those that share it.
     pub profiles: Vec<ServedProfile>,
     /// The horizon on disk, in milliseconds of the Unix time; a copy for whoever asks whether it has to be raised.
     covered_until: AtomicI64,
-    /// Changes when the sessions that programs made with it through the proxy are to be worth nothing.
-    pub session_epoch: AtomicU64,
     /// Its horizon is to be raised: somebody asked for that already.
     pub raising: AtomicBool,
     health: Arc<Mutex<Health>>,
@@ -180,17 +178,9 @@ impl Serving {
                 lease,
                 key: keys.remove(&holder).unwrap_or_default(),
                 other: old.map_or_else(Arc::default, |old| Arc::clone(&old.other)),
-                fell_over: AtomicU64::new(
-                    old.map_or(0, |old| old.fell_over.load(Ordering::Relaxed)),
-                ),
-                fell_over_at: AtomicI64::new(
-                    old.map_or(i64::MIN, |old| old.fell_over_at.load(Ordering::Relaxed)),
-                ),
+                through: old.map_or_else(Arc::default, |old| Arc::clone(&old.through)),
                 covered_until: AtomicI64::new(
                     old.map_or(i64::MIN, |old| old.covered_until.load(Ordering::Relaxed)),
-                ),
-                session_epoch: AtomicU64::new(
-                    old.map_or(0, |old| old.session_epoch.load(Ordering::Acquire)),
                 ),
                 raising: AtomicBool::new(false),
                 // The same one: what fails while the configuration is read counts.
@@ -234,11 +224,9 @@ impl ServedKey {
             lease,
             key: Arc::default(),
             other: Arc::default(),
-            fell_over: AtomicU64::new(0),
-            fell_over_at: AtomicI64::new(i64::MIN),
+            through: Arc::default(),
             profiles: Vec::new(),
             covered_until: AtomicI64::new(i64::MIN),
-            session_epoch: AtomicU64::new(0),
             raising: AtomicBool::new(false),
             health: Arc::new(Mutex::new(Health::new(crate::clock::SystemClock::new().now()))),
         }
@@ -252,30 +240,6 @@ impl ServedKey {
     /// A program was turned away, or got nothing.
     pub fn failed(&self, now: &Now) {
         self.health().failed(now);
-    }
-
-    /// Goes by how often sessions were made void, as the ledger counts that.
-    pub fn void_sessions_before(&self, revocations: u64) {
-        let before = self.session_epoch.load(Ordering::Acquire);
-        let enrolment = before & !u64::from(u32::MAX);
-        self.session_epoch
-            .store(enrolment | (revocations & u64::from(u32::MAX)), Ordering::Release);
-    }
-
-    /// The profile was removed and added again: no session of before is its own.
-    pub fn void_sessions(&self) {
-        self.session_epoch.fetch_add(1 << 32, Ordering::AcqRel);
-    }
-
-    /// The proxy signs with the other key, now.
-    pub fn falls_over(&self, now: Timestamp) {
-        self.fell_over_at.fetch_max(now.as_millisecond(), Ordering::AcqRel);
-    }
-
-    /// When it last did.
-    pub fn fell_over_at(&self) -> Option<Timestamp> {
-        let at = self.fell_over_at.load(Ordering::Acquire);
-        (at != i64::MIN).then(|| Timestamp::from_millisecond(at).ok()).flatten()
     }
 
     /// Until when answers are accounted for already.

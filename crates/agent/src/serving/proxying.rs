@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use rotakey_core::credential::AccessKeyId;
 use rotakey_endpoint::proxy::connect::Connecting;
@@ -32,6 +31,8 @@ pub struct Proxied {
     regions: Option<Vec<String>>,
     grants: Arc<Grants>,
     hosts: Arc<Hosts>,
+    /// The placeholder that we look with ourselves whether the proxy works.
+    own: Arc<ArcSwapOption<AccessKeyId>>,
     /// How its requests were answered.
     pub answered: Arc<Answered>,
 }
@@ -51,6 +52,7 @@ impl Proxied {
                 version_2_region: settings.presigned_v2.then(|| settings.region.clone()),
             }),
             hosts: Arc::new(settings.proxy_hosts.clone()),
+            own: Arc::default(),
             answered: before.map_or_else(Arc::default, |before| Arc::clone(&before.answered)),
         }
     }
@@ -90,6 +92,12 @@ impl Proxied {
         &self.hosts
     }
 
+    /// Whether a request is our own: we look whether the proxy works.
+    fn is_own(&self, request: &Forwarded<'_>) -> bool {
+        let own = self.own.load();
+        !request.is_session && own.as_deref().is_some_and(|own| own == request.placeholder)
+    }
+
     /// The profile's placeholders, as they are on disk.
     pub fn placeholders(
         &self,
@@ -101,6 +109,9 @@ impl Proxied {
             let credentials = pair.credentials()?;
             // We look whether the proxy works, whatever programs may call.
             let is_own = pair.program == placeholders::OWN;
+            if is_own {
+                self.own.store(Some(Arc::new(credentials.access_key_id.clone())));
+            }
             Some(Arc::new(Placeholder {
                 id: credentials.access_key_id,
                 secret: credentials.secret_access_key,
@@ -156,7 +167,7 @@ impl Granting for Ring {
 
     fn session_epoch(&self, profile: &str) -> u64 {
         let serving = self.serving.load();
-        serving.key_of.get(profile).map_or(0, |key| key.session_epoch.load(Ordering::Acquire))
+        serving.key_of.get(profile).map_or(0, |key| key.through.session_epoch())
     }
 }
 
@@ -178,9 +189,8 @@ impl Keys for Ring {
     fn fell_over(&self, profile: &str, other: &AccessKeyId) {
         let serving = self.serving.load();
         let Some(key) = serving.key_of.get(profile) else { return };
-        key.fell_over.fetch_add(1, Ordering::Relaxed);
         // A use: whoever waits for the old key's last one waits anew.
-        key.falls_over(self.clock.wall());
+        key.through.tries_other(self.clock.wall());
         tracing::info!(profile, key = %other, "the other key is tried");
     }
 
@@ -188,7 +198,7 @@ impl Keys for Ring {
         let serving = self.serving.load();
         let Some(key) = serving.key_of.get(profile) else { return };
         // A use, as above.
-        key.falls_over(self.clock.wall());
+        key.through.falls_over(self.clock.wall());
         tracing::debug!(profile, key = %old, "a stream goes on with the key that it began with");
     }
 
@@ -223,11 +233,17 @@ impl Keys for Ring {
             && let Some(served) = key.profile(forwarded.profile)
         {
             served.proxied.answered.note(forwarded.status);
-            // A long body was signed for until now.
-            if served.profile.process.latest().as_ref().is_some_and(|c| c.key != *forwarded.key) {
-                key.falls_over(self.clock.wall());
+            // A long body was signed for until now. A session needs the key no more that it was made with.
+            if !forwarded.is_session
+                && served.profile.process.latest().as_ref().is_some_and(|c| c.key != *forwarded.key)
+            {
+                key.through.falls_over(self.clock.wall());
             }
             self.books.went_through(key, served, forwarded.placeholder, forwarded.caller);
+            if forwarded.service == "sts" && served.proxied.is_own(forwarded) {
+                let Forwarded { profile, placeholder, key, .. } = *forwarded;
+                serving.asked_sts.note(profile, placeholder, key);
+            }
         }
         tracing::debug!(
             profile = forwarded.profile,
@@ -240,10 +256,6 @@ impl Keys for Ring {
             caller = ?forwarded.caller,
             "sent on"
         );
-        if forwarded.service == "sts" {
-            let asked = &self.serving.load().asked_sts;
-            asked.note(forwarded.profile, forwarded.placeholder, forwarded.key);
-        }
     }
 
     fn virtualised(&self, session: &Virtualised<'_>) {

@@ -22,6 +22,8 @@ pub(crate) struct Drain {
     /// Kept from publish: draining makes no sense while the old key is served.
     _published: Published,
     horizon: Option<Horizon>,
+    /// F, read with the horizon.
+    fell_over: Option<Timestamp>,
     phase: Phase,
 }
 
@@ -36,7 +38,8 @@ enum Phase {
 impl Drain {
     pub(crate) fn enter(cx: &Context<'_>, published: Published) -> Turn {
         let command = Command::ReadHorizon(cx.open().outgoing.id.clone());
-        let drain = Self { _published: published, horizon: None, phase: Phase::Horizon };
+        let drain =
+            Self { _published: published, horizon: None, fell_over: None, phase: Phase::Horizon };
         Turn::new(State::Drain(drain), command)
     }
 
@@ -44,7 +47,7 @@ impl Drain {
         let open = cx.open();
         match (&self.phase, event) {
             (Phase::Horizon, Event::Horizon { horizon, healthy_since, fell_over }) => {
-                self.horizon = horizon;
+                (self.horizon, self.fell_over) = (horizon, fell_over);
                 let published = open.published.unwrap_or(cx.now.wall);
                 let healthy = healthy_since.map_or(published, |since| since.max(published));
                 let serving = Serving { healthy_since: healthy, fell_over };
@@ -91,11 +94,11 @@ impl Drain {
         self.to(Phase::Waiting, Command::Wait { until, waiting_for })
     }
 
-    /// Until when a use of the outgoing key may be that of a program that was served it.
+    /// Until when a use of the outgoing key may be that of a program that was served it, or the proxy's own.
     fn explained(&self, cx: &Context<'_>, published: Timestamp) -> Timestamp {
         let served = self.horizon.as_ref().and_then(|horizon| horizon.served_until);
-        let signed = served.map(|until| later(until, cx.policy().signature_window));
-        signed.map_or(published, |until| until.max(published))
+        let signed = served.into_iter().chain(self.fell_over).max();
+        signed.map_or(published, |at| later(at, cx.policy().signature_window).max(published))
     }
 
     /// A use after the drain began that our own ledger does not explain, and until when it holds us.

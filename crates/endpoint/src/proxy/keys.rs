@@ -76,10 +76,12 @@ pub trait Keys: Placeholders + Granting + Send + Sync + 'static {
 pub struct Forwarded<'a> {
     /// Whose.
     pub profile: &'a str,
-    /// The placeholder that it was signed with.
+    /// The placeholder that it was signed with; of a session, the one at its root.
     pub placeholder: &'a AccessKeyId,
-    /// The key that it went out with.
+    /// The key that it went out with; of a session, the one that it was made with.
     pub key: &'a AccessKeyId,
+    /// It went out with a session that a program made, which lives on without that key.
+    pub is_session: bool,
     /// The signing name.
     pub service: &'a str,
     /// The region of the program's signature.

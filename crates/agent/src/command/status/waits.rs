@@ -106,8 +106,9 @@ fn drain(open: &Open, known: &Known<'_>) -> Wait {
         return Wait::until(what, until, ended(horizon, healthy, published, policy, now.wall));
     }
     let served = horizon.and_then(|horizon| horizon.served_until);
+    let signed = served.into_iter().chain(fell_over).max();
     let explained =
-        served.map_or(published, |at| later(at, policy.signature_window).max(published));
+        signed.map_or(published, |at| later(at, policy.signature_window).max(published));
     let observed = later(explained, policy.observe);
     if open.outgoing.has_unknown_holders() && now.wall < observed {
         let when = format!(

@@ -116,6 +116,32 @@ fn a_fail_over_of_the_proxy_holds_the_old_key_and_is_no_outage() {
     world.settled();
 }
 
+/// AWS tells of the proxy's uses as of any other: they are our own, and nobody unknown is reported.
+#[test]
+fn a_use_by_the_proxy_is_no_stragglers() {
+    let mut world = World::new(Origin::Created);
+    let mut last = None;
+    world.drive_with(ROTATE, &[], |world, _, command| {
+        if matches!(command, Command::ReadHorizon(_)) && last.is_none() {
+            // All leases are long over.
+            world.now.wall = later(world.now.wall, seconds(100_000));
+            world.now.monotonic.since_boot += seconds(100_000);
+            last = Some(world.now.wall);
+            world.fell_over = last;
+            // What was signed may arrive until the window ends.
+            let used = later(world.now.wall, world.policy.signature_window);
+            world.iam.get_mut(&old()).expect("not deleted yet").last_used = Some(used);
+        }
+        let waits_for = match command {
+            Command::Wait { waiting_for, .. } => Some(waiting_for),
+            _ => None,
+        };
+        assert!(!matches!(waits_for, Some(WaitingFor::Straggler(..))), "{command:?}");
+    });
+    assert!(last.is_some(), "it did not drain");
+    world.settled();
+}
+
 #[test]
 fn an_outage_of_the_sources_holds_the_old_key_as_long_as_a_client_may_back_off() {
     let mut world = World::new(Origin::Created);

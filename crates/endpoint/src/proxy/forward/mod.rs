@@ -160,8 +160,9 @@ impl<K: Keys> Proxy<K> {
         let scope = asked.verified.scope();
         self.keys.forwarded(&Forwarded {
             profile,
-            placeholder: &asked.verified.placeholder().id,
+            placeholder: asked.placeholder(),
             key: &answered.key,
+            is_session: asked.is_session(),
             service: &scope.service,
             region: &scope.region,
             status: answered.response.status().as_u16(),

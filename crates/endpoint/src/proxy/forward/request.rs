@@ -7,6 +7,7 @@ use http::Version;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use hyper::body::{Body, Incoming};
+use rotakey_core::credential::AccessKeyId;
 
 use super::body::{Held, Patient, STREAM_STALL};
 use super::virtual_session::Wanted;
@@ -19,6 +20,7 @@ use crate::proxy::payload::buffer::buffer;
 use crate::proxy::payload::{BodyError, Payload};
 use crate::proxy::pool::Whose;
 use crate::proxy::refusal::Refusal;
+use crate::proxy::sessions::Session;
 use crate::proxy::upstream::{self, NotRouted, Route};
 use crate::proxy::uri::is_s3;
 use crate::proxy::verify::{self, Policy, Verified};
@@ -42,6 +44,8 @@ pub(super) struct Asked<'a> {
     pub(super) is_stream: bool,
     /// The program said where it goes, and the table does not.
     is_named: bool,
+    /// The session that signed it.
+    session: Option<Arc<Session>>,
     /// The answer is to be virtualised.
     pub(super) wanted: Option<Wanted>,
 }
@@ -127,7 +131,7 @@ impl<'a> Asked<'a> {
             proxy.keys.unserved(&profile);
             return Err(refused(Refusal::NoKey));
         };
-        if let Some(session) = session {
+        if let Some(session) = &session {
             // AWS knows it from one key or not at all: there is no other to fall over to.
             (pair.current, pair.other) = (Arc::clone(&session.real), None);
         }
@@ -138,7 +142,7 @@ impl<'a> Asked<'a> {
         let routed = route(head, &verified, &pair, way).map_err(refused)?;
         let is_stream = is_events || (routed.is_stream && head.version == Version::HTTP_2);
         let (route, is_named) = (routed.route, routed.is_named);
-        Ok(Self { head, verified, pair, body, route, is_stream, is_named, wanted })
+        Ok(Self { head, verified, pair, body, route, is_stream, is_named, session, wanted })
     }
 
     /// Who says where it goes.
@@ -148,6 +152,16 @@ impl<'a> Asked<'a> {
             (None, true) => Whose::Named,
             (None, false) => Whose::Table,
         }
+    }
+
+    /// Whether it is signed with a session of a program's.
+    pub(super) fn is_session(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// The placeholder that it counts for: a session stands for the one at its root.
+    pub(super) fn placeholder(&self) -> &AccessKeyId {
+        self.session.as_ref().map_or(&self.verified.placeholder().id, |session| &session.parent)
     }
 
     /// Whether the hash that was given has to be compared with the body on its way: what is in memory was looked at.

@@ -29,6 +29,8 @@ struct Owner<K> {
     profile: String,
     service: String,
     key: AccessKeyId,
+    /// A session that was made with that key, and lives on without it.
+    is_session: bool,
 }
 
 /// What a program sends. Its key stays what it was; whoever is about to deactivate that one is told that it is in use.
@@ -53,17 +55,18 @@ where
         profile: asked.verified.placeholder().profile.clone(),
         service: asked.verified.scope().service.clone(),
         key: with.key.clone(),
+        is_session: asked.is_session(),
     };
     Sending { body, owner, looked: Instant::now() }.boxed_unsync()
 }
 
 impl<K: Keys, B> Sending<K, B> {
     fn look(&mut self) {
-        if self.looked.elapsed() < LOOK {
+        if self.owner.is_session || self.looked.elapsed() < LOOK {
             return;
         }
         self.looked = Instant::now();
-        let Owner { keys, profile, service, key } = &self.owner;
+        let Owner { keys, profile, service, key, .. } = &self.owner;
         if keys.pair(profile, service).is_none_or(|pair| pair.current.key != *key) {
             keys.goes_on(profile, key);
         }

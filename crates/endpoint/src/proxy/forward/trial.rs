@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, Method, Response, Version, header};
+use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use jiff::SignedDuration;
 use rotakey_core::credential::AccessKeyId;
@@ -56,22 +56,48 @@ impl<K: Keys> Proxy<K> {
         }
         let seen = self.try_key(asked, first).await?;
         let saw = &seen.answer;
-        let is_refused = saw.is_unknown_key || (saw.has_no_words && second.is_some());
+        let is_refused = saw.is_unknown_key
+            || (saw.has_no_words
+                && (first.key != current.key
+                    || self.preferred.doubts(&place, &current.key, Instant::now())));
         if saw.is_unknown_key && preferred.as_ref() == Some(&first.key) {
             self.preferred.forget(&place);
         }
+        self.learn(&place, current, first, saw);
         let Some(second) = second.filter(|_| is_refused && asked.body.keep()) else {
             return self.answered(asked, first, seen);
         };
-        let again = self.try_key(asked, second).await?;
+        let again = match self.try_key(asked, second).await {
+            // AWS did answer.
+            Err(Refusal::Unreachable) => return self.answered(asked, first, seen),
+            again => again?,
+        };
+        self.learn(&place, current, second, &again.answer);
         let is_no_better = again.answer.has_no_words && seen.answer.has_no_words;
+        if is_no_better {
+            self.preferred.refused_both(&place, &current.key, Instant::now());
+        }
         if again.answer.is_unknown_key || is_no_better {
             return self.answered(asked, first, seen);
         }
         if second.key != current.key {
+            self.preferred.did_not_know(&place);
             self.preferred.note(place, second.key.clone(), Instant::now());
         }
         self.answered(asked, second, again)
+    }
+
+    /// What an answer shows of the current key. Errors may come from before the key is looked at.
+    fn learn(&self, place: &Place, current: &Snapshot, with: &Snapshot, saw: &Inspected) {
+        let status = saw.status();
+        if with.key != current.key {
+            return;
+        }
+        if saw.is_unknown_key {
+            self.preferred.did_not_know(place);
+        } else if status.is_success() || status == StatusCode::NOT_MODIFIED {
+            self.preferred.took(place, &current.key);
+        }
     }
 
     fn answered(

@@ -123,6 +123,8 @@ fn unknown_holders_of_a_key_that_was_handed_over_have_their_time() {
     let wait = asked(&open, Some(60), 0, 100);
     assert_eq!(wait.until, Some(at(60 + 15 + 240)));
     assert!(wait.when.expect("a reason").contains("4h"));
+    // The proxy's own uses show nobody.
+    assert_eq!(asked_of(&open, Some(60), 0, Some(at(70)), 100).until, Some(at(70 + 15 + 240)));
 }
 
 #[test]

@@ -120,10 +120,14 @@ fn next<B: Body<Data = Bytes> + Unpin>(body: &mut B) -> Option<Result<Bytes, B::
 /// Once in a while: whoever is about to deactivate that key begins to wait anew.
 #[test]
 fn a_stream_that_goes_on_with_an_older_key_is_a_use_of_it() {
-    for (served, told) in [("AKIANEW", vec!["app: AKIAOLD goes on"]), ("AKIAOLD", vec![])] {
+    let goes_on = vec!["app: AKIAOLD goes on"];
+    for (served, is_session, told) in
+        [("AKIANEW", false, goes_on), ("AKIAOLD", false, vec![]), ("AKIANEW", true, vec![])]
+    {
         let keys = Desk::serving(served);
         let (profile, service) = ("app".to_owned(), "transcribe".to_owned());
-        let owner = Owner { keys: Arc::clone(&keys), profile, service, key: key("AKIAOLD") };
+        let key = key("AKIAOLD");
+        let owner = Owner { keys: Arc::clone(&keys), profile, service, key, is_session };
         let body = Pieces([Ok("one"), Ok("two"), Ok("three")].into());
         let mut sending = Sending { body, owner, looked: Instant::now() };
         next(&mut sending);
