@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust model sim unattended kill clients clients-deps load fuzz large bench mutants docs-generated docs-walk dashboard upstream-table deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model sim unattended kill clients clients-deps load fuzz large bench bench-peers mutants docs-generated docs-walk docs-picture deb deb-walk sbom reproducible dashboard upstream-table deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,8 +44,9 @@ KILLS ?= 40
 kill: deps ## the real binary under SIGKILL, clients at work; KILLS=n SEED=s
 	$(call suite,kill,ROTAKEY_KILLS=$(KILLS) ROTAKEY_KILL_SEED=$(SEED) $(call suite_test,kill,,))
 
-clients: clients-deps ## the full matrix of real clients: every program, every source, before, during and after a rotation
+clients: clients-deps ## the full matrix of real clients: every source before, during and after a rotation; everything through the proxy
 	$(call suite,clients,ROTAKEY_CLIENTS=full $(call suite_test,clients,,))
+	$(call suite,proxy_clients,ROTAKEY_CLIENTS=full $(call suite_test,proxy_clients,,))
 
 clients-deps: ## install the programs that only the full matrix runs
 	@bash .ci/clients
@@ -72,6 +73,7 @@ docs-generated: clients-deps ## writes the documents anew that are made from the
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,exhaust,,crash_matrix)
 	ROTAKEY_WRITE_DOCS=1 $(call suite_test,clients,,refreshing)
 	ROTAKEY_WRITE_DOCS=1 ROTAKEY_CLIENTS=full $(call suite_test,clients,,clients_work)
+	ROTAKEY_WRITE_DOCS=1 ROTAKEY_CLIENTS=full $(call suite_test,proxy_clients,,clients_do)
 
 upstream-table: deps ## writes the table of AWS's hosts anew, from the botocore that tests/requirements.txt pins
 	.venv/bin/python crates/endpoint/build-data/upstream.py > crates/endpoint/src/proxy/upstream/table.txt
@@ -79,15 +81,33 @@ upstream-table: deps ## writes the table of AWS's hosts anew, from the botocore 
 docs-walk: ## writes docs/first-walk.md anew: the first walk, captured in a terminal
 	@bash .ci/walk
 
+docs-picture: ## draws docs/demo.svg anew: what the demo says
+	@python3 .ci/picture
+
+deb: ## the Debian package, in target/deb (installs cargo-deb)
+	@bash .ci/deb
+
+deb-walk: ## installs that package in a fresh Debian 12, uses it, removes it (root, debootstrap)
+	@bash .ci/deb-walk
+
+sbom: ## what the binary is made of, as CycloneDX (installs cargo-cyclonedx)
+	@bash .ci/sbom
+
+reproducible: ## builds the release binary twice, at two paths, and compares the bytes
+	@bash .ci/reproducible
+
 dashboard: deps ## the Grafana dashboard by Grafana's own types, and every query of it, asked of a real Prometheus that scrapes a real agent
 	@bash .ci/deps dashboard
 	@bash .ci/dashboard
 	ROTAKEY_PROMETHEUS=$$(command -v prometheus) $(CARGO) test -p rotakey-agent --locked --test seen -- --ignored
 
-bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan signing"
+bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan signing proxy"
 	@bash .ci/deps bench
 	$(CARGO) build --locked --release -q -p rotakey-agent -p rotakey-bench
 	@target/release/rotakey-bench $(PARTS)
+
+bench-peers: ## what only a part of the figures needs and takes long to build: s3s-proxy, another proxy that signs
+	$(CARGO) install --locked --quiet --root target/peers --version 0.14.1 s3s-proxy
 
 deps: ## install what the tests need beyond Rust (says what and why; costs nothing when it is there)
 	@bash .ci/deps

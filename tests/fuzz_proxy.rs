@@ -47,6 +47,7 @@ fn the_corpora_hold_what_is_right_too() {
         right("events", events_harness::is_right),
         [
             "back-before-midnight",
+            "checksums-of-zero",
             "empty",
             "large",
             "many",

@@ -21,3 +21,5 @@ mod strangers;
 mod streams;
 #[path = "proxy/table.rs"]
 mod table;
+#[path = "proxy/told.rs"]
+mod told;

@@ -137,6 +137,7 @@ fn every_part_of_the_rule_is_missed_when_it_is_left_out() {
         (Part::WrittenAhead, Watch::Published),
         (Part::Outages, Watch::Agent),
         (Part::Gains, Watch::Agent),
+        (Part::FailOvers, Watch::Agent),
     ];
     for (part, watch) in parts {
         let tried = RefCell::new(0);

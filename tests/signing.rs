@@ -5,12 +5,16 @@
 
 #[path = "signing/bodies.rs"]
 mod bodies;
+#[path = "signing/client.rs"]
+mod client;
 #[path = "support/event_stream.rs"]
 mod event_stream;
 #[path = "signing/events.rs"]
 mod events;
 #[path = "signing/examples.rs"]
 mod examples;
+#[path = "signing/framed.rs"]
+mod framed;
 #[path = "signing/intruders.rs"]
 mod intruders;
 #[path = "signing/oracle.rs"]

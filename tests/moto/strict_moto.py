@@ -2,9 +2,9 @@
 
 Plain moto accepts an inactive key, knows a new key at once, and answers a refusal in a shape that not
 every SDK can read. Here a door stands before moto: it verifies Signature V4 over the bytes that were
-sent, and refuses as AWS does. Behind it moto is unchanged and goes on to evaluate policies.
+sent, in a header or in the URL, and refuses as AWS does. Behind it moto is unchanged and goes on to evaluate policies.
 
-    strict_moto.py [--port N] [--visible-after S] [--lingers S] [--with-parent]
+    strict_moto.py [--port N] [--visible-after S] [--lingers S] [--with-parent] [--everything]
 
 One line of JSON on stdout says that it is ready. SIGTERM stops it. KEY_VISIBLE_AFTER and KEY_LINGERS
 in the environment are the defaults of the two options.
@@ -22,7 +22,7 @@ import signal
 import sys
 import threading
 import time
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qsl, quote, unquote
 from xml.sax.saxutils import escape
 
 from moto import settings
@@ -35,6 +35,8 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 ACCOUNT = "123456789012"
 CLOCK_SKEW_MAX_SECONDS = 900
+TRUST = {"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:user/app"}}]}
 EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 APP = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["iam:*", "sts:*"], "Resource": "*"}]}
 AUTHORIZATION = re.compile(
@@ -159,8 +161,22 @@ def secret_of(key_id, token):
     raise Refused("unknown")
 
 
+def of_url(environ):
+    """A signature in the URL, as the header has it (moto knows that form alone); its date, life and token."""
+    given = dict(parse_qsl(environ["RAW_URI"].partition("?")[2], keep_blank_values=True))
+    if "X-Amz-Signature" not in given or "HTTP_AUTHORIZATION" in environ:
+        return None
+    environ["HTTP_AUTHORIZATION"] = (
+        f"{given.get('X-Amz-Algorithm')} Credential={given.get('X-Amz-Credential')}, "
+        f"SignedHeaders={given.get('X-Amz-SignedHeaders')}, Signature={given['X-Amz-Signature']}")
+    if "X-Amz-Security-Token" in given:
+        environ["HTTP_X_AMZ_SECURITY_TOKEN"] = given["X-Amz-Security-Token"]
+    return given.get("X-Amz-Date", ""), int(given.get("X-Amz-Expires", 0))
+
+
 def verify(environ, body):
     """Signature Version 4, from the request line and the body as they came over the wire."""
+    url = of_url(environ)
     auth = AUTHORIZATION.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))
     if auth is None:
         raise Refused("missing")
@@ -170,24 +186,25 @@ def verify(environ, body):
         return environ.get(variable if name in ("content-type", "content-length") else "HTTP_" + variable, "")
 
     secret = secret_of(auth["id"], header("x-amz-security-token"))
-    stamp = header("x-amz-date")
+    stamp = url[0] if url else header("x-amz-date")
     try:
         sent = datetime.datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.timezone.utc).timestamp()
     except ValueError:
         raise Refused("missing") from None
-    if abs(time.time() - sent) > CLOCK_SKEW_MAX_SECONDS:
+    age = time.time() - sent
+    if age > url[1] or age < -CLOCK_SKEW_MAX_SECONDS if url else abs(age) > CLOCK_SKEW_MAX_SECONDS:
         raise Refused("clock")
     path, _, query = environ["RAW_URI"].partition("?")
     pairs = (pair.partition("=") for pair in query.split("&") if pair)
     encode = lambda text: quote(unquote(text), safe="-_.~")
-    digest, claimed = hashlib.sha256(body).hexdigest(), header("x-amz-content-sha256")
+    digest, claimed = hashlib.sha256(body).hexdigest(), "UNSIGNED-PAYLOAD" if url else header("x-amz-content-sha256")
     if re.fullmatch("[0-9a-f]{64}", claimed) and claimed != digest:
         raise Refused("signature")
     names = auth["names"].split(";")
     canonical = "\n".join([
         environ["REQUEST_METHOD"],
         path if auth["service"] == "s3" else quote(path, safe="/-_.~"),
-        "&".join(sorted(f"{encode(name)}={encode(value)}" for name, _, value in pairs)),
+        "&".join(sorted(f"{encode(name)}={encode(value)}" for name, _, value in pairs if name != "X-Amz-Signature")),
         *(f"{name}:{' '.join(header(name).split())}" for name in names), "",
         auth["names"], claimed or digest])
     key = b"AWS4" + secret.encode()
@@ -252,10 +269,14 @@ def main():
     parser.add_argument("--visible-after", type=float, default=float(os.environ.get("KEY_VISIBLE_AFTER", 0)))
     parser.add_argument("--lingers", type=float, default=float(os.environ.get("KEY_LINGERS", 0)))
     parser.add_argument("--with-parent", action="store_true", help="stop when stdin is closed")
+    parser.add_argument("--everything", action="store_true", help="the user may do all, and take on the role `worker`")
     args = parser.parse_args()
     settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
     patch_moto()
-    app, admin = add_user("app", APP), add_user("admin", EVERYTHING)
+    app, admin = add_user("app", EVERYTHING if args.everything else APP), add_user("admin", EVERYTHING)
+    backend = iam_backends[ACCOUNT]["aws"]
+    backend.create_role("worker", json.dumps(TRUST), "/", None, "", [], "3600")
+    backend.put_role_policy("worker", "all", json.dumps(EVERYTHING))
     KEYS.visible_after, KEYS.lingers = args.visible_after, args.lingers
     server = make_server("127.0.0.1", args.port, Door(DomainDispatcherApplication(create_backend_app)),
                          threaded=True, request_handler=Quiet)

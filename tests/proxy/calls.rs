@@ -104,7 +104,7 @@ fn the_sdk_for_javascript_works() {
 
 #[test]
 fn no_operation_hands_out_a_key() {
-    let (world, _agent) = proxied("");
+    let (world, _agent) = proxied("virtual_sessions = []\n");
     let before = events(&world).len();
     scenario(&world, "credentials");
     assert_eq!(events(&world).len(), before, "nothing was sent on");

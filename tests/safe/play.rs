@@ -10,6 +10,7 @@ use rotakey_core::lease::Safety;
 
 use crate::figures::Figures;
 use crate::model_clients::Client;
+use crate::rule::Watch;
 use crate::schedule::{Event, Schedule};
 use crate::world::{World, old};
 
@@ -117,6 +118,14 @@ impl Play {
                 self.world.crash = Some(recorded);
             }
             Event::Restart => self.world.restart(),
+            // Only an agent's is waited for. Once K is gone, there is nothing to fall over to.
+            Event::FallsOver => {
+                if self.world.watch == Watch::Agent && self.world.published() && self.gone.is_none()
+                {
+                    self.world.fell_over = self.world.fell_over.max(Some(self.world.wall));
+                    self.signed = Some(self.world.truth);
+                }
+            }
         }
         self.look()
     }

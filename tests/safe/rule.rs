@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rotakey_core::lease::{Safety, safety};
+use rotakey_core::lease::{Safety, Serving, safety};
 use rotakey_core::policy::{OnStraggler, Policy};
 use rotakey_core::time::later;
 
@@ -38,6 +38,8 @@ pub enum Part {
     Outages,
     /// That U is not before the wall clock last gained on the monotonic one.
     Gains,
+    /// That a fail-over of the proxy holds K.
+    FailOvers,
 }
 
 impl World {
@@ -63,7 +65,9 @@ impl World {
             Some(Part::Unrecorded) => horizon.iter_mut().for_each(|h| h.unrecorded_until = None),
             _ => {}
         }
-        safety(horizon.as_ref(), self.healthy_since(), &policy, &self.now())
+        let fell_over = self.fell_over.filter(|_| self.without != Some(Part::FailOvers));
+        let serving = Serving { healthy_since: self.healthy_since(), fell_over };
+        safety(horizon.as_ref(), serving, &policy, &self.now())
     }
 
     /// `max(H, U + X)`: from then on, by the wall clock, every client has stopped or asked again.

@@ -38,6 +38,8 @@ pub enum Event {
     },
     /// The agent's process is started again.
     Restart,
+    /// Somewhere AWS does not know the new key yet: the proxy signs with K.
+    FallsOver,
 }
 
 /// A life of K: served, superseded, and gone.
@@ -86,6 +88,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::AnswerOnItsWay),
         1 => any::<bool>().prop_map(|recorded| Event::Crash { recorded }),
         1 => Just(Event::Restart),
+        2 => Just(Event::FallsOver),
     ]
 }
 

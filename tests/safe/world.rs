@@ -31,6 +31,8 @@ pub struct World {
     /// The latest expiration that was told and not recorded.
     pub unrecorded: Option<Timestamp>,
     pub healthy_since: Timestamp,
+    /// When the proxy last signed with K, as the agent's process remembers it.
+    pub fell_over: Option<Timestamp>,
 }
 
 pub fn old() -> AccessKeyId {
@@ -61,6 +63,7 @@ impl World {
             on_its_way: None,
             unrecorded: None,
             healthy_since: wall,
+            fell_over: None,
         }
     }
 
@@ -113,6 +116,7 @@ impl World {
 
     pub fn restart(&mut self) {
         self.on_its_way = None;
+        self.fell_over = None;
         self.serving_begins();
     }
 

@@ -59,6 +59,10 @@ impl Prometheus {
     }
 }
 
+/// Whoever runs this has the placeholder.
+const CURL: &str = "exec curl -sS -o /dev/null --user \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\" \
+    --aws-sigv4 aws:amz:us-east-1:s3 -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \"$AWS_ENDPOINT_URL/\"";
+
 /// Between the agent's Unix socket and a port: `/metrics`, and nothing else.
 fn bridge(agent: &Arc<Agent>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -99,8 +103,10 @@ fn queries() -> Vec<(String, String)> {
 #[ignore = "needs Prometheus, see above"]
 fn every_panel_of_the_dashboard_has_something_to_show() {
     let world = World::added();
-    world.configure_agent(ANYWHERE, "imds = true\n");
+    let with_proxy = format!("{ANYWHERE}proxy_listen = \"127.0.0.1:0\"\n");
+    world.configure_agent(&with_proxy, "imds = true\n");
     let agent = Arc::new(world.agent());
+    let proxy = agent.status()["proxy_listen"].as_str().unwrap().parse().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let prometheus = Prometheus::start(bridge(&agent), folder.path());
     let deadline = Instant::now() + Duration::from_secs(120);
@@ -111,6 +117,9 @@ fn every_panel_of_the_dashboard_has_something_to_show() {
         assert!(Instant::now() < deadline, "nothing to show: {left:#?}");
         agent.container("app");
         agent.http("GET", "/credentials/app", "Authorization: wrong\r\n");
+        // Refused; and one that AWS answers.
+        http(proxy, "GET", "/", "");
+        world.expect(0, &["exec", "app", "--source", "proxy", "--", "sh", "-c", CURL]);
         // Calls to AWS are those of rotations that the agent goes on with.
         if left.len() < 4 && world.step().is_none() {
             world.expect(0, &["rotate", "app"]);

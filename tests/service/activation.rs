@@ -16,11 +16,13 @@ impl Drop for Running {
     }
 }
 
-#[test]
-fn the_first_question_starts_the_agent_and_is_answered() {
-    let world = World::added();
-    let port = free_port();
-    world.configure_agent(&format!("[agent]\nlisten = \"127.0.0.1:{port}\"\n"), "");
+/// The agent's three sockets, opened by somebody else, who starts it when the first is asked.
+fn activated(world: &World) -> (Running, [u16; 2]) {
+    let (port, proxy) = (free_port(), free_port());
+    world.configure_agent(
+        &format!("[agent]\nlisten = \"127.0.0.1:{port}\"\nproxy_listen = \"127.0.0.1:{proxy}\"\n"),
+        "",
+    );
     std::fs::create_dir(world.home.path().join("run")).unwrap();
     std::os::unix::fs::chown(world.home.path(), None, None).unwrap();
     let socket = world.home.path().join("run/agent.sock");
@@ -32,6 +34,8 @@ fn the_first_question_starts_the_agent_and_is_answered() {
     let mut command = Command::new("systemd-socket-activate");
     command
         .arg(format!("--listen={}", socket.display()))
+        // Not in the order in which the agent names them: it tells them apart by their addresses.
+        .arg(format!("--listen=127.0.0.1:{proxy}"))
         .arg(format!("--listen=127.0.0.1:{port}"))
         .arg(format!("--setenv=ROTAKEY_HOME={}", world.home.path().display()))
         .args([env!("CARGO_BIN_EXE_rotakey"), "agent"])
@@ -46,6 +50,30 @@ fn the_first_question_starts_the_agent_and_is_answered() {
         );
         std::thread::sleep(Duration::from_millis(10));
     }
+    (running, [port, proxy])
+}
+
+/// By a program of the proxy's: before the agent runs, its connection waits.
+#[test]
+fn the_proxys_port_starts_the_agent_too() {
+    let world = World::added();
+    let (running, [port, proxy]) = activated(&world);
+    let ask = |port: u16| {
+        super::support::agent::http(([127, 0, 0, 1], port).into(), "GET", "/credentials/app", "")
+    };
+    let answer = ask(proxy);
+    assert_eq!(answer.status, 403, "{answer:?}");
+    assert!(String::from_utf8_lossy(&answer.body).contains("not signed"), "{answer:?}");
+    assert_eq!(ask(port).status, 401, "the other one is what it is");
+    let run = world.expect(0, &["env", "--source", "proxy", "--format", "json"]);
+    assert!(run.stdout.contains(&format!("http://127.0.0.1:{proxy}")), "{run:?}");
+    drop(running);
+}
+
+#[test]
+fn the_first_question_starts_the_agent_and_is_answered() {
+    let world = World::added();
+    let (running, [port, _]) = activated(&world);
     let exe = || std::fs::read_link(format!("/proc/{}/exe", running.0.id())).unwrap();
     assert!(!exe().ends_with("rotakey"), "nothing runs before somebody asks");
     assert_eq!(world.served_id(), world.id);

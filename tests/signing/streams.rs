@@ -3,8 +3,6 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use aws_sigv4::sign::v4;
-use aws_smithy_runtime_api::http::Headers;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
@@ -18,7 +16,8 @@ use rotakey_endpoint::proxy::refusal::Refusal;
 use rotakey_endpoint::proxy::sign::Signed;
 use rotakey_endpoint::proxy::verify::Verified;
 
-use super::world::{Client, real, request, resigned, verified};
+use super::framed::{Mode, Signer, framed, seed};
+use super::world::{Client, now, real, request, resigned, verified};
 
 /// A body that comes in these pieces, and then perhaps trailers of HTTP.
 pub struct Pieces(pub Vec<Bytes>, pub Option<HeaderMap>);
@@ -81,96 +80,6 @@ pub fn sent(mut outgoing: Outgoing<Pieces>) -> (Vec<u8>, Result<(), Refusal>) {
     }
 }
 
-/// Signs chunks and trailers as the SDK for Rust does.
-struct Signer<'a> {
-    id: &'a str,
-    secret: &'a str,
-    last: String,
-}
-
-impl Signer<'_> {
-    fn with<T>(&self, act: impl FnOnce(&v4::SigningParams<'_, ()>) -> T) -> T {
-        let identity = aws_credential_types::Credentials::new(self.id, self.secret, None, None, "");
-        let identity = identity.into();
-        let client = Client::default();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(client.region)
-            .name("s3")
-            .time(client.at.into())
-            .settings(())
-            .build();
-        act(&params.unwrap())
-    }
-
-    fn chunk(&mut self, data: &[u8]) -> String {
-        let data = Bytes::copy_from_slice(data);
-        let signed =
-            self.with(|params| v4::sign_chunk(&data, &self.last, params).unwrap().into_parts().1);
-        self.last = signed;
-        self.last.clone()
-    }
-
-    fn trailer(&mut self, lines: &[(&'static str, String)]) -> String {
-        let mut headers = Headers::new();
-        for (name, value) in lines {
-            headers.insert(*name, value.clone());
-        }
-        self.with(|params| v4::sign_trailer(&headers, &self.last, params).unwrap().into_parts().1)
-    }
-}
-
-/// How a stream is framed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    Unsigned,
-    Signed,
-    SignedTrailer,
-}
-
-impl Mode {
-    fn text(self) -> &'static str {
-        match self {
-            Self::Unsigned => "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
-            Self::Signed => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
-            Self::SignedTrailer => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
-        }
-    }
-}
-
-fn trailers() -> [(&'static str, String); 2] {
-    [("x-amz-meta-b", "b  b".to_owned()), ("x-amz-checksum-crc32", "NSRBwg==".to_owned())]
-}
-
-/// The body as it is framed by whoever has this key, after this seed.
-fn framed(mode: Mode, chunks: &[Vec<u8>], line_end: &str, signer: &mut Signer<'_>) -> Vec<u8> {
-    let mut body = Vec::new();
-    for data in chunks.iter().map(Vec::as_slice).chain([&b""[..]]) {
-        match mode {
-            Mode::Unsigned => body.extend(format!("{:x}\r\n", data.len()).bytes()),
-            _ => {
-                let signature = signer.chunk(data);
-                body.extend(format!("{:x};chunk-signature={signature}\r\n", data.len()).bytes());
-            }
-        }
-        if !data.is_empty() {
-            body.extend_from_slice(data);
-            body.extend_from_slice(b"\r\n");
-        }
-    }
-    if mode != Mode::Signed {
-        for (name, value) in trailers() {
-            body.extend(format!("{name}:{value}{line_end}").bytes());
-        }
-    }
-    if mode == Mode::SignedTrailer {
-        let signature = signer.trailer(&trailers());
-        body.extend(format!("x-amz-trailer-signature:{signature}{line_end}").bytes());
-    }
-    body.extend_from_slice(b"\r\n");
-    body
-}
-
 /// A stream as it comes in, and as it must go out.
 struct Stream {
     head: Parts,
@@ -178,11 +87,6 @@ struct Stream {
     signed: Signed,
     body: Vec<u8>,
     right: Vec<u8>,
-}
-
-fn seed(signature: &Parts) -> String {
-    let text = signature.headers["authorization"].to_str().unwrap();
-    text.rsplit('=').next().unwrap().to_owned()
 }
 
 fn stream(mode: Mode, chunks: &[Vec<u8>], line_end: &str) -> Stream {
@@ -198,7 +102,7 @@ fn stream(mode: Mode, chunks: &[Vec<u8>], line_end: &str) -> Stream {
     let verified = verified(&head, b"").unwrap();
     let signed = resigned(&head, &verified, &real());
     let mut by_client =
-        Signer { id: super::world::ID, secret: super::world::SECRET, last: seed(&head) };
+        Signer { id: super::world::ID, secret: super::world::SECRET, at: now(), last: seed(&head) };
     let body = framed(mode, chunks, line_end, &mut by_client);
     let real = real();
     let out = request(
@@ -209,6 +113,7 @@ fn stream(mode: Mode, chunks: &[Vec<u8>], line_end: &str) -> Stream {
     let mut by_us = Signer {
         id: real.access_key_id.as_str(),
         secret: real.secret_access_key.expose(),
+        at: now(),
         last: seed(&out.into_parts().0),
     };
     let right = framed(mode, chunks, line_end, &mut by_us);
@@ -221,12 +126,15 @@ impl Stream {
         (mode != Mode::Unsigned).then(|| Resign { verifier, signer: self.signed.chunks.clone() })
     }
 
-    fn outgoing(&self, body: Pieces) -> Outgoing<Pieces> {
-        Outgoing::new(body, &self.head.headers, &self.verified, &self.signed.chunks, true).unwrap()
+    fn outgoing(&self, body: Pieces) -> Result<Outgoing<Pieces>, Refusal> {
+        Outgoing::new(body, &self.head.headers, &self.verified, &self.signed.chunks, true)
     }
 
     fn sent(&self, body: &[u8], places: &[usize]) -> (Vec<u8>, Result<(), Refusal>) {
-        sent(self.outgoing(cut(body, places)))
+        match self.outgoing(cut(body, places)) {
+            Ok(outgoing) => sent(outgoing),
+            Err(why) => (Vec::new(), Err(why)),
+        }
     }
 }
 
@@ -438,7 +346,7 @@ fn trailers_of_http_are_refused() {
         let mut trailers = HeaderMap::new();
         trailers.insert("x-amz-acl", "public-read".parse().unwrap());
         let body = Pieces(vec![stream.body.clone().into()], Some(trailers));
-        assert_eq!(sent(stream.outgoing(body)).1, Err(Refusal::BadTrailer), "{mode:?}");
+        assert_eq!(sent(stream.outgoing(body).unwrap()).1, Err(Refusal::BadTrailer), "{mode:?}");
     }
 }
 

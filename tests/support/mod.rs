@@ -5,7 +5,9 @@
 
 pub mod agent;
 pub mod awscli;
+pub mod moto;
 pub mod secrets;
+pub mod users;
 pub mod volume;
 
 use std::io::Write;

@@ -41,6 +41,11 @@ pub trait Endpoint {
     /// When the present uninterrupted serving began. `None` if nobody keeps count, because each answer is
     /// given by a process of its own.
     fn healthy_since(&self) -> impl Future<Output = Option<Timestamp>>;
+
+    /// When the proxy last signed with the key that is not served. `None` if it did not, or nobody goes through one.
+    fn fell_over(&self) -> impl Future<Output = Option<Timestamp>> {
+        std::future::ready(None)
+    }
 }
 
 /// What a source gave.
@@ -239,6 +244,7 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                 Ok(ledger) => Event::Horizon {
                     horizon: ledger.and_then(|l| l.horizons.get(&id).cloned()),
                     healthy_since: self.endpoint.healthy_since().await,
+                    fell_over: self.endpoint.fell_over().await,
                 },
                 Err(error) => disk_fault(&error),
             },
@@ -261,7 +267,7 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
         let is_probe = mfa::is_probe(&command, status);
         match command {
             Command::Identify { signer, region } => match self.signer(&signer) {
-                Err(event) => event,
+                Err(event) => *event,
                 Ok(signer) => {
                     event(self.service.caller_identity(&signer, &region).await, Event::Identified)
                 }
@@ -269,28 +275,28 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
             Command::List { signer } => {
                 let signer = if is_probe { self.signer(&signer) } else { self.iam_signer(&signer) };
                 match signer {
-                    Err(event) => event,
+                    Err(event) => *event,
                     Ok(signer) => {
                         event(self.service.list_access_keys(&signer, user).await, Event::Listed)
                     }
                 }
             }
             Command::Create { signer, rotation } => match self.iam_signer(&signer) {
-                Err(event) => event,
+                Err(event) => *event,
                 Ok(signer) => {
                     let made = self.service.create_access_key(&signer, user, &rotation.0).await;
                     event(made, Event::Created)
                 }
             },
             Command::Update { signer, id, status } => match self.iam_signer(&signer) {
-                Err(event) => event,
+                Err(event) => *event,
                 Ok(signer) => {
                     let done = self.service.update_access_key(&signer, user, &id, status).await;
                     event(done, |()| Event::Ready)
                 }
             },
             Command::Delete { signer, id } => match self.iam_signer(&signer) {
-                Err(event) => event,
+                Err(event) => *event,
                 Ok(signer) => {
                     event(self.service.delete_access_key(&signer, user, &id).await, |()| {
                         Event::Ready
@@ -298,13 +304,13 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                 }
             },
             Command::LastUsed { signer, id } => match self.iam_signer(&signer) {
-                Err(event) => event,
+                Err(event) => *event,
                 Ok(signer) => {
                     event(self.service.access_key_last_used(&signer, &id).await, Event::LastUsed)
                 }
             },
             Command::Simulate { signer } => match self.iam_signer(&signer) {
-                Err(event) => event,
+                Err(event) => *event,
                 Ok(signer) => {
                     let denied = self.service.denied_actions(&signer, &whose.arn, &ACTIONS).await;
                     // A server that does not know the call fails in its own way: the calls themselves will tell.
@@ -315,11 +321,11 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                 }
             },
             Command::ListTags { signer } => match self.iam_signer(&signer) {
-                Err(event) => event,
+                Err(event) => *event,
                 Ok(signer) => event(self.service.user_tags(&signer, user).await, Event::Tags),
             },
             Command::Tag { signer, describes } => match self.iam_signer(&signer) {
-                Err(event) => event,
+                Err(event) => *event,
                 Ok(signer) => {
                     let (key, value) = match &describes {
                         Some(id) => (id.as_str(), "made by rotakey"),
@@ -329,7 +335,7 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
                 }
             },
             Command::Untag { signer, described } => match self.iam_signer(&signer) {
-                Err(event) => event,
+                Err(event) => *event,
                 Ok(signer) => {
                     let done = self.service.untag_user(&signer, user, described.as_str()).await;
                     event(done, |()| Event::Ready)
@@ -339,18 +345,18 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
         }
     }
 
-    fn signer(&self, id: &AccessKeyId) -> Result<Credentials, Event> {
+    fn signer(&self, id: &AccessKeyId) -> Result<Credentials, Box<Event>> {
         match self.keystore.get(id) {
             Ok(Some(secret_access_key)) => {
                 Ok(Credentials::long_term(id.clone(), secret_access_key))
             }
             Ok(None) => {
                 let store = self.keystore.describe();
-                Err(Event::Fault(Failure::Keystore(format!(
+                Err(Box::new(Event::Fault(Failure::Keystore(format!(
                     "{store} does not hold the secret of {id}"
-                ))))
+                )))))
             }
-            Err(error) => Err(keystore_fault(&error)),
+            Err(error) => Err(Box::new(keystore_fault(&error))),
         }
     }
 

@@ -16,6 +16,7 @@ pub mod incident;
 pub mod local_http;
 pub mod metrics;
 pub mod news;
+pub mod presigning;
 pub mod proc;
 pub mod receipts;
 pub mod serve;

@@ -4,6 +4,7 @@
 //! is looked up when somebody asks, on a thread that answers nobody.
 
 mod gather;
+mod proxy;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,9 +15,11 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use rotakey_core::iam::{Outcome, RefusalClass};
+use rotakey_endpoint::proxy::refusal::Refusal;
 use rotakey_endpoint::table::{Refused, Source};
 
 pub use self::gather::gather;
+pub use self::proxy::Answered;
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +183,24 @@ pub const METRICS: &[Metric] = &[
         &["outcome"],
         "Calls to AWS by rotations since the agent began: done, unknown (no answer), or the class of the refusal",
     ),
+    metric(
+        "rotakey_proxy_answers",
+        Sort::Counter,
+        &["profile", "class"],
+        "Requests through the proxy that AWS answered, by the class of its answer: 2xx, 3xx, 4xx or 5xx",
+    ),
+    metric(
+        "rotakey_proxy_fail_overs",
+        Sort::Counter,
+        &["profile"],
+        "Requests through the proxy that were sent with the key that is not served, as AWS did not know the other one there",
+    ),
+    metric(
+        "rotakey_proxy_refusals",
+        Sort::Counter,
+        &["reason"],
+        "Requests that the proxy turned away, or could not send on",
+    ),
 ];
 
 /// The upper bounds of an answer's time, in microseconds.
@@ -222,6 +243,7 @@ pub struct Counters {
     given: [AtomicU64; SOURCES.len()],
     unavailable: [AtomicU64; SOURCES.len()],
     refused: [AtomicU64; REASONS.len()],
+    turned_away: [AtomicU64; proxy::REASONS.len()],
     took: [AtomicU64; BOUNDS.len() + 1],
     took_nanoseconds: AtomicU64,
 }
@@ -246,6 +268,13 @@ impl Counters {
     /// A caller was turned away.
     pub fn refused(&self, why: Refused) {
         one(REASONS.iter().position(|(one, _)| *one == why).and_then(|at| self.refused.get(at)));
+    }
+
+    /// The proxy turned a request away.
+    pub fn turned_away(&self, why: Refusal) {
+        let reason = proxy::reason(why);
+        let at = proxy::REASONS.iter().position(|one| *one == reason);
+        one(at.and_then(|at| self.turned_away.get(at)));
     }
 
     /// An answer took so long.
@@ -302,6 +331,9 @@ fn counted(counters: &Counters) -> Vec<Sample> {
     }
     for ((_, reason), counter) in REASONS.iter().zip(&counters.refused) {
         samples.push(sample("rotakey_refusals", &[reason], read(counter)));
+    }
+    for (reason, counter) in proxy::REASONS.iter().zip(&counters.turned_away) {
+        samples.push(sample("rotakey_proxy_refusals", &[reason], read(counter)));
     }
     let outcomes = CLASSES.iter().map(|(_, name)| *name).chain(["done", "unknown"]);
     for (outcome, counter) in outcomes.zip(&CALLS) {

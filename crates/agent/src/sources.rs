@@ -224,6 +224,14 @@ impl Endpoint for Sources<'_> {
             Some(Err(_)) | None => Some(self.app.clock.now().wall),
         }
     }
+
+    async fn fell_over(&self) -> Option<Timestamp> {
+        let profile = self.holder.to_owned();
+        match self.asking(move |agent| agent.profile(&profile)).await {
+            Some(Ok(seen)) => seen?["fell_over_at"].as_str()?.parse().ok(),
+            Some(Err(_)) | None => Some(self.app.clock.now().wall),
+        }
+    }
 }
 
 fn connect(at: SocketAddr) -> std::io::Result<TcpStream> {

@@ -166,6 +166,22 @@ impl Horizon {
     }
 }
 
+/// What is known of how programs were served since a key was superseded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Serving {
+    /// U: when the present uninterrupted serving of the new key began. Who computes it raises it and never lowers it.
+    pub healthy_since: Timestamp,
+    /// F: when the proxy last signed a request with the superseded key, if it did.
+    pub fell_over: Option<Timestamp>,
+}
+
+impl From<Timestamp> for Serving {
+    /// Nobody goes through a proxy.
+    fn from(healthy_since: Timestamp) -> Self {
+        Self { healthy_since, fell_over: None }
+    }
+}
+
 /// Whether no SDK client can still sign with a superseded key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Safety {
@@ -175,18 +191,20 @@ pub enum Safety {
     NotBefore(Timestamp),
 }
 
-/// SAFE(K): `T >= max(H, U + X) + S + C`, and the monotonic clock agrees.
+/// SAFE(K): `T >= max(H, U + X, F) + S + C`, and the monotonic clock agrees.
 ///
-/// `healthy_since` is U: when the present uninterrupted serving of the new key began. Who computes it raises
-/// it and never lowers it. The reasons, SDK by SDK, and what this does not cover, are in `docs/leases.md`;
+/// A fail-over of the proxy is no outage: the program holds nothing that it could go on with. What was signed is good for S,
+/// and no longer. The reasons, SDK by SDK, and what this does not cover, are in `docs/leases.md`;
 /// `tests/safe.rs` plays it against them.
 pub fn safety(
     horizon: Option<&Horizon>,
-    healthy_since: Timestamp,
+    serving: impl Into<Serving>,
     policy: &Policy,
     now: &Now,
 ) -> Safety {
+    let Serving { healthy_since, fell_over } = serving.into();
     let mut last = later(healthy_since, policy.client_backoff);
+    last = fell_over.map_or(last, |used| used.max(last));
     for until in horizon.iter().flat_map(|h| [h.served_until, h.unrecorded_until]).flatten() {
         last = last.max(until);
     }
@@ -280,6 +298,22 @@ mod tests {
             let safe = |wall| safety(horizon.as_ref(), at(0), &policy(), &now(wall, "a", 0));
             assert_eq!(safe(end - 1), Safety::NotBefore(at(end)), "{horizon:?}");
             assert_eq!(safe(end), Safety::Safe, "{horizon:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_proxy_signed_holds_a_key_for_as_long_as_it_is_good() {
+        let horizon = horizon(Some(500), None, None);
+        let safe = |fell_over: Option<i64>, wall| {
+            let serving = Serving { healthy_since: at(0), fell_over: fell_over.map(at) };
+            safety(Some(&horizon), serving, &policy(), &now(wall, "a", 0))
+        };
+        // Neither X nor anything else comes on top; and what the leases ask for stays.
+        for (fell_over, end) in [(None, 500), (Some(499), 500), (Some(501), 501), (Some(900), 900)]
+        {
+            let end = end + 1101;
+            assert_eq!(safe(fell_over, end - 1), Safety::NotBefore(at(end)), "{fell_over:?}");
+            assert_eq!(safe(fell_over, end), Safety::Safe, "{fell_over:?}");
         }
     }
 

@@ -13,6 +13,7 @@ mod load;
 mod many;
 mod memory;
 mod pairs;
+mod proxy;
 mod scan;
 mod signing;
 mod startup;
@@ -25,7 +26,7 @@ use world::Error;
 
 type Part = fn(&mut Table) -> Result<(), Error>;
 
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("answers", answers::measure),
     ("startup", startup::measure),
     ("memory", memory::measure),
@@ -33,6 +34,7 @@ const PARTS: [(&str, Part); 7] = [
     ("many", many::measure),
     ("scan", scan::measure),
     ("signing", signing::measure),
+    ("proxy", proxy::measure),
 ];
 
 fn main() -> Result<(), Error> {

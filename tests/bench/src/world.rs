@@ -54,6 +54,13 @@ pub(crate) fn cpu_us(pid: u32) -> Result<f64, Error> {
     Ok(ticks.iter().sum::<f64>() * 10_000.0)
 }
 
+/// What a line of `/proc/<pid>/status` says, in KiB.
+pub(crate) fn memory_kib(pid: u32, line: &str) -> Result<f64, Error> {
+    let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))?;
+    let found = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
+    Ok(found.ok_or("no such line")?.trim().trim_end_matches(" kB").parse()?)
+}
+
 /// A home folder and the simulator that its profiles use.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -81,7 +88,7 @@ impl World {
             .args(["simulator", "--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
             .spawn()?;
-        let line = first_line(child.stdout.take().ok_or("no output")?)?;
+        let line = line(child.stdout.take().ok_or("no output")?, "")?;
         let running = Running(child);
         let said: Value = serde_json::from_str(&line)?;
         let url = said["endpoint_url"].as_str().ok_or("the simulator has no URL")?;
@@ -125,16 +132,21 @@ impl World {
         Ok(file.write_all(more.as_bytes())?)
     }
 
+    /// Writes the configuration anew.
+    pub(crate) fn edit(&self, change: impl FnOnce(String) -> String) -> Result<(), Error> {
+        let config = std::fs::read_to_string(self.home.path().join("config.toml"))?;
+        self.write("config.toml", &change(config))
+    }
+
     /// Starts an agent.
     pub(crate) fn agent(&self) -> Result<Agent, Error> {
         let began = Instant::now();
         let mut child = self.rotakey(&["agent"])?.stderr(Stdio::piped()).spawn()?;
-        let said = first_line(child.stderr.take().ok_or("no output")?);
+        let said = line(child.stderr.take().ok_or("no output")?, "serving");
         let process = Running(child);
         let said = said?;
         let start = began.elapsed();
-        let address = said.rsplit("http://").next().filter(|_| said.starts_with("serving"));
-        let address = address.ok_or_else(|| format!("the agent says: {said}"))?.to_owned();
+        let address = said.rsplit("http://").next().ok_or("it serves nowhere")?.to_owned();
         Ok(Agent { process, address, start, home: self.home.path().to_owned() })
     }
 
@@ -192,19 +204,20 @@ impl Agent {
 
     /// What a line of `/proc/<pid>/status` says, in KiB.
     pub(crate) fn memory(&self, line: &str) -> Result<f64, Error> {
-        let status = std::fs::read_to_string(
-            Path::new("/proc").join(self.pid().to_string()).join("status"),
-        )?;
-        let found = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
-        let kib = found.ok_or("no such line")?.trim().trim_end_matches(" kB");
-        Ok(kib.parse()?)
+        memory_kib(self.pid(), line)
     }
 }
 
-/// The first line that a program says; the others are read and forgotten.
-fn first_line(from: impl std::io::Read + Send + 'static) -> Result<String, Error> {
+/// The first line of a program that begins so; what follows is read and forgotten.
+fn line(from: impl std::io::Read + Send + 'static, start: &str) -> Result<String, Error> {
     let mut lines = BufReader::new(from).lines();
-    let line = lines.next().ok_or("a program ended without a word")??;
-    std::thread::spawn(move || lines.for_each(drop));
-    Ok(line)
+    let mut said = String::new();
+    for line in lines.by_ref() {
+        said = line?;
+        if said.starts_with(start) {
+            std::thread::spawn(move || lines.for_each(drop));
+            return Ok(said);
+        }
+    }
+    Err(format!("a program ended; the last that it said: {said}").into())
 }

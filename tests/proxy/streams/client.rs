@@ -1,14 +1,11 @@
 //! A client of event streams that does wrong on purpose.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Frame, Incoming};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use jiff::Timestamp;
 use tokio::net::TcpStream;
@@ -17,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::head::Signer;
+use super::pieces::Pieces;
 use crate::event_stream::{Chain, message, read, take, text_header};
 use crate::support::World;
 use crate::support::agent::Agent;
@@ -154,19 +152,5 @@ impl Stream {
         let (_, payload) = self.event().expect("an event");
         let payload = String::from_utf8_lossy(&payload).into_owned();
         assert!(payload.contains(&format!("heard {words}\"")), "{payload}");
-    }
-}
-
-struct Pieces(mpsc::UnboundedReceiver<Bytes>);
-
-impl Body for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
     }
 }

@@ -5,6 +5,7 @@ mod client;
 mod faults;
 mod head;
 mod keys;
+mod pieces;
 mod sdk;
 mod services;
 mod upstream;

@@ -1,18 +1,16 @@
 //! What Transcribe and Kinesis answer: as much as their clients need.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Frame, Incoming};
+use hyper::body::Incoming;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::pieces::Pieces;
 use super::upstream::{Answer, Desk, End};
 use crate::event_stream::{Chain, message, read, take, text_header};
 
@@ -64,7 +62,7 @@ pub(super) fn transcribe(desk: &Arc<Desk>, number: usize, chain: Chain, body: In
         let end = listen(&desk, number, chain, body, &sender).await;
         desk.change(number, |seen| seen.end = end);
     });
-    Response::builder().header("content-type", EVENTS).body(Events(events).boxed_unsync()).unwrap()
+    Response::builder().header("content-type", EVENTS).body(Pieces(events).boxed_unsync()).unwrap()
 }
 
 /// Reads to the end, which has to be one.
@@ -107,19 +105,5 @@ async fn listen(
     match has_ended && bytes.is_empty() {
         true => End::Right,
         false => End::Wrong(format!("an end after {} bytes", bytes.len())),
-    }
-}
-
-struct Events(mpsc::UnboundedReceiver<Bytes>);
-
-impl Body for Events {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|event| event.map(|bytes| Ok(Frame::data(bytes))))
     }
 }

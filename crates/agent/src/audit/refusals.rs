@@ -8,7 +8,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rotakey_core::credential::AccessKeyId;
 use rotakey_core::time::later;
+use rotakey_endpoint::proxy::refusal::Refusal;
 use rotakey_endpoint::table::{Caller, Refused};
 
 use super::{Audit, By};
@@ -30,14 +32,69 @@ const KINDS_MAX: usize = 64;
 /// What is cut from what a stranger sent.
 const WHAT_MAX: usize = 120;
 
+/// A program's use of a placeholder is written once in so long.
+const USE_PAUSE: Duration = Duration::from_secs(86_400);
+
+/// More programs than that are not remembered.
+const USES_MAX: usize = 1024;
+
 /// Takes refusals, and does not wait.
 #[derive(Clone, Debug)]
 pub struct Refusals {
-    queue: SyncSender<(Refused, Option<Caller>, String)>,
+    queue: SyncSender<Note>,
+}
+
+#[derive(Debug)]
+enum Note {
+    Refused(Why, Option<Caller>, String),
+    Used { placeholder: AccessKeyId, profile: String, caller: Caller },
+}
+
+/// Why somebody was turned away: by what serves credentials, or by the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// By the endpoint, or before a request was read.
+    Endpoint(Refused),
+    /// By the proxy.
+    Proxy(Refusal),
+}
+
+impl From<Refused> for Why {
+    fn from(why: Refused) -> Self {
+        Self::Endpoint(why)
+    }
+}
+
+impl From<Refusal> for Why {
+    fn from(why: Refusal) -> Self {
+        Self::Proxy(why)
+    }
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Endpoint(why) => write!(f, "{why:?}"),
+            Self::Proxy(why) => write!(f, "proxy, {why:?}"),
+        }
+    }
+}
+
+impl Why {
+    /// A program that asks for what there is not, or before there is a key, or is cut off, is no intruder.
+    fn is_of_nobody(self) -> bool {
+        match self {
+            Self::Endpoint(why) => matches!(why, Refused::NotFound | Refused::Unavailable),
+            Self::Proxy(why) => matches!(
+                why,
+                Refusal::NoKey | Refusal::Unreachable | Refusal::Busy | Refusal::WrongLength
+            ),
+        }
+    }
 }
 
 /// A reason, and the user.
-type Kind = (Refused, Option<u32>);
+type Kind = (Why, Option<u32>);
 
 #[derive(Debug)]
 struct Pending {
@@ -64,28 +121,37 @@ impl Refusals {
     }
 
     /// Notes one.
-    pub fn note(&self, why: Refused, caller: Option<&Caller>, what: &str) {
-        // A program that asks for what there is not, or before there is a key, is no intruder.
-        if !matches!(why, Refused::NotFound | Refused::Unavailable) {
+    pub fn note(&self, why: impl Into<Why>, caller: Option<&Caller>, what: &str) {
+        let why = why.into();
+        if !why.is_of_nobody() {
             let what = what.chars().filter(|c| !c.is_control()).take(WHAT_MAX).collect();
-            let _ = self.queue.try_send((why, caller.cloned(), what));
+            let _ = self.queue.try_send(Note::Refused(why, caller.cloned(), what));
         }
+    }
+
+    /// A program went through the proxy. The first use of each program and placeholder in a day is written.
+    pub fn used(&self, placeholder: &AccessKeyId, profile: &str, caller: &Caller) {
+        let (placeholder, profile) = (placeholder.clone(), profile.to_owned());
+        let _ = self.queue.try_send(Note::Used { placeholder, profile, caller: caller.clone() });
     }
 }
 
-fn work(
-    inbox: &Receiver<(Refused, Option<Caller>, String)>,
-    tally: &mut Tally,
-    audit: &Audit,
-    clock: &SystemClock,
-) {
+fn work(inbox: &Receiver<Note>, tally: &mut Tally, audit: &Audit, clock: &SystemClock) {
+    let mut uses = Uses::default();
     loop {
         let got = inbox.recv_timeout(LOOK);
         let now = clock.wall();
-        if let Ok((why, caller, what)) = &got
-            && let Some((kind, line)) = tally.note((*why, caller.as_ref().map(uid)), what, now)
-        {
-            write(audit, kind, caller.as_ref(), &line);
+        match &got {
+            Ok(Note::Refused(why, caller, what)) => {
+                if let Some((kind, line)) = tally.note((*why, caller.as_ref().map(uid)), what, now)
+                {
+                    write(audit, kind, caller.as_ref(), &line);
+                }
+            }
+            Ok(Note::Used { placeholder, profile, caller }) => {
+                write_use(audit, &mut uses, (placeholder, profile, caller), now);
+            }
+            Err(_) => {}
         }
         let is_over = matches!(got, Err(RecvTimeoutError::Disconnected));
         for (kind, line) in tally.due(if is_over { Timestamp::MAX } else { now }) {
@@ -94,6 +160,54 @@ fn work(
         if is_over {
             return;
         }
+    }
+}
+
+/// Which programs used which placeholders, and when that is written again.
+#[derive(Debug, Default)]
+struct Uses(HashMap<(AccessKeyId, Option<String>), Timestamp>);
+
+impl Uses {
+    /// Whether this use is to be written.
+    fn note(&mut self, placeholder: &AccessKeyId, exe: Option<String>, now: Timestamp) -> bool {
+        if self.0.len() >= USES_MAX {
+            self.0.retain(|_, next| now < *next);
+        }
+        let use_of = (placeholder.clone(), exe);
+        if self.0.get(&use_of).is_some_and(|next| now < *next) {
+            return false;
+        }
+        if self.0.len() < USES_MAX {
+            self.0.insert(use_of, later(now, USE_PAUSE));
+        }
+        true
+    }
+}
+
+fn write_use(
+    audit: &Audit,
+    uses: &mut Uses,
+    (placeholder, profile, caller): (&AccessKeyId, &str, &Caller),
+    now: Timestamp,
+) {
+    let program = match caller {
+        Caller::Socket { inode, .. } => proc::owner_of(*inode),
+        Caller::Process { pid, .. } => proc::program(*pid),
+    };
+    // We look whether the proxy works.
+    if program.as_ref().is_some_and(proc::is_own) {
+        return;
+    }
+    if !uses.note(placeholder, program.as_ref().and_then(|program| program.exe.clone()), now) {
+        return;
+    }
+    let by = match &program {
+        Some(program) => By::process(uid(caller), program.pid),
+        None => By { uid: uid(caller), pid: None, exe: None, parent_exe: None },
+    };
+    let detail = "through the proxy; further uses of this program are not written for a day";
+    if let Err(error) = audit.record_of(&by, "proxy-use", profile, Some(placeholder), detail) {
+        tracing::warn!(%error, "the use of a placeholder is not in the audit trail");
     }
 }
 
@@ -113,7 +227,7 @@ fn write(audit: &Audit, (why, uid): Kind, caller: Option<&Caller>, detail: &str)
         (Some(uid), Some(pid)) => By::process(uid, pid),
         (uid, _) => By { uid: uid.unwrap_or(u32::MAX), pid: None, exe: None, parent_exe: None },
     };
-    let detail = format!("{why:?}: {detail}");
+    let detail = format!("{why}: {detail}");
     if let Err(error) = audit.record_of(&by, "refused", "", None, &detail) {
         tracing::warn!(%error, "a refusal is not in the audit trail");
     }
@@ -177,7 +291,7 @@ mod tests {
         let (mut lines, mut counted) = (0u64, 0u64);
         for second in 0..86_400 {
             for uid in [0, 1000] {
-                if tally.note((Refused::User, Some(uid)), "GET /", at(second)).is_some() {
+                if tally.note((Refused::User.into(), Some(uid)), "GET /", at(second)).is_some() {
                     (lines, counted) = (lines + 1, counted + 1);
                 }
             }
@@ -198,7 +312,7 @@ mod tests {
     #[test]
     fn what_is_quiet_for_a_while_is_told_at_once_again() {
         let mut tally = Tally::default();
-        let kind = (Refused::Token, Some(1));
+        let kind = (Refused::Token.into(), Some(1));
         assert!(tally.note(kind, "one", at(0)).is_some());
         assert!(tally.note(kind, "two", at(1)).is_none());
         assert_eq!(tally.due(at(60)), [(kind, "1 more, the last one: two".to_owned())]);
@@ -209,8 +323,20 @@ mod tests {
     #[test]
     fn strangers_of_many_kinds_share_a_line() {
         let mut tally = Tally::default();
-        let told =
-            (0..1000).filter(|uid| tally.note((Refused::User, Some(*uid)), "", at(0)).is_some());
+        let told = (0..1000)
+            .filter(|uid| tally.note((Refused::User.into(), Some(*uid)), "", at(0)).is_some());
         assert_eq!(told.count(), KINDS_MAX + 1);
+    }
+
+    #[test]
+    fn a_programs_use_of_a_placeholder_is_written_once_a_day() {
+        let mut uses = Uses::default();
+        let (one, two): (AccessKeyId, AccessKeyId) =
+            ("ROTAKEYONE".parse().expect("an id"), "ROTAKEYTWO".parse().expect("an id"));
+        let exe = |name: &str| Some(name.to_owned());
+        assert!(uses.note(&one, exe("/a"), at(0)) && uses.note(&one, exe("/b"), at(0)));
+        assert!(uses.note(&two, exe("/a"), at(0)) && uses.note(&one, None, at(0)));
+        assert!(!uses.note(&one, exe("/a"), at(86_399)));
+        assert!(uses.note(&one, exe("/a"), at(86_400)));
     }
 }

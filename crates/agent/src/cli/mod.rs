@@ -131,6 +131,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
             return runtime()?.block_on(command::exec::run(&app, &args));
         }
         Verb::Env(args) => runtime()?.block_on(command::env::run(&app(args.name.clone())?, &args)),
+        Verb::Presign(args) => command::presign::run(&app(args.profile())?, &args),
         Verb::Revoke { name } => command::revoke::run(&app(name)?),
         Verb::Mfa(args) => runtime()?.block_on(command::mfa::run(&app(args.name.clone())?, &args)),
         Verb::Completions { shell } => command::completions(shell, printer),

@@ -99,28 +99,10 @@ pub fn run(app: &App) -> Result<(), Failed> {
 }
 
 fn answer(app: &App) -> Result<Zeroizing<String>, Failed> {
-    let state = app.state()?;
-    let lease = app.settings()?.policy.lease;
     let settings = app.config.settings(&app.profile, &app.env)?;
     check_runner(&settings.executables)?;
-    let keystore = app.keystore_for(Asker::Program)?;
-    let handed = match settings.serve {
-        Serve::Key => serve::hand_out(&state, keystore.as_ref(), &app.clock, lease),
-        Serve::Session | Serve::Role => minted(app, keystore.as_ref())?,
-    };
-    let Handed { snapshot, expiration } = match handed {
-        Ok(handed) => handed,
-        Err(NotHanded::NotHeld(id)) => {
-            // It says why, or has the secret by now.
-            super::credentials(keystore.as_ref(), id)?;
-            return Err(Failed::new(
-                Exit::Failed,
-                "the served key kept changing while it was read",
-            )
-            .hint("try again"));
-        }
-        Err(error) => return Err(not_handed(app, error)),
-    };
+    let state = app.state()?;
+    let Handed { snapshot, expiration } = handed(app, Asker::Program)?;
     let until = later(expiration, Duration::from_secs(1));
     let us = std::process::id();
     let uid = rustix::process::getuid().as_raw();
@@ -131,6 +113,28 @@ fn answer(app: &App) -> Result<Zeroizing<String>, Failed> {
         holders::append(&state, &holder, app.clock.now().wall);
     }
     Ok(process::answer(&snapshot, expiration, None))
+}
+
+/// What is served, without an agent, its lease written.
+pub(super) fn handed(app: &App, asker: Asker) -> Result<Handed, Failed> {
+    let state = app.state()?;
+    let lease = app.settings()?.policy.lease;
+    let settings = app.config.settings(&app.profile, &app.env)?;
+    let keystore = app.keystore_for(asker)?;
+    let handed = match settings.serve {
+        Serve::Key => serve::hand_out(&state, keystore.as_ref(), &app.clock, lease),
+        Serve::Session | Serve::Role => minted(app, keystore.as_ref())?,
+    };
+    match handed {
+        Ok(handed) => Ok(handed),
+        Err(NotHanded::NotHeld(id)) => {
+            // It says why, or has the secret by now.
+            super::credentials(keystore.as_ref(), id)?;
+            let message = "the served key kept changing while it was read";
+            Err(Failed::new(Exit::Failed, message).hint("try again"))
+        }
+        Err(error) => Err(not_handed(app, error)),
+    }
 }
 
 /// Without an agent, too, only the programs on the profile's list are served.

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod man;
 pub mod mfa;
 pub mod next;
+pub mod presign;
 pub mod remove;
 pub mod revoke;
 pub mod rotate;

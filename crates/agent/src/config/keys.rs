@@ -176,6 +176,24 @@ pub const KEYS: &[Key] = &[
         "false",
         "programs may use the proxy as HTTPS_PROXY, too, and sign for AWS's own hosts; makes a certificate authority for that",
     ),
+    key(
+        PROFILE,
+        "virtual_sessions",
+        "[\"AssumeRole\"]",
+        "the operations of STS that programs may ask for through the proxy, which gives them local credentials in the place of the real ones: `AssumeRole`, `GetFederationToken`, `GetSessionToken`; `[]` for none",
+    ),
+    key(
+        PROFILE,
+        "presigned_v2",
+        "false",
+        "whether the proxy takes URLs that are presigned with signature version 2 (boto3's default where an endpoint is set), for S3 in the profile's `region`",
+    ),
+    key(
+        PROFILE,
+        "proxy_hosts",
+        "",
+        "a table, signing name = host: where the proxy sends what its table of AWS does not tell, such as `execute-api = \"abc123.execute-api.{region}.amazonaws.com\"`. HTTPS at a public name, never an address",
+    ),
     key(PROFILE, "max_age", "\"30d\"", "rotate when the key is this old (floor 1d)"),
     key(PROFILE, "lease", "\"60m\"", "the life of a served credential (floor 30m)"),
     key(
@@ -203,7 +221,12 @@ pub const KEYS: &[Key] = &[
         "",
         "hours of the day, local time, or a list: \"08:00-18:00\", \"22:00-06:00\". The agent makes, deactivates and deletes no key in them",
     ),
-    key(PROFILE, "presigned_ttl", "\"0s\"", "the life of presigned URLs that programs hand out"),
+    key(
+        PROFILE,
+        "presigned_ttl",
+        "\"0s\"",
+        "the life of presigned URLs that programs hand out; those of `rotakey presign` are counted by themselves",
+    ),
     key(PROFILE, "unsafe_durations", "false", "lift the floors (tests, demos)"),
     key(PROFILE, "probe", "", "a table: how a new key is verified"),
     key(PROBE, "successes", "5", "accepted calls in a row, at every vantage (floor 3)"),

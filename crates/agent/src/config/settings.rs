@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rotakey_core::iam::Vantage;
 use rotakey_core::policy::{OnStraggler, Policy};
-use rotakey_endpoint::proxy::upstream::is_region;
+use rotakey_endpoint::proxy::grants::VIRTUAL;
+use rotakey_endpoint::proxy::upstream::{Hosts, is_region};
 
 use super::quiet::{self, QuietHours};
 use super::reader::Reader;
@@ -74,6 +75,12 @@ pub struct ProfileSettings {
     pub regions: Option<Vec<String>>,
     /// Programs may connect through the proxy.
     pub proxy_connect: bool,
+    /// The operations of STS whose answers the proxy virtualises.
+    pub virtual_sessions: Vec<String>,
+    /// The proxy takes URLs that are presigned with signature version 2.
+    pub presigned_v2: bool,
+    /// Hosts that the proxy knows beside those of its table.
+    pub proxy_hosts: Hosts,
     /// The floors are lifted.
     pub unsafe_durations: bool,
 }
@@ -100,6 +107,35 @@ fn regions(read: &Reader<'_>) -> Result<Option<Vec<String>>, ConfigError> {
         Some(odd) => Err(read.wrong("regions", &format!("{odd:?}"), "a list of regions")),
         None => Ok(regions),
     }
+}
+
+/// Role profiles of SDKs work by this; sessions of the user himself would have all that his key has.
+fn virtual_sessions(read: &Reader<'_>) -> Result<Vec<String>, ConfigError> {
+    let wanted = format!("a list of {}", VIRTUAL.map(|name| format!("`{name}`")).join(", "));
+    let named = read.get("virtual_sessions", &wanted, |value| {
+        let names = value.as_array()?.iter().map(|one| {
+            let text = one.as_str()?;
+            VIRTUAL.contains(&text).then(|| text.to_owned())
+        });
+        names.collect::<Option<Vec<_>>>()
+    })?;
+    Ok(named.unwrap_or_else(|| vec![VIRTUAL[0].to_owned()]))
+}
+
+fn proxy_hosts(read: &Reader<'_>) -> Result<Hosts, ConfigError> {
+    let wanted = "a table of signing names and hosts";
+    let table = read.get("proxy_hosts", wanted, toml::Value::as_table)?;
+    let mut hosts = Hosts::default();
+    for (service, host) in table.into_iter().flatten() {
+        let text = host.as_str().unwrap_or_default();
+        hosts.add(service, text).map_err(|why| {
+            ConfigError::new(
+                format!("{}: proxy_hosts.{service} is {host}", read.at),
+                why.to_string(),
+            )
+        })?;
+    }
+    Ok(hosts)
 }
 
 pub(super) fn profile(
@@ -195,7 +231,10 @@ pub(super) fn profile(
         endpoint_url: anywhere.map(str::to_owned),
         services: read.list("services")?,
         regions: regions(&read)?,
+        proxy_hosts: proxy_hosts(&read)?,
         proxy_connect: read.flag("proxy_connect")?.unwrap_or(false),
+        virtual_sessions: virtual_sessions(&read)?,
+        presigned_v2: read.flag("presigned_v2")?.unwrap_or(false),
         unsafe_durations: lifted,
     })
 }

@@ -190,3 +190,26 @@ fn names_of_profiles_can_be_folders_and_arguments() {
     let error = Config::parse("[profile.-prod]\n").expect_err("an option");
     assert!(error.hint.contains("not beginning with a dot or a hyphen"), "{error:?}");
 }
+
+#[test]
+fn hosts_of_the_proxy_are_public_names() {
+    let hosts = |host: &str| {
+        let text = format!("[profile.app.proxy_hosts]\nexecute-api = {host}\n");
+        Config::parse(&text)?.settings("app", &Env::default()).map(|settings| settings.proxy_hosts)
+    };
+    assert_ne!(
+        hosts("\"abc.execute-api.{region}.amazonaws.com\"").expect("fine"),
+        Default::default()
+    );
+    for bad in
+        ["\"127.0.0.1\"", "\"https://a.example\"", "\"a.example:8443\"", "1", "\"localhost\""]
+    {
+        let error = hosts(bad).expect_err(bad);
+        assert!(error.message.contains("proxy_hosts.execute-api is"), "{error:?}");
+        assert!(error.hint.contains("public name"), "{error:?}");
+    }
+    let error = Config::parse("[profile.app]\nproxy_hosts = \"a.example\"\n")
+        .and_then(|config| config.settings("app", &Env::default()))
+        .expect_err("no table");
+    assert!(error.hint.contains("a table of signing names"), "{error:?}");
+}

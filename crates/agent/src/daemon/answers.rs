@@ -31,7 +31,7 @@ use crate::serving::{ServedKey, ServedProfile, Serving, proxying, token};
 const DONE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// No order is longer.
-const ORDER_BYTES_MAX: usize = 4096;
+const ORDER_BYTES_MAX: usize = 16 * 1024;
 
 /// No error code of AWS is longer.
 const CODE_BYTES_MAX: usize = 64;
@@ -209,6 +209,7 @@ impl Control {
                     _ => say(StatusCode::GATEWAY_TIMEOUT, "Timeout", "it was not taken yet"),
                 }
             }
+            "presign" => self.presign(profile, body.to_bytes()).await,
             "token" => match token::load_or_make(&desk.state, &profile) {
                 Ok(token) => {
                     if let Some(found) = desk.serving.load().table.profiles.get(&profile) {
@@ -369,6 +370,7 @@ impl Desk {
             "proxy_listen": self.listen.proxy,
             "asked_sts": serving.asked_sts.of(&served.profile.name),
             "fell_over": key.fell_over.load(Ordering::Relaxed),
+            "fell_over_at": key.fell_over_at().map(|at| at.to_string()),
             "sources": {
                 "process": process,
                 "container": source(serving.table.container, is_there),
@@ -386,7 +388,7 @@ fn decoded(segment: &str) -> String {
     segment.replace("%40", "@").replace("%2B", "+").replace("%2b", "+")
 }
 
-fn answer_json(value: &Value) -> Response<Full<Bytes>> {
+pub(super) fn answer_json(value: &Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(value.to_string()));
     let json = header::HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
@@ -399,11 +401,11 @@ fn no_content() -> Response<Full<Bytes>> {
     response
 }
 
-fn unknown(profile: &str) -> Response<Full<Bytes>> {
+pub(super) fn unknown(profile: &str) -> Response<Full<Bytes>> {
     say(StatusCode::NOT_FOUND, "NotFound", &format!("the agent serves no profile {profile}"))
 }
 
-fn say(status: StatusCode, code: &str, message: &str) -> Response<Full<Bytes>> {
+pub(super) fn say(status: StatusCode, code: &str, message: &str) -> Response<Full<Bytes>> {
     let mut response = answer_json(&json!({"code": code, "message": message}));
     *response.status_mut() = status;
     response

@@ -7,6 +7,7 @@ mod answers;
 mod board;
 mod engine;
 mod instance;
+mod presign;
 pub mod reach;
 mod rotations;
 pub mod schedule;

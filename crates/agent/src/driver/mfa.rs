@@ -55,7 +55,7 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
         }
         let key = match self.signer(signer) {
             Ok(key) => key,
-            Err(event) => return Ready::No(event),
+            Err(event) => return Ready::No(*event),
         };
         let ask = Ask {
             device: signing.device,
@@ -93,7 +93,7 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
 
     /// What signs an IAM call. The key's own secret is read from the keystore in any case: that it is still kept is
     /// what a call with the key has to prove.
-    pub(super) fn iam_signer(&self, id: &AccessKeyId) -> Result<Credentials, Event> {
+    pub(super) fn iam_signer(&self, id: &AccessKeyId) -> Result<Credentials, Box<Event>> {
         let key = self.signer(id)?;
         let Some(signing) = self.mfa else { return Ok(key) };
         let now = self.clock.now().wall;

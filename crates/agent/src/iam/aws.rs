@@ -387,11 +387,19 @@ impl KeyService for AwsKeyService {
     ) -> Outcome<Vec<String>> {
         let client = self.plain(signer);
         let names: Vec<String> = actions.iter().map(|action| (*action).to_owned()).collect();
+        // The simulation does not know how its own call was signed. A session that may call IAM was made with MFA.
+        let mfa = aws_sdk_iam::types::ContextEntry::builder()
+            .context_key_name("aws:MultiFactorAuthPresent")
+            .context_key_type(aws_sdk_iam::types::ContextKeyTypeEnum::Boolean)
+            .context_key_values("true")
+            .build();
+        let context = signer.session_token.is_some().then(|| vec![mfa]);
         let all = pages!(
             client
                 .simulate_principal_policy()
                 .policy_source_arn(user_arn)
                 .resource_arns(user_arn)
+                .set_context_entries(context.clone())
                 .set_action_names(Some(names.clone())),
             evaluation_results
         );

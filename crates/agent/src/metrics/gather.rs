@@ -1,5 +1,7 @@
 //! What is looked up when somebody asks: keys, rotations and leases of each profile, from its files and from the agent.
 
+use std::sync::atomic::Ordering;
+
 use jiff::Timestamp;
 use rotakey_core::journal::{Act, Entry, Open, Record, Status, Step};
 use rotakey_core::receipt::{self, Outcome, Receipt};
@@ -42,6 +44,9 @@ pub fn gather(desk: &Desk) -> Vec<Sample> {
     for name in holders {
         let Some(view) = desk.profile(name) else { continue };
         of_agent(&mut samples, name, &view);
+        if serving.proxy {
+            through_the_proxy(&mut samples, &serving.keys[name]);
+        }
         // One that cannot be read is missing, which is to be seen as well.
         if let Ok((entries, status)) = serving.keys[name].state.read() {
             let of =
@@ -77,6 +82,14 @@ fn of_agent(samples: &mut Vec<Sample>, name: &str, view: &Value) {
     if let Some(what) = schedule["waits_for"].as_str() {
         samples.push(sample("rotakey_scheduler_waiting", &[name, what], 1.0));
     }
+}
+
+fn through_the_proxy(samples: &mut Vec<Sample>, key: &ServedKey) {
+    for served in &key.profiles {
+        samples.extend(served.proxied.answered.samples(&served.profile.name));
+    }
+    let fell_over = key.fell_over.load(Ordering::Relaxed) as f64;
+    samples.push(sample("rotakey_proxy_fail_overs", &[&key.name], fell_over));
 }
 
 struct Profile<'a> {

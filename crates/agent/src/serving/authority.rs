@@ -98,8 +98,8 @@ impl Authorities {
         if !found.is_enough(today) {
             let made = Kept::make(now);
             found.0.push(made.map_err(|error| Failed::new(Exit::Failed, error.to_string()))?);
-            found.write(state)?;
         }
+        found.write(state)?;
         found.show(state)?;
         Ok(found)
     }
@@ -110,8 +110,11 @@ impl Authorities {
         self.0.iter().find(lasts).or(self.0.last())
     }
 
+    /// The last one holds for long, and none is over.
     fn is_enough(&self, today: Date) -> bool {
-        self.0.last().is_some_and(|last| is_before(today, SHOWN_DAYS, last.until))
+        let is_over = |one: &Kept| one.until <= today;
+        !self.0.iter().any(is_over)
+            && self.0.last().is_some_and(|last| is_before(today, SHOWN_DAYS, last.until))
     }
 
     fn write(&self, state: &Path) -> Result<(), Failed> {

@@ -4,13 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rotakey_core::credential::Generation;
+use jiff::Timestamp;
+use rotakey_core::credential::{AccessKeyId, Generation};
 use rotakey_core::time::later;
+use rotakey_endpoint::proxy::refusal::Refusal;
 use rotakey_endpoint::table::{Accounts, Caller, Handed, Profile, Refused, Source};
 
-use super::Serving;
 use super::holders::Holders;
 use super::leases::Asker;
+use super::{ServedKey, ServedProfile, Serving};
 use crate::audit::refusals::Refusals;
 use crate::clock::{Clock, SystemClock};
 use crate::metrics::Counters;
@@ -40,6 +42,42 @@ impl Books {
     ) -> Self {
         Self { serving, leases, holders, clock, counters, refusals }
     }
+
+    /// A program's request was answered through the proxy. The program holds the placeholder, and nothing else.
+    pub fn went_through(
+        &self,
+        key: &ServedKey,
+        served: &ServedProfile,
+        placeholder: &AccessKeyId,
+        caller: &Caller,
+    ) {
+        let handed = Handed {
+            profile: Arc::clone(&served.profile),
+            source: Source::Proxy,
+            key: placeholder.clone(),
+            generation: Generation(0),
+            until: shown_until(self.clock.wall()),
+            is_covered: true,
+            caller: caller.clone(),
+        };
+        if self.holders.note(key, &handed) {
+            self.refusals.used(placeholder, &served.profile.name, caller);
+        }
+    }
+
+    /// The proxy refused a request.
+    pub fn turned_away(&self, why: Refusal, profile: Option<&str>, caller: &Caller) {
+        self.counters.turned_away(why);
+        let what = profile.map_or_else(String::new, |profile| format!("profile {profile}"));
+        self.refusals.note(why, Some(caller), &what);
+    }
+}
+
+/// Until when a use of a placeholder is shown: for an hour. In steps, so that one program is noted once in ten minutes.
+fn shown_until(now: Timestamp) -> Timestamp {
+    const STEP: i64 = 600;
+    let step = now.as_second().div_euclid(STEP) + 1;
+    Timestamp::from_second(step * STEP + 3600).unwrap_or(now)
 }
 
 impl Accounts for Books {

@@ -30,7 +30,7 @@ pub fn of(
     }
     let services = settings.iter().flat_map(|(_, settings)| settings.services.clone());
     let services = services.flatten().collect();
-    let mut endpoints = settings.iter().map(|(_, settings)| Proxied::of(settings).anywhere());
+    let mut endpoints = settings.iter().map(|(_, settings)| Proxied::of(settings, None).anywhere());
     let first = endpoints.next().flatten();
     Ok(Some(Arc::new(Connecting {
         authority: authority(app, before, now)?,

@@ -46,9 +46,9 @@ const FILE_BYTES_MAX: u64 = 256 * 1024;
 /// Somebody who was given a credential.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// The long-term key: what was given, or what it was minted from.
+    /// The long-term key: what was given, or what it was minted from. Of the proxy: the placeholder.
     pub access_key_id: AccessKeyId,
-    /// `process`, `container` or `imds`.
+    /// `process`, `container`, `imds` or `proxy`.
     pub source: String,
     /// The process, if it could be told.
     pub pid: Option<u32>,
@@ -58,7 +58,7 @@ pub struct Holder {
     pub exe: Option<String>,
     /// Whose it is.
     pub uid: u32,
-    /// Until when.
+    /// Until when; of the proxy, an hour from the last use, about.
     pub until: Timestamp,
 }
 
@@ -154,11 +154,11 @@ impl Holders {
         }
     }
 
-    /// Notes an answer, unless the same was noted just now.
-    pub fn note(&self, key: &ServedKey, handed: &Handed) {
+    /// Notes an answer, unless the same was noted just now. Whether it was noted.
+    pub fn note(&self, key: &ServedKey, handed: &Handed) -> bool {
         let (slot, hash) = self.recent.slot(handed);
         if slot.load(Ordering::Relaxed) == hash {
-            return;
+            return false;
         }
         let (uid, program, inode) = match &handed.caller {
             // The program that asked waits for the answer: now it is there to be looked at.
@@ -166,12 +166,21 @@ impl Holders {
             Caller::Socket { uid, inode } => (*uid, None, Some(*inode)),
         };
         if program.as_ref().is_some_and(proc::is_own) {
-            return;
+            return false;
         }
         let holder = holder(handed.key.clone(), handed.source, uid, program, handed.until);
         // A full queue is not worth a program's time.
-        if self.queue.try_send(Order::Note((key.state.clone(), holder, inode))).is_ok() {
+        let is_noted = self.queue.try_send(Order::Note((key.state.clone(), holder, inode))).is_ok();
+        if is_noted {
             slot.store(hash, Ordering::Relaxed);
+        }
+        is_noted
+    }
+
+    /// Notes a holder that is no process.
+    pub fn record(&self, state: &ProfileState, holder: Holder) {
+        if self.queue.try_send(Order::Note((state.clone(), holder, None))).is_err() {
+            tracing::warn!(profile = state.profile(), "a holder is not noted: too many at a time");
         }
     }
 

@@ -52,10 +52,14 @@ pub struct ServedKey {
     pub other: Arc<ArcSwapOption<Snapshot>>,
     /// How often it was tried.
     pub fell_over: AtomicU64,
+    /// When it was tried last, in milliseconds of the Unix time.
+    fell_over_at: AtomicI64,
     /// The profiles that use it: the one that holds it, and those that share it.
     pub profiles: Vec<ServedProfile>,
     /// The horizon on disk, in milliseconds of the Unix time; a copy for whoever asks whether it has to be raised.
     covered_until: AtomicI64,
+    /// Changes when the sessions that programs made with it through the proxy are to be worth nothing.
+    pub session_epoch: AtomicU64,
     /// Its horizon is to be raised: somebody asked for that already.
     pub raising: AtomicBool,
     health: Arc<Mutex<Health>>,
@@ -89,10 +93,10 @@ pub struct Serving {
     pub key_of: HashMap<String, Arc<ServedKey>>,
     /// What programs sign with that go through the proxy.
     pub placeholders: ArcSwap<proxying::ById>,
-    /// With which keys the proxy asked STS. Goes on when the configuration is read again.
-    pub asked_sts: Arc<AskedSts>,
     /// What programs find that connect through the proxy.
     pub connecting: ArcSwapOption<Connecting>,
+    /// With which keys the proxy asked STS. Goes on when the configuration is read again.
+    pub asked_sts: Arc<AskedSts>,
     /// Whether there is a proxy.
     pub proxy: bool,
     /// Of which configuration this was made ([`Config::digest`](crate::config::Config::digest)).
@@ -150,7 +154,7 @@ impl Serving {
             }
             let trouble = ArcSwap::from_pointee(None);
             let serves_key = settings.serve == Serve::Key;
-            let proxied = Proxied::of(&settings);
+            let proxied = Proxied::of(&settings, old.map(|old| &old.proxied));
             if sources.proxy {
                 let found = proxied.placeholders(&app.paths.state, name)?;
                 proxying::take_up(&placeholders, name, &found);
@@ -162,8 +166,8 @@ impl Serving {
         let connecting = connecting::of(app, names, sources, old.as_deref(), now)?;
         let mut serving = Self {
             placeholders,
-            asked_sts: Arc::clone(&before.asked_sts),
             connecting: ArcSwapOption::new(connecting),
+            asked_sts: Arc::clone(&before.asked_sts),
             proxy: sources.proxy,
             config_digest: config.digest.clone(),
             ..Self::default()
@@ -179,8 +183,14 @@ impl Serving {
                 fell_over: AtomicU64::new(
                     old.map_or(0, |old| old.fell_over.load(Ordering::Relaxed)),
                 ),
+                fell_over_at: AtomicI64::new(
+                    old.map_or(i64::MIN, |old| old.fell_over_at.load(Ordering::Relaxed)),
+                ),
                 covered_until: AtomicI64::new(
                     old.map_or(i64::MIN, |old| old.covered_until.load(Ordering::Relaxed)),
+                ),
+                session_epoch: AtomicU64::new(
+                    old.map_or(0, |old| old.session_epoch.load(Ordering::Acquire)),
                 ),
                 raising: AtomicBool::new(false),
                 // The same one: what fails while the configuration is read counts.
@@ -225,8 +235,10 @@ impl ServedKey {
             key: Arc::default(),
             other: Arc::default(),
             fell_over: AtomicU64::new(0),
+            fell_over_at: AtomicI64::new(i64::MIN),
             profiles: Vec::new(),
             covered_until: AtomicI64::new(i64::MIN),
+            session_epoch: AtomicU64::new(0),
             raising: AtomicBool::new(false),
             health: Arc::new(Mutex::new(Health::new(crate::clock::SystemClock::new().now()))),
         }
@@ -240,6 +252,30 @@ impl ServedKey {
     /// A program was turned away, or got nothing.
     pub fn failed(&self, now: &Now) {
         self.health().failed(now);
+    }
+
+    /// Goes by how often sessions were made void, as the ledger counts that.
+    pub fn void_sessions_before(&self, revocations: u64) {
+        let before = self.session_epoch.load(Ordering::Acquire);
+        let enrolment = before & !u64::from(u32::MAX);
+        self.session_epoch
+            .store(enrolment | (revocations & u64::from(u32::MAX)), Ordering::Release);
+    }
+
+    /// The profile was removed and added again: no session of before is its own.
+    pub fn void_sessions(&self) {
+        self.session_epoch.fetch_add(1 << 32, Ordering::AcqRel);
+    }
+
+    /// The proxy signs with the other key, now.
+    pub fn falls_over(&self, now: Timestamp) {
+        self.fell_over_at.fetch_max(now.as_millisecond(), Ordering::AcqRel);
+    }
+
+    /// When it last did.
+    pub fn fell_over_at(&self) -> Option<Timestamp> {
+        let at = self.fell_over_at.load(Ordering::Acquire);
+        (at != i64::MIN).then(|| Timestamp::from_millisecond(at).ok()).flatten()
     }
 
     /// Until when answers are accounted for already.

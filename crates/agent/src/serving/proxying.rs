@@ -8,8 +8,10 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rotakey_core::credential::AccessKeyId;
 use rotakey_endpoint::proxy::connect::Connecting;
-use rotakey_endpoint::proxy::keys::{Endpoint, Forwarded, Keys, Pair};
+use rotakey_endpoint::proxy::grants::{Granting, Grants};
+use rotakey_endpoint::proxy::keys::{Endpoint, Forwarded, Keys, Pair, Virtualised};
 use rotakey_endpoint::proxy::refusal::Refusal;
+use rotakey_endpoint::proxy::upstream::Hosts;
 use rotakey_endpoint::proxy::verify::{Placeholder, Placeholders};
 use rotakey_endpoint::table::{Accounts, Caller, Refused, Source};
 
@@ -18,6 +20,7 @@ use super::{Serving, placeholders};
 use crate::cli::failure::Failed;
 use crate::clock::{Clock, SystemClock};
 use crate::config::ProfileSettings;
+use crate::metrics::Answered;
 
 /// What a profile is through the proxy.
 #[derive(Clone, Debug, Default)]
@@ -27,11 +30,15 @@ pub struct Proxied {
     sts: Option<Endpoint>,
     services: Option<Vec<String>>,
     regions: Option<Vec<String>>,
+    grants: Arc<Grants>,
+    hosts: Arc<Hosts>,
+    /// How its requests were answered.
+    pub answered: Arc<Answered>,
 }
 
 impl Proxied {
-    /// As its settings say.
-    pub fn of(settings: &ProfileSettings) -> Self {
+    /// As its settings say; what was counted goes on.
+    pub fn of(settings: &ProfileSettings, before: Option<&Self>) -> Self {
         let endpoint = |url: &Option<String>| url.as_deref().and_then(Endpoint::parse);
         Self {
             endpoint: endpoint(&settings.endpoint_url),
@@ -39,6 +46,12 @@ impl Proxied {
             sts: endpoint(&settings.endpoints.sts),
             services: settings.services.clone(),
             regions: settings.regions.clone(),
+            grants: Arc::new(Grants {
+                virtual_sessions: settings.virtual_sessions.clone(),
+                version_2_region: settings.presigned_v2.then(|| settings.region.clone()),
+            }),
+            hosts: Arc::new(settings.proxy_hosts.clone()),
+            answered: before.map_or_else(Arc::default, |before| Arc::clone(&before.answered)),
         }
     }
 
@@ -48,12 +61,28 @@ impl Proxied {
     }
 
     /// The server that takes the place of AWS for a service.
-    fn endpoint(&self, service: &str) -> Option<Endpoint> {
+    pub fn endpoint(&self, service: &str) -> Option<Endpoint> {
         match service {
             "iam" => self.iam.clone(),
             "sts" => self.sts.clone(),
             _ => self.endpoint.clone(),
         }
+    }
+
+    /// Whether the profile's programs may ask S3 in a region.
+    pub fn allows_s3(&self, region: &str) -> Result<(), Refusal> {
+        let is_in = |allowed: &Option<Vec<String>>, name: &str| {
+            allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|one| one == name))
+        };
+        if !is_in(&self.services, "s3") {
+            return Err(Refusal::ServiceNotAllowed);
+        }
+        is_in(&self.regions, region).then_some(()).ok_or(Refusal::RegionNotAllowed)
+    }
+
+    /// The regions that the profile names.
+    pub fn regions(&self) -> &[String] {
+        self.regions.as_deref().unwrap_or_default()
     }
 
     /// The profile's placeholders, as they are on disk.
@@ -113,6 +142,19 @@ impl Placeholders for Ring {
     }
 }
 
+impl Granting for Ring {
+    fn grants(&self, profile: &str) -> Option<Arc<Grants>> {
+        let serving = self.serving.load();
+        let served = serving.key_of.get(profile)?.profile(profile)?;
+        Some(Arc::clone(&served.proxied.grants))
+    }
+
+    fn session_epoch(&self, profile: &str) -> u64 {
+        let serving = self.serving.load();
+        serving.key_of.get(profile).map_or(0, |key| key.session_epoch.load(Ordering::Acquire))
+    }
+}
+
 impl Keys for Ring {
     fn pair(&self, profile: &str, service: &str) -> Option<Pair> {
         let serving = self.serving.load();
@@ -124,15 +166,16 @@ impl Keys for Ring {
         let other = other.filter(|other| other.key != current.key);
         let endpoint = served.proxied.endpoint(service);
         let regions = served.proxied.regions.clone().unwrap_or_default();
-        (!is_over).then_some(Pair { current, other, endpoint, regions })
+        let hosts = Arc::clone(&served.proxied.hosts);
+        (!is_over).then_some(Pair { current, other, endpoint, regions, hosts })
     }
 
     fn fell_over(&self, profile: &str, other: &AccessKeyId) {
         let serving = self.serving.load();
         let Some(key) = serving.key_of.get(profile) else { return };
         key.fell_over.fetch_add(1, Ordering::Relaxed);
-        // A use: what waits for the old key's last use begins to wait anew.
-        key.failed(&self.clock.now());
+        // A use: whoever waits for the old key's last one waits anew.
+        key.falls_over(self.clock.wall());
         tracing::info!(profile, key = %other, "the other key is tried");
     }
 
@@ -140,7 +183,7 @@ impl Keys for Ring {
         let serving = self.serving.load();
         let Some(key) = serving.key_of.get(profile) else { return };
         // A use, as above.
-        key.failed(&self.clock.now());
+        key.falls_over(self.clock.wall());
         tracing::debug!(profile, key = %old, "a stream goes on with the key that it began with");
     }
 
@@ -170,6 +213,17 @@ impl Keys for Ring {
     }
 
     fn forwarded(&self, forwarded: &Forwarded<'_>) {
+        let serving = self.serving.load();
+        if let Some(key) = serving.key_of.get(forwarded.profile)
+            && let Some(served) = key.profile(forwarded.profile)
+        {
+            served.proxied.answered.note(forwarded.status);
+            // A long body was signed for until now.
+            if served.profile.process.latest().as_ref().is_some_and(|c| c.key != *forwarded.key) {
+                key.falls_over(self.clock.wall());
+            }
+            self.books.went_through(key, served, forwarded.placeholder, forwarded.caller);
+        }
         tracing::debug!(
             profile = forwarded.profile,
             source = Source::Proxy.name(),
@@ -187,8 +241,21 @@ impl Keys for Ring {
         }
     }
 
+    fn virtualised(&self, session: &Virtualised<'_>) {
+        tracing::info!(
+            profile = session.profile,
+            placeholder = %session.placeholder,
+            operation = session.operation,
+            real = %session.real,
+            local = %session.local,
+            until = %session.until,
+            "a session was virtualised"
+        );
+    }
+
     fn turned_away(&self, why: Refusal, profile: Option<&str>, caller: &Caller) {
         tracing::warn!(?why, profile, ?caller, "refused by the proxy");
+        self.books.turned_away(why, profile, caller);
     }
 
     fn refused(&self, why: Refused, caller: Option<&Caller>, what: &str) {

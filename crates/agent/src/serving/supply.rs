@@ -119,8 +119,10 @@ impl Supply {
         let raised = leases::raise(key, &clock.now());
         let Some(ledger) = key.state.ledger()? else {
             withdraw(key, None);
+            key.void_sessions();
             return Ok(None);
         };
+        key.void_sessions_before(ledger.revocations);
         if ledger.withdrawn.is_some() {
             withdraw(key, Some(crate::serve::withdrawn(&ledger.access_key_id)));
             self.sessions.forget();
@@ -138,6 +140,7 @@ impl Supply {
             if served.generation >= ledger.generation {
                 // The profile was removed, and added again with another key.
                 withdraw(key, None);
+                key.void_sessions();
                 self.sessions.forget();
             }
         }

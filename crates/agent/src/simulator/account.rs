@@ -8,6 +8,7 @@ use rotakey_core::credential::KeyStatus;
 
 use super::answer::{KeyRow, UseRow, UserRow};
 use super::behaviour::Behaviour;
+use super::identity::Identity;
 use super::mfa::Device;
 use super::policies::Inline;
 
@@ -31,6 +32,8 @@ pub(super) struct User {
     pub(super) tags: BTreeMap<String, String>,
     pub(super) denied: BTreeSet<String>,
     pub(super) quarantined: bool,
+    /// The whole of what it may do in IAM, if that was said: without it, whatever is not denied is allowed.
+    pub(super) identity: Option<Identity>,
     pub(super) inline: BTreeMap<String, Inline>,
     pub(super) mfa: Option<Device>,
     /// Whether a policy of the user's denies IAM to whoever signed without MFA.

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::account::{Acceptance, Decision};
 use super::answer::UseRow;
+use super::identity::Identity;
 use super::message::{ApiError, Request, Signature};
 use super::refused::Refused;
 use super::state::{Simulator, whole_seconds};
@@ -29,6 +30,17 @@ pub(super) enum Via {
     Session { mfa: bool },
     /// `AssumeRole`.
     Role { role: String, session: String },
+}
+
+impl Caller {
+    /// `aws:MultiFactorAuthPresent`: what a long-term key signs does not have it.
+    fn mfa(&self) -> Option<bool> {
+        match self.via {
+            Via::Key => None,
+            Via::Session { mfa } => Some(mfa),
+            Via::Role { .. } => Some(false),
+        }
+    }
 }
 
 impl Simulator {
@@ -176,6 +188,12 @@ impl Simulator {
             Via::Key | Via::Session { .. } if own.requires_mfa && !mfa => Decision::NoMfa,
             Via::Key | Via::Session { .. } => own.decide(caller, &action),
         };
+        let decision = match &own.identity {
+            Some(identity) if decision == Decision::Allowed => {
+                identity.decide(&own.row.name, &action, &self.target(request, user), caller.mfa())
+            }
+            _ => decision,
+        };
         // An id that the account does not know is refused like one that the caller may not see.
         let unknown = action == "iam:GetAccessKeyLastUsed"
             && request.param("AccessKeyId").is_some_and(|id| self.key(id).is_none());
@@ -196,6 +214,26 @@ impl Simulator {
         Err(self.denied(caller, &action, &resource, decision))
     }
 
+    /// The ARN of what a call to IAM is about, as its policies name it.
+    fn target(&self, request: &Request, user: &str) -> String {
+        let arn = |name: &str| {
+            self.user(name)
+                .map_or_else(|_| self.arn(&format!("user/{name}")), |user| user.row.arn.clone())
+        };
+        match request.action.as_str() {
+            "GetAccessKeyLastUsed" => {
+                let key = request.param("AccessKeyId").and_then(|id| self.key(id));
+                arn(key.map_or(user, |key| key.user.as_str()))
+            }
+            "ListUsers" => self.arn("user/"),
+            "GetAccountSummary" => "*".to_owned(),
+            "SimulatePrincipalPolicy" => {
+                request.param("PolicySourceArn").unwrap_or_default().to_owned()
+            }
+            _ => arn(user),
+        }
+    }
+
     /// Whether the caller may do this at STS. Policies can forbid it, and need not allow it.
     pub(super) fn authorize_sts(
         &self,
@@ -204,7 +242,16 @@ impl Simulator {
         resource: &str,
     ) -> Result<(), ApiError> {
         let decision = match &caller.via {
-            Via::Key | Via::Session { .. } => self.user(&caller.user)?.decide(caller, action),
+            Via::Key | Via::Session { .. } => {
+                let own = self.user(&caller.user)?;
+                let says = |identity: &Identity| {
+                    identity.decide(&own.row.name, action, resource, caller.mfa())
+                };
+                match own.identity.as_ref().map(says) {
+                    Some(Decision::ExplicitDeny) => Decision::ExplicitDeny,
+                    _ => own.decide(caller, action),
+                }
+            }
             Via::Role { .. } => Decision::Allowed,
         };
         match decision {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::account::{Key, State, User};
 use super::answer::UserRow;
 use super::behaviour::Fault;
+use super::identity::Identity;
 use super::message::ApiError;
 use super::mfa::Device;
 use super::roles::Trust;
@@ -101,6 +102,13 @@ pub enum Command {
         user: String,
         /// Such as `iam:CreateAccessKey`; `iam:` may be left out.
         actions: Vec<String>,
+    },
+    /// Gives a user a policy that is all it may do in IAM from then on; what else policies deny is denied still.
+    Policy {
+        /// Whom.
+        user: String,
+        /// The document, as IAM takes it.
+        document: Value,
     },
     /// Puts a user under AWS's quarantine for leaked keys, or takes it off.
     Quarantine {
@@ -241,6 +249,11 @@ impl Simulator {
                 self.user_mut(&user)?.denied = actions.into_iter().map(whole).collect();
                 Ok(json!({}))
             }
+            Command::Policy { user, document } => {
+                let identity = Identity::parse(&document).map_err(ApiError::invalid)?;
+                self.user_mut(&user)?.identity = Some(identity);
+                Ok(json!({}))
+            }
             Command::Quarantine { user, on } => {
                 self.user_mut(&user)?.quarantined = on;
                 Ok(json!({}))
@@ -314,6 +327,7 @@ impl Simulator {
             tags: BTreeMap::new(),
             denied: BTreeSet::new(),
             quarantined: false,
+            identity: None,
             inline: BTreeMap::new(),
             mfa: None,
             requires_mfa: false,

@@ -200,7 +200,25 @@ impl Simulator {
             issued: None,
             via: Via::Key,
         };
-        let decide = |action: &str| match user.decide(&whose, action) {
+        let resource = request.list("ResourceArns").first().copied().unwrap_or("*");
+        // If nobody says whether there is MFA, the call that is asked about has no such key.
+        let mfa = (1..)
+            .map_while(|n| {
+                let member =
+                    |name: &str| request.param(&format!("ContextEntries.member.{n}.{name}"));
+                Some((member("ContextKeyName")?, member("ContextKeyValues.member.1")?))
+            })
+            .find(|(name, _)| *name == "aws:MultiFactorAuthPresent")
+            .map(|(_, value)| value == "true");
+        let identity = |action: &str| match &user.identity {
+            Some(identity) => identity.decide(&user.row.name, action, resource, mfa),
+            None => Decision::Allowed,
+        };
+        let all = |action: &str| match user.decide(&whose, action) {
+            Decision::Allowed => identity(action),
+            decision => decision,
+        };
+        let decide = |action: &str| match all(action) {
             Decision::Allowed => "allowed",
             Decision::ImplicitDeny => "implicitDeny",
             Decision::Quarantine | Decision::ExplicitDeny | Decision::NoMfa => "explicitDeny",

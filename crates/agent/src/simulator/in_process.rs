@@ -261,7 +261,10 @@ impl KeyService for InProcess {
         let names: Vec<_> =
             (1..=actions.len()).map(|n| format!("ActionNames.member.{n}")).collect();
         let names = names.iter().map(String::as_str).zip(actions.iter().copied());
-        let params: Vec<_> = [("PolicySourceArn", user_arn)].into_iter().chain(names).collect();
+        let params: Vec<_> = [("PolicySourceArn", user_arn), ("ResourceArns.member.1", user_arn)]
+            .into_iter()
+            .chain(names)
+            .collect();
         expect(self.iam(signer, "SimulatePrincipalPolicy", &params), |answer, _| match answer {
             Answer::Decisions(decisions) => {
                 let denied = decisions.into_iter().filter(|(_, decision)| *decision != "allowed");

@@ -15,6 +15,7 @@ mod dynamodb;
 mod front;
 mod http;
 mod iam;
+mod identity;
 mod in_process;
 mod lot;
 mod message;

@@ -7,7 +7,7 @@ use super::publish::Published;
 use super::{Command, Context, Event, State, Turn, WaitingFor};
 use crate::iam::LastUsed;
 use crate::journal::{Act, Record, Step};
-use crate::lease::{Horizon, Safety, safety};
+use crate::lease::{Horizon, Safety, Serving, safety};
 use crate::policy::OnStraggler;
 use crate::time::later;
 
@@ -43,11 +43,12 @@ impl Drain {
     pub(crate) fn on_event(mut self, cx: &Context<'_>, event: Event) -> Turn {
         let open = cx.open();
         match (&self.phase, event) {
-            (Phase::Horizon, Event::Horizon { horizon, healthy_since }) => {
+            (Phase::Horizon, Event::Horizon { horizon, healthy_since, fell_over }) => {
                 self.horizon = horizon;
                 let published = open.published.unwrap_or(cx.now.wall);
                 let healthy = healthy_since.map_or(published, |since| since.max(published));
-                let safety = safety(self.horizon.as_ref(), healthy, cx.policy(), cx.now);
+                let serving = Serving { healthy_since: healthy, fell_over };
+                let safety = safety(self.horizon.as_ref(), serving, cx.policy(), cx.now);
                 if let Safety::NotBefore(until) = safety {
                     return self.wait(until, WaitingFor::Leases);
                 }

@@ -36,6 +36,8 @@ pub enum Event {
         horizon: Option<Horizon>,
         /// When the present uninterrupted serving began, if somebody keeps count of that.
         healthy_since: Option<Timestamp>,
+        /// When the proxy last signed with the key that is not served, if it did.
+        fell_over: Option<Timestamp>,
     },
     /// The time has come.
     Woke,

@@ -38,7 +38,7 @@ pub struct Canonical<'a> {
 impl Canonical<'_> {
     /// The text.
     pub fn text(&self) -> Vec<u8> {
-        let mut text = Vec::with_capacity(512);
+        let mut text = Vec::with_capacity(1024);
         text.extend_from_slice(self.method.as_bytes());
         text.push(b'\n');
         text.extend(self.style.canonical(self.path));
@@ -60,7 +60,15 @@ impl Canonical<'_> {
 
     /// Its SHA-256, as hexadecimal digits: the last line of what is signed.
     pub fn hash(&self) -> String {
-        hex::encode(Sha256::digest(self.text()))
+        String::from_utf8_lossy(&self.hash_digits()).into_owned()
+    }
+
+    /// The same.
+    pub(super) fn hash_digits(&self) -> [u8; 64] {
+        let mut digits = [0; 64];
+        let hash = Sha256::digest(self.text());
+        hex::encode_to_slice(hash, &mut digits).expect("twice as long");
+        digits
     }
 
     fn write_values(&self, text: &mut Vec<u8>, name: &str) {
@@ -83,9 +91,9 @@ pub(crate) fn values<'a>(
 ) -> impl Iterator<Item = &'a [u8]> {
     let is_authority = name == AUTHORITY || (name == "host" && !headers.contains_key("host"));
     let authority = authority.filter(|_| is_authority).map(str::as_bytes);
-    let values =
-        (name != AUTHORITY).then(|| headers.get_all(name).iter().map(|value| value.as_bytes()));
-    authority.into_iter().chain(values.into_iter().flatten())
+    // There are few, and a look-up by text hashes it.
+    let values = headers.iter().filter(move |(own, _)| own.as_str() == name);
+    authority.into_iter().chain(values.map(|(_, value)| value.as_bytes()))
 }
 
 /// Without spaces at its ends, and with one for each run of them within. Only spaces: a tab is left as it is, by AWS too.

@@ -79,8 +79,13 @@ impl Claim {
     }
 
     pub(super) fn covers(&self, name: &str) -> bool {
-        self.signed_headers.split(';').any(|signed| signed == name)
+        has_name(&self.signed_headers, name)
     }
+}
+
+/// Whether a header is among names with `;` between them. By bytes: searching for a character takes longer than such names.
+pub(super) fn has_name(names: &str, name: &str) -> bool {
+    names.as_bytes().split(|byte| *byte == b';').any(|own| own == name.as_bytes())
 }
 
 /// The parts of an `Authorization` header.

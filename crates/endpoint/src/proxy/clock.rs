@@ -41,6 +41,10 @@ impl Offsets {
         let offset = if offset.abs() <= EXACT { SignedDuration::ZERO } else { offset };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = offset;
         let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = of.get_mut(host) {
+            *known = offset;
+            return;
+        }
         if of.len() >= HOSTS_MAX {
             of.clear();
         }

@@ -6,11 +6,13 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, HeaderValue, header};
 
-/// An error of AWS is not longer, but a body may be.
-pub(crate) const BYTES_MAX: usize = 64 * 1024;
+use super::redact::Redaction;
+
+/// An error of AWS is not longer: one that repeats a head of 64 KiB has it as text, and as bytes at three characters each.
+pub(crate) const BYTES_MAX: usize = 384 * 1024;
 
 /// What a compressed one may come to.
-const INFLATED_BYTES_MAX: u64 = 256 * 1024;
+const INFLATED_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The codes that say that AWS does not know the key; the request was then not carried out. `AccessDenied`,
 /// `SignatureDoesNotMatch` and the like say that it does.
@@ -29,27 +31,36 @@ pub(crate) fn is_of_the_key(headers: &HeaderMap, body: &[u8]) -> bool {
     UNKNOWN_KEY.iter().any(|code| has_word(body, code.as_bytes()))
 }
 
-/// Replaces the key's id by the placeholder's.
-pub(crate) fn redact(headers: &mut HeaderMap, body: Bytes, real: &str, placeholder: &str) -> Bytes {
+/// Takes out of an answer what a program is not to read.
+pub(crate) fn redact(headers: &mut HeaderMap, body: Bytes, redaction: &Redaction) -> Bytes {
+    redaction.apply_to_headers(headers);
     let plain = inflated(headers, &body);
     let is_compressed = plain.is_some();
-    let Some(redacted) = replaced(plain.as_deref().unwrap_or(&body), real, placeholder) else {
+    let is_cbor = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/cbor"));
+    let Some(redacted) = redaction.apply(plain.as_deref().unwrap_or(&body), is_cbor) else {
         return body;
     };
-    if is_compressed {
+    replaced(headers, is_compressed, redacted)
+}
+
+/// Another body in the place of the one that came: what was said of that is not true of this.
+pub(crate) fn replaced(headers: &mut HeaderMap, was_compressed: bool, body: Vec<u8>) -> Bytes {
+    if was_compressed {
         headers.remove(header::CONTENT_ENCODING);
     }
-    // What was said of the other bytes is not true of these.
-    for name in ["content-md5", "x-amz-checksum-crc32", "etag"] {
+    for name in ["content-md5", "x-amz-checksum-crc32", "x-amz-crc32", "etag"] {
         headers.remove(name);
     }
     if headers.contains_key(header::CONTENT_LENGTH) {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(redacted.len()));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
-    Bytes::from(redacted)
+    Bytes::from(body)
 }
 
-fn inflated(headers: &HeaderMap, body: &[u8]) -> Option<Vec<u8>> {
+/// The body without its compression; `None` if it has none that we know.
+pub(crate) fn inflated(headers: &HeaderMap, body: &[u8]) -> Option<Vec<u8>> {
     let is_gzip = headers
         .get(header::CONTENT_ENCODING)
         .is_some_and(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"gzip"));
@@ -73,28 +84,13 @@ fn positions<'a>(text: &'a [u8], word: &'a [u8]) -> impl Iterator<Item = usize> 
     text.windows(word.len()).enumerate().filter(move |(_, part)| *part == word).map(|(at, _)| at)
 }
 
-fn replaced(text: &[u8], from: &str, to: &str) -> Option<Vec<u8>> {
-    let from = from.as_bytes();
-    let mut found = positions(text, from).peekable();
-    found.peek()?;
-    let (mut replaced, mut done) = (Vec::with_capacity(text.len()), 0);
-    for at in found {
-        if at >= done {
-            replaced.extend_from_slice(&text[done..at]);
-            replaced.extend_from_slice(to.as_bytes());
-            done = at + from.len();
-        }
-    }
-    replaced.extend_from_slice(&text[done..]);
-    Some(replaced)
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
+    use rotakey_core::credential::{Credentials, SecretAccessKey};
 
     use super::*;
 
@@ -141,21 +137,47 @@ mod tests {
         assert!(is_of_the_key(&compressed, &gzip("<Code>InvalidAccessKeyId</Code>")));
     }
 
+    fn redaction() -> Redaction {
+        let secret = SecretAccessKey::new("unseen".to_owned());
+        let real = Credentials::long_term("AKIAREALREALREALREAL".parse().expect("an id"), secret);
+        Redaction::new(&real, &"PLACEHOLDER".parse().expect("an id"), None)
+    }
+
     #[test]
     fn the_real_id_is_nowhere_in_what_a_program_reads() {
         let text = "<AWSAccessKeyId>AKIAREALREALREALREAL</AWSAccessKeyId>AKIAREALREALREALREAL";
-        let expected = text.replace("AKIAREALREALREALREAL", "PH");
-        let mut plain = headers(&[("content-length", "99")]);
-        let body = redact(&mut plain, Bytes::from(text), "AKIAREALREALREALREAL", "PH");
-        assert_eq!(body, expected);
+        let expected = text.replace("AKIAREALREALREALREAL", "PLACEHOLDER");
+        let mut plain = headers(&[("content-length", "99"), ("etag", "\"x\"")]);
+        assert_eq!(redact(&mut plain, Bytes::from(text), &redaction()), expected);
         assert_eq!(plain["content-length"], expected.len().to_string());
+        assert_eq!(plain.len(), 1, "{plain:?}");
         let mut compressed = headers(&[("content-encoding", "gzip"), ("content-type", "text/xml")]);
-        let body = redact(&mut compressed, gzip(text).into(), "AKIAREALREALREALREAL", "PH");
-        assert_eq!(body, expected);
+        assert_eq!(redact(&mut compressed, gzip(text).into(), &redaction()), expected);
         assert_eq!(compressed.len(), 1, "{compressed:?}");
         let mut untouched = headers(&[("content-encoding", "gzip")]);
         let other = Bytes::from(gzip("nothing"));
-        assert_eq!(redact(&mut untouched, other.clone(), "AKIAREALREALREALREAL", "PH"), other);
+        assert_eq!(redact(&mut untouched, other.clone(), &redaction()), other);
         assert_eq!(untouched.len(), 1);
+        // The answer to HEAD has headers alone.
+        let mut told = headers(&[("x-amz-message", "the key AKIAREALREALREALREAL")]);
+        assert_eq!(redact(&mut told, Bytes::new(), &redaction()), Bytes::new());
+        assert_eq!(told["x-amz-message"], "the key PLACEHOLDER");
+    }
+
+    #[test]
+    fn every_protocol_of_an_error_is_redacted() {
+        for (kind, text) in [
+            ("application/json", r#"{"__type":"X","message":"no AKIAREALREALREALREAL"}"#),
+            ("text/xml", "<ErrorResponse><Error><Message>AKIAREALREALREALREAL</Message></Error>"),
+            ("application/x-amz-json-1.1", r#"{"Message":"AKIAREALREALREALREAL"}"#),
+        ] {
+            let mut kinds = headers(&[("content-type", kind)]);
+            let body = redact(&mut kinds, Bytes::from(text), &redaction());
+            assert_eq!(body, text.replace("AKIAREALREALREALREAL", "PLACEHOLDER"), "{kind}");
+        }
+        let mut cbor = headers(&[("content-type", "application/cbor")]);
+        let text = &b"\xa1\x67message\x74AKIAREALREALREALREAL"[..];
+        let body = redact(&mut cbor, Bytes::from_static(text), &redaction());
+        assert_eq!(body, &b"\xa1\x67message\x74PLACEHOLDER*********"[..]);
     }
 }

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use rotakey_core::credential::AccessKeyId;
 
 use super::connect::Connecting;
+use super::grants::Granting;
 use super::refusal::Refusal;
+use super::upstream::Hosts;
 use super::verify::Placeholders;
 use crate::publish::Snapshot;
 use crate::table::{Caller, Refused};
@@ -24,10 +26,12 @@ pub struct Pair {
     pub endpoint: Option<Endpoint>,
     /// Regions that are good though the table does not know them.
     pub regions: Vec<String>,
+    /// Hosts that go before the table's.
+    pub hosts: Arc<Hosts>,
 }
 
 /// Runs the proxy. Its calls return at once: requests wait for them.
-pub trait Keys: Placeholders + Send + Sync + 'static {
+pub trait Keys: Placeholders + Granting + Send + Sync + 'static {
     /// The keys of a profile, for requests to a service; `None` if there are none to sign with.
     fn pair(&self, profile: &str, service: &str) -> Option<Pair>;
 
@@ -57,6 +61,9 @@ pub trait Keys: Placeholders + Send + Sync + 'static {
     /// A request that is signed by nobody of ours was sent on as it was, and answered.
     fn passed(&self, _host: &str, _status: u16, _caller: &Caller) {}
 
+    /// A program was given a local session in the place of a real one.
+    fn virtualised(&self, session: &Virtualised<'_>);
+
     /// A request was refused. Nothing was sent on, or not all of it.
     fn turned_away(&self, why: Refusal, profile: Option<&str>, caller: &Caller);
 
@@ -81,6 +88,23 @@ pub struct Forwarded<'a> {
     pub status: u16,
     /// By whom.
     pub caller: &'a Caller,
+}
+
+/// A session that a program asked for, and the local one that it got.
+#[derive(Clone, Copy, Debug)]
+pub struct Virtualised<'a> {
+    /// Whose.
+    pub profile: &'a str,
+    /// The placeholder that asked for it.
+    pub placeholder: &'a AccessKeyId,
+    /// By which operation: `AssumeRole`.
+    pub operation: &'a str,
+    /// What AWS gave.
+    pub real: &'a AccessKeyId,
+    /// What stands for it.
+    pub local: &'a AccessKeyId,
+    /// When both end.
+    pub until: Timestamp,
 }
 
 /// A server that a person configured.

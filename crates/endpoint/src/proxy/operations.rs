@@ -4,6 +4,7 @@ use http::Method;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 
+use super::grants::VIRTUAL;
 use super::uri;
 
 /// In small letters. Those of IAM, STS, S3, S3 Control, Lake Formation, DataZone, SSO and Lightsail.
@@ -39,8 +40,39 @@ pub(crate) fn is_form(head: &Parts) -> bool {
     is_form || actions(head.uri.query().unwrap_or_default().as_bytes()).next().is_some()
 }
 
-/// Whether a request asks for credentials. `body` is all of it; S3 has no operation whose body says so.
-pub(crate) fn is_refused(service: &str, head: &Parts, body: &[u8]) -> bool {
+/// What a request is to be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// No credentials.
+    Nothing,
+    /// A session, by an operation of [`VIRTUAL`] whose answer can be virtualised.
+    Session(&'static str),
+    /// Credentials that there is no way to keep from it.
+    Other,
+}
+
+/// What a request asks for. `body` is all of it; S3 has no operation whose body says so.
+pub(crate) fn asks(service: &str, head: &Parts, body: &[u8]) -> Asks {
+    if !is_refused(service, head, body) {
+        return Asks::Nothing;
+    }
+    // A form that cannot be read in two ways, of the service that answers as we know.
+    let is_plain = service == "sts"
+        && head.uri.path() == "/"
+        && ["x-amz-target", "smithy-protocol"].iter().all(|name| !head.headers.contains_key(*name));
+    let query = head.uri.query().unwrap_or_default().as_bytes();
+    let spelt = uri::pairs(query).chain(uri::pairs(body)).filter(|(name, _)| name == b"Action");
+    let is_plain = is_plain && spelt.count() == 1;
+    let mut named = actions(query).chain(actions(body));
+    let operation = match (named.next(), named.next()) {
+        (Some(operation), None) if is_plain => operation,
+        _ => return Asks::Other,
+    };
+    let virtual_one = VIRTUAL.iter().find(|name| name.as_bytes() == operation);
+    virtual_one.map_or(Asks::Other, |name| Asks::Session(name))
+}
+
+fn is_refused(service: &str, head: &Parts, body: &[u8]) -> bool {
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default().as_bytes());
     if uri::is_s3(service) {
         let is_control = path.starts_with("/v20180820/accessgrantsinstance/dataaccess");
@@ -86,6 +118,35 @@ mod tests {
             request = request.header(*name, *value);
         }
         request.body(()).expect("a request").into_parts().0
+    }
+
+    #[test]
+    fn only_a_plain_question_to_sts_is_one_whose_answer_can_be_virtualised() {
+        let form =
+            |target| head("POST", target, &[("content-type", "application/x-www-form-urlencoded")]);
+        let plain = form("/");
+        let role = b"Action=AssumeRole&RoleArn=x";
+        assert_eq!(asks("sts", &plain, role), Asks::Session("AssumeRole"));
+        let query = head("GET", "/?Version=1&Action=GetSessionToken", &[]);
+        assert_eq!(asks("sts", &query, b""), Asks::Session("GetSessionToken"));
+        assert_eq!(asks("sts", &plain, b"Action=GetCallerIdentity"), Asks::Nothing);
+        let target = [("x-amz-target", "AWSX.AssumeRole")];
+        for (service, head, body) in [
+            ("sts", &plain, "Action=assumerole"),
+            ("sts", &plain, "action=AssumeRole"),
+            ("sts", &plain, "Action=AssumeRole&Action=AssumeRole"),
+            ("sts", &plain, "Action=GetCallerIdentity&Action=AssumeRole"),
+            ("sts", &form("/?Action=GetCallerIdentity"), "Action=AssumeRole"),
+            ("sts", &form("/x"), "Action=AssumeRole"),
+            ("sts", &head("POST", "/", &target), "Action=AssumeRole"),
+            ("sts", &plain, "Action=AssumeRoleWithSAML"),
+            ("sts", &plain, "Action=AssumeRoot"),
+            ("iam", &plain, "Action=AssumeRole"),
+            ("iam", &plain, "Action=CreateAccessKey"),
+            ("s3", &head("GET", "/b?session", &[]), ""),
+        ] {
+            assert_eq!(asks(service, head, body.as_bytes()), Asks::Other, "{head:?} {body}");
+        }
     }
 
     #[test]

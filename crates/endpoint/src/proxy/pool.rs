@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,11 +15,13 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use rustls::crypto::ring;
 use tower_service::Service;
 
 use self::http2::Http2;
@@ -58,12 +61,18 @@ impl Pool {
         };
         let mut any = HttpConnector::new();
         set_up(&mut any);
-        let tls = || HttpsConnectorBuilder::new().with_native_roots();
+        // Read once: there are more than a hundred.
+        let roots = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_native_roots()?
+            .with_no_client_auth();
         let table: Rule = |at, _| is_elsewhere(at);
-        let http2 = Http2::new([public(table), public(is_public)], any.clone())?;
-        let aws = tls()?.https_only().enable_http1().wrap_connector(public(table));
-        let named = tls()?.https_only().enable_http1().wrap_connector(public(is_public));
-        let own = tls()?.https_or_http().enable_http1().wrap_connector(any);
+        let http2 = Http2::new(&roots, [public(table), public(is_public)], any.clone());
+        let tls = || HttpsConnectorBuilder::new().with_tls_config(roots.clone());
+        let aws = tls().https_only().enable_http1().wrap_connector(public(table));
+        let named = tls().https_only().enable_http1().wrap_connector(public(is_public));
+        let own = tls().https_or_http().enable_http1().wrap_connector(any);
         let (aws, named, own) =
             (builder().build(aws), builder().build(named), builder().build(own));
         Ok(Self { aws, named, own, http2 })

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 /// Every reason that there is. None of them holds anything of the request, so that nothing can leak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
     /// No signature at all.
     #[error(
@@ -22,7 +22,9 @@ pub enum Refusal {
     )]
     Asymmetric,
     /// Signature version 2.
-    #[error("signature version 2 is not accepted; hint: set signature_version = s3v4")]
+    #[error(
+        "signature version 2 is not accepted; hint: sign with version 4 (signature_version = s3v4), or for presigned URLs set presigned_v2 = true in the profile"
+    )]
     Version2,
     /// A presigned URL, where these are off.
     #[error("presigned URLs are not accepted here; hint: `rotakey presign` makes real ones")]
@@ -35,6 +37,9 @@ pub enum Refusal {
     /// Temporary placeholders go with a token.
     #[error("the session token is not the one that goes with this access key id")]
     WrongToken,
+    /// A session of the proxy's that ended, or was made before the proxy began.
+    #[error("the session has ended; hint: make another one, as with AssumeRole")]
+    SessionOver,
     /// The signature is another one.
     #[error("the signature is not the one that the placeholder's secret makes of this request")]
     WrongSignature,
@@ -76,6 +81,16 @@ pub enum Refusal {
         "this operation hands out credentials and is refused; hint: `rotakey` makes and rotates keys"
     )]
     OperationRefused,
+    /// One whose answer could be virtualised, where that is off.
+    #[error(
+        "this operation hands out credentials and is refused; hint: name it in the profile's virtual_sessions"
+    )]
+    NotVirtual,
+    /// The answer to one of these was not as AWS makes it.
+    #[error(
+        "the server's answer holds credentials that cannot be told from the rest of it; nothing was handed out"
+    )]
+    AnswerUnreadable,
     /// A header that may stand there once.
     #[error("a header that decides the request stands there twice")]
     Duplicate,
@@ -188,6 +203,10 @@ impl Refusal {
             Self::WrongToken => {
                 codes(NO, "InvalidToken", "InvalidClientTokenId", "UnrecognizedClientException")
             }
+            // What makes SDKs that look for it make another session.
+            Self::SessionOver => {
+                codes(BAD, "ExpiredToken", "ExpiredToken", "ExpiredTokenException")
+            }
             Self::WrongSignature => codes(
                 NO,
                 "SignatureDoesNotMatch",
@@ -214,6 +233,7 @@ impl Refusal {
             | Self::ServiceNotAllowed
             | Self::RegionNotAllowed
             | Self::OperationRefused
+            | Self::NotVirtual
             | Self::ForeignProgram
             | Self::Browser => codes(NO, "AccessDenied", "AccessDenied", "AccessDeniedException"),
             Self::Asymmetric | Self::PayloadMode => {
@@ -241,7 +261,7 @@ impl Refusal {
             Self::TooLarge | Self::ChunkTooLarge => {
                 same(StatusCode::PAYLOAD_TOO_LARGE, "EntityTooLarge")
             }
-            Self::NoKey | Self::Unreachable => {
+            Self::NoKey | Self::Unreachable | Self::AnswerUnreadable => {
                 same(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
             }
             Self::Busy => codes(

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use rotakey_core::credential::Credentials;
 
 use super::canonical::Canonical;
+use super::claim::has_name;
 use super::date::format_basic;
 use super::key::{ALGORITHM, Scope, SigningKeys};
 use super::payload::{ChunkSigner, Payload};
@@ -94,11 +95,13 @@ pub fn sign(
         payload: &verified.payload_text,
     };
     let key = keys.key(&with.access_key_id, &with.secret_access_key, &scope);
-    let signature = sign_head(&key, &date, &scope, &canonical.hash());
+    let signature = sign_head(&key, &date, &scope, &canonical.hash_digits());
     let text = std::str::from_utf8(&signature).map_err(|_| Refusal::CannotSign)?;
-    let id = &with.access_key_id;
-    let authorization =
-        format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={names}, Signature={text}");
+    let Scope { day, region, service } = &scope;
+    let credential =
+        [" Credential=", with.access_key_id.as_str(), "/", day, "/", region, "/", service];
+    let rest = ["/aws4_request, SignedHeaders=", &names, ", Signature=", text];
+    let authorization = [&[ALGORITHM][..], &credential, &rest].concat().concat();
     headers.insert(header::AUTHORIZATION, secret(&authorization)?);
     let chunks = ChunkSigner::new(key, &date, &scope, signature);
     let chunks = match verified.payload {
@@ -173,7 +176,7 @@ fn target(
 /// In order, with `;` between them.
 fn signed_headers(headers: &HeaderMap, verified: &Verified) -> String {
     let is_signed = |name: &&str| {
-        let by_client = || verified.signed_headers.split(';').any(|own| own == *name);
+        let by_client = || has_name(&verified.signed_headers, name);
         !is_never_signed(name) && (is_always_signed(name) || by_client())
     };
     let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).filter(is_signed).collect();

@@ -39,6 +39,11 @@ pub struct Placeholder {
 pub trait Placeholders {
     /// The one of this id, if there is one and it is not revoked.
     fn placeholder(&self, id: &str) -> Option<Arc<Placeholder>>;
+
+    /// Why one that there is not is refused.
+    fn unknown(&self, _id: &str) -> Refusal {
+        Refusal::UnknownKey
+    }
 }
 
 /// What is accepted, and when it is.
@@ -78,7 +83,8 @@ pub fn admit(
     checks::host(head, &claim, policy)?;
     checks::headers(head, &claim)?;
     checks::time(&claim, policy)?;
-    let placeholder = placeholders.placeholder(&claim.key_id).ok_or(Refusal::UnknownKey)?;
+    let placeholder = placeholders.placeholder(&claim.key_id);
+    let placeholder = placeholder.ok_or_else(|| placeholders.unknown(&claim.key_id))?;
     checks::allowed(&claim.scope, &placeholder)?;
     checks::token(head, &claim, &placeholder)?;
     let payload = payload_of(head, &claim)?;
@@ -132,7 +138,8 @@ impl Admitted {
                 (Some(signature), Some(key))
             }
         };
-        let chunks = key.zip(signature).map(|(key, seed)| {
+        let is_stream = payload.is_chunked() || payload == Payload::Events;
+        let chunks = key.zip(signature).filter(|_| is_stream).map(|(key, seed)| {
             let chunks = ChunkSigner::new(key, &claim.date, &claim.scope, seed);
             match payload {
                 Payload::Events => {
@@ -162,20 +169,19 @@ fn check_signature(
     payload: &str,
     key: &SigningKey,
 ) -> Result<Signature, Refusal> {
-    let style = PathStyle::of(&claim.scope.service);
-    let variants = [Some(style), (style == PathStyle::Twice).then_some(PathStyle::TwiceAsSent)];
-    let mut before = None;
-    for style in variants.into_iter().flatten() {
-        let path = style.canonical(head.uri.path().as_bytes());
-        if before.as_ref() == Some(&path) {
-            continue;
-        }
-        let hash = canonical(head, claim, payload, style).hash();
+    let signed = |style| {
+        let hash = canonical(head, claim, payload, style).hash_digits();
         let right = sign_head(key, &claim.date, &claim.scope, &hash);
-        if is_same(&right, claim.signature.as_bytes()) {
-            return Ok(right);
-        }
-        before = Some(path);
+        is_same(&right, claim.signature.as_bytes()).then_some(right)
+    };
+    let style = PathStyle::of(&claim.scope.service);
+    if let Some(right) = signed(style) {
+        return Ok(right);
+    }
+    let path = head.uri.path().as_bytes();
+    let as_sent = PathStyle::TwiceAsSent;
+    if style == PathStyle::Twice && style.canonical(path) != as_sent.canonical(path) {
+        return signed(as_sent).ok_or(Refusal::WrongSignature);
     }
     Err(Refusal::WrongSignature)
 }
@@ -199,14 +205,15 @@ fn canonical<'a>(
 }
 
 /// The signature of a head, from the hash of its canonical request.
-pub(super) fn sign_head(key: &SigningKey, date: &str, scope: &Scope, hash: &str) -> Signature {
+pub(super) fn sign_head(key: &SigningKey, date: &str, scope: &Scope, hash: &[u8; 64]) -> Signature {
     let Scope { day, region, service } = scope;
     let scope = [day, "/", region, "/", service, "/aws4_request"];
+    let head = [ALGORITHM, "\n", date, "\n"].into_iter().chain(scope).chain(["\n"]);
     let mut parts = [&b""[..]; 12];
-    let all = [ALGORITHM, "\n", date, "\n"].into_iter().chain(scope).chain(["\n", hash]);
-    for (place, text) in parts.iter_mut().zip(all) {
+    for (place, text) in parts.iter_mut().zip(head) {
         *place = text.as_bytes();
     }
+    parts[11] = hash;
     key.sign(&parts)
 }
 
@@ -244,7 +251,7 @@ impl Verified {
         self.payload
     }
 
-    /// Makes the signatures that the chunks of the body should have. URLs of version 2 sign none.
+    /// Makes the signatures that the chunks of the body should have. None if it has no chunks, or nothing is signed in them.
     pub fn chunks(&self) -> Option<&ChunkSigner> {
         self.chunks.as_ref()
     }

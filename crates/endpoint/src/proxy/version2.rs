@@ -7,20 +7,23 @@ use std::collections::BTreeMap;
 
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
+use http::Uri;
+use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use rotakey_core::credential::SecretAccessKey;
 use sha1::Sha1;
 use subtle::ConstantTimeEq;
 
 use super::refusal::Refusal;
-use super::uri::pairs;
+use super::uri::{is_version_4_parameter, pairs};
 
 /// The parts of a query that version 2 signs. All others could be changed by anybody, and are refused.
-const SIGNED: [&str; 31] = [
+const SIGNED: [&str; 35] = [
     "accelerate",
     "acl",
     "analytics",
     "cors",
+    "defaultObjectAcl",
     "delete",
     "inventory",
     "lifecycle",
@@ -40,6 +43,9 @@ const SIGNED: [&str; 31] = [
     "response-content-type",
     "response-expires",
     "restore",
+    "select",
+    "select-type",
+    "storageClass",
     "tagging",
     "torrent",
     "uploadId",
@@ -52,6 +58,52 @@ const SIGNED: [&str; 31] = [
 
 /// What the signature itself consists of.
 const AUTH: [&str; 3] = ["AWSAccessKeyId", "Expires", "Signature"];
+
+/// The key id of a URL that is signed with version 2, if a request is one.
+pub(super) fn key_id(head: &Parts) -> Option<String> {
+    if head.headers.contains_key(header::AUTHORIZATION) {
+        return None;
+    }
+    let query = head.uri.query()?.as_bytes();
+    let id = pairs(query).find(|(name, _)| name == b"AWSAccessKeyId")?;
+    String::from_utf8(id.1).ok()
+}
+
+/// Gives such a URL its one form. boto3 and the AWS CLI write headers that version 2 signs into the query
+/// (`HmacV1QueryAuth`), and S3 takes them from there: from here on they are headers.
+pub(super) fn settle(head: &mut Parts) -> Result<(), Refusal> {
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    let (mut kept, mut moved) = (Vec::new(), BTreeMap::new());
+    for pair in query.split('&') {
+        let Some((name, value)) = pairs(pair.as_bytes()).next() else { continue };
+        let name = name.to_ascii_lowercase();
+        let is_token = name == b"x-amz-security-token";
+        let is_header = name.starts_with(b"x-amz-") && !is_version_4_parameter(&name);
+        if is_token || is_header || matches!(&*name, b"content-type" | b"content-md5") {
+            let name = HeaderName::from_bytes(&name).map_err(|_| Refusal::Malformed)?;
+            let value = HeaderValue::from_bytes(&value).map_err(|_| Refusal::Malformed)?;
+            if moved.insert(name.as_str().to_owned(), (name, value)).is_some() {
+                return Err(Refusal::Duplicate);
+            }
+        } else {
+            kept.push(pair);
+        }
+    }
+    if moved.is_empty() {
+        return Ok(());
+    }
+    for (name, value) in moved.into_values() {
+        match head.headers.get(&name) {
+            Some(other) if *other != value => return Err(Refusal::Duplicate),
+            _ => head.headers.insert(name, value),
+        };
+    }
+    let target = format!("{}?{}", head.uri.path(), kept.join("&"));
+    let mut parts = std::mem::take(&mut head.uri).into_parts();
+    parts.path_and_query = Some(target.parse().map_err(|_| Refusal::Malformed)?);
+    head.uri = Uri::from_parts(parts).map_err(|_| Refusal::Malformed)?;
+    Ok(())
+}
 
 pub(super) fn verify(
     head: &Parts,

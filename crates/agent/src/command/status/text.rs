@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rotakey_core::journal::{Key, Open};
 use rotakey_core::time::later;
+use rotakey_endpoint::table::Source;
 use serde_json::json;
 
 use super::headline::Headline;
@@ -39,6 +40,7 @@ impl View {
             lines.extend(style.row("held up", &text));
         }
         lines.extend(self.sources_text(style));
+        lines.extend(self.through_the_proxy(style));
         for warning in self.warnings() {
             lines.extend(style.row("warning", &warning));
         }
@@ -137,6 +139,15 @@ impl View {
         style.row("sources", &on.join(", "))
     }
 
+    /// Which programs went through the proxy of late, and with which placeholder.
+    fn through_the_proxy(&self, style: &Style) -> Vec<String> {
+        let programs = self.holders.iter().filter(|holder| holder.source == Source::Proxy.name());
+        let shown = programs.take(HOLDERS_SHOWN).flat_map(|holder| {
+            style.row("proxy", &format!("{} with {}", who(holder), holder.access_key_id))
+        });
+        shown.collect()
+    }
+
     /// Who holds a key, the longest first.
     fn held_by(&self, key: &Key, style: &Style) -> Vec<String> {
         let holders = self.holders_of(key);
@@ -162,12 +173,16 @@ impl View {
 
 /// "pid 4121 (python3) until 14:32 (container)", in local time.
 fn holder_text(holder: &Holder) -> String {
+    let until = holder.until.to_zoned(TimeZone::system());
+    format!("{} until {} ({})", who(holder), until.strftime("%H:%M"), holder.source)
+}
+
+fn who(holder: &Holder) -> String {
     let exe = holder.exe.as_deref().and_then(|exe| exe.rsplit('/').next());
-    let who = match (holder.pid, exe) {
+    match (holder.pid, exe) {
         (Some(pid), Some(exe)) => format!("pid {pid} ({exe})"),
         (Some(pid), None) => format!("pid {pid}"),
+        (None, _) if holder.source == crate::presigning::SOURCE => "a presigned URL".to_owned(),
         (None, _) => format!("a process of uid {}", holder.uid),
-    };
-    let until = holder.until.to_zoned(TimeZone::system());
-    format!("{who} until {} ({})", until.strftime("%H:%M"), holder.source)
+    }
 }

@@ -91,12 +91,14 @@ impl View {
     pub(super) fn wait(&self, open: &Open) -> Wait {
         let horizons = self.ledger.as_ref().map(|ledger| &ledger.horizons);
         let healthy_since = self.agent.as_ref().and_then(|agent| instant(&agent["healthy_since"]));
+        let fell_over = self.agent.as_ref().and_then(|agent| instant(&agent["fell_over_at"]));
         wait(
             open,
             &Known {
                 policy: &self.settings.policy,
                 horizon: horizons.and_then(|horizons| horizons.get(&open.outgoing.id)),
                 healthy_since,
+                fell_over,
                 now: &self.now,
             },
         )

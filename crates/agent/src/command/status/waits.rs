@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rotakey_core::journal::{Open, Step};
-use rotakey_core::lease::{Horizon, Safety, safety};
+use rotakey_core::lease::{Horizon, Safety, Serving, safety};
 use rotakey_core::policy::Policy;
 use rotakey_core::time::{Now, later};
 
@@ -38,6 +38,8 @@ pub(super) struct Known<'a> {
     pub(super) horizon: Option<&'a Horizon>,
     /// Since when the agent serves without a gap, if one runs.
     pub(super) healthy_since: Option<Timestamp>,
+    /// When the proxy last signed with the old key, if it did.
+    pub(super) fell_over: Option<Timestamp>,
     pub(super) now: &'a Now,
 }
 
@@ -89,7 +91,18 @@ fn drain(open: &Open, known: &Known<'_>) -> Wait {
     let what = "the leases on the old key to end";
     let published = open.published.unwrap_or(now.wall);
     let healthy = known.healthy_since.map_or(published, |since| since.max(published));
-    if let Safety::NotBefore(until) = safety(horizon, healthy, policy, now) {
+    let fell_over = known.fell_over;
+    let serving = Serving { healthy_since: healthy, fell_over };
+    if let Safety::NotBefore(until) = safety(horizon, serving, policy, now) {
+        if safety(horizon, healthy, policy, now) != Safety::NotBefore(until)
+            && let Some(used) = fell_over
+        {
+            let when = format!(
+                "what the proxy signed with it is worth nothing any more, last at {}",
+                near(used, now.wall)
+            );
+            return Wait::until("the proxy's last use of the old key to be over", until, when);
+        }
         return Wait::until(what, until, ended(horizon, healthy, published, policy, now.wall));
     }
     let served = horizon.and_then(|horizon| horizon.served_until);

@@ -158,6 +158,7 @@ impl World {
             Command::ReadHorizon(id) => Event::Horizon {
                 horizon: self.ledger.horizons.get(id).cloned(),
                 healthy_since: self.healthy_since,
+                fell_over: self.fell_over,
             },
             Command::Wait { until, .. } => {
                 let ms = until.as_millisecond() - self.now.wall.as_millisecond();

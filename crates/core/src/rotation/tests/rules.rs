@@ -1,5 +1,7 @@
 //! Single rules, each with the case that would break it.
 
+use std::time::Duration;
+
 use super::moments::{LOST, NOT_DONE, ROTATE, create, find, intends, loses_a_key, trace, world};
 use super::world::{Blow, World, at, foreign, id, old, seconds};
 use crate::credential::KeyStatus;
@@ -85,6 +87,33 @@ fn two_installations_that_look_at_the_same_time_both_stop() {
     let finding = Finding::SecondInstall("rotakey:elsewhere".to_owned());
     assert_eq!(ending, Some(Ending::Blocked(vec![finding])));
     assert_eq!(world.sent(|command| matches!(command, Command::Create { .. })), 0);
+}
+
+/// Each use by the proxy holds the key anew, for as long as what was signed is good, and no longer.
+#[test]
+fn a_fail_over_of_the_proxy_holds_the_old_key_and_is_no_outage() {
+    let mut world = World::new(Origin::Created);
+    let (mut asked, mut last, mut gone) = (0, None, None);
+    world.drive_with(ROTATE, &[], |world, _, command| {
+        if matches!(command, Command::ReadHorizon(_)) && asked < 3 {
+            asked += 1;
+            if asked == 1 {
+                // All leases are long over.
+                world.now.wall = later(world.now.wall, seconds(100_000));
+                world.now.monotonic.since_boot += seconds(100_000);
+            }
+            world.fell_over = Some(world.now.wall);
+            last = world.fell_over;
+        }
+        if loses_a_key(command) && gone.is_none() {
+            gone = Some(world.now.wall);
+        }
+    });
+    let (used, window) = (last.expect("drained"), world.policy.signature_window);
+    let held = gone.expect("gone").duration_since(used);
+    let held = Duration::try_from(held).expect("later");
+    assert!(held >= window && held < window + world.policy.client_backoff, "{held:?}");
+    world.settled();
 }
 
 #[test]

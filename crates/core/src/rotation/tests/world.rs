@@ -74,6 +74,7 @@ pub(super) struct World {
     pub(super) tags: Vec<(String, String)>,
     /// What the sources say of their serving.
     pub(super) healthy_since: Option<Timestamp>,
+    pub(super) fell_over: Option<Timestamp>,
     /// The sources go on serving what they served, until then.
     pub(super) sources_frozen: Option<(AccessKeyId, Timestamp)>,
     /// A vantage that knows no key made later than the beginning, until then.
@@ -239,6 +240,7 @@ impl World {
             served: BTreeSet::from([old()]),
             tags: Vec::new(),
             healthy_since: None,
+            fell_over: None,
             sources_frozen: None,
             deaf: None,
             store_full: None,

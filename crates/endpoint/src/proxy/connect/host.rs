@@ -37,14 +37,13 @@ pub(in crate::proxy) fn kind(host: &str) -> Kind {
     let below = |suffix: &&str| host.strip_suffix(*suffix)?.strip_suffix('.');
     let Some(name) = SUFFIXES.iter().find_map(below) else { return Kind::Other };
     let labels: Vec<&str> = name.split('.').collect();
-    // The last two are a service and a region, in either order; the first is the service of plain hosts.
-    let last = labels.iter().enumerate().skip(1.max(labels.len().saturating_sub(2)));
-    let is_customers = |label: &str| {
-        let of =
-            |of: &&str| label.strip_prefix(*of).is_some_and(|r| r.is_empty() || r.starts_with('-'));
-        CUSTOMERS.iter().any(|customers| of(&customers))
+    // Of a customer's host the last two are what it is and its region, in either order. What a plain host is stands first.
+    let last = &labels[labels.len().saturating_sub(2).max(1)..];
+    let is_customers = |label: &&str| {
+        let rest = CUSTOMERS.iter().filter_map(|own| label.strip_prefix(own));
+        rest.into_iter().any(|rest| rest.is_empty() || rest.starts_with('-'))
     };
-    if last.map(|(_, label)| *label).any(is_customers) {
+    if last.iter().any(is_customers) {
         return Kind::Other;
     }
     let application =

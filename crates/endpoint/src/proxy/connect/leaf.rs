@@ -17,8 +17,8 @@ use super::authority::{CannotCertify, Key};
 /// Each bucket is a host. A certificate takes about 2 KiB here.
 const HOSTS_MAX: usize = 1024;
 
-/// Most servers of AWS know only the first. Programs that need the second offer nothing else.
-const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"h2"];
+/// Most servers of AWS know only the first. Programs that need HTTP/2 offer nothing else.
+const PROTOCOLS: [&[u8]; 3] = [b"http/1.1", b"h2", b"http/1.0"];
 
 /// One host's.
 pub(super) struct Leaf {

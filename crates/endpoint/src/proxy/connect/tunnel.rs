@@ -36,7 +36,7 @@ pub(in crate::proxy) enum Next {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::proxy) enum Turned {
     /// Nobody asked for this way.
-    #[error("CONNECT is off: no profile has proxy_connect = true")]
+    #[error("the method CONNECT is off: no profile has proxy_connect = true")]
     Off,
     /// Another port, an address, a user's name, or no name at all.
     #[error("only port 443 of a host's name is connected to")]
@@ -65,7 +65,10 @@ pub(in crate::proxy) async fn decide(
     if has_body {
         return Err(Turned::Body);
     }
-    let name = head.uri.authority().and_then(host::parse).ok_or(Turned::Target)?;
+    // The target is an authority and nothing else.
+    let is_plain = head.uri.scheme().is_none() && head.uri.path().is_empty();
+    let name = head.uri.authority().filter(|_| is_plain).and_then(host::parse);
+    let name = name.ok_or(Turned::Target)?;
     match (connecting.takes(&name), connecting.tunnels_others) {
         (true, _) => Ok(Next::Named(name.into())),
         (false, true) => Ok(Next::Blind(reach(&name).await.map_err(|_| Turned::Unreachable)?)),
@@ -99,7 +102,8 @@ impl Turned {
         *answer.status_mut() = match self {
             Self::Body => StatusCode::BAD_REQUEST,
             Self::Unreachable => StatusCode::BAD_GATEWAY,
-            Self::Off | Self::Target | Self::Host => StatusCode::FORBIDDEN,
+            Self::Off => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Target | Self::Host => StatusCode::FORBIDDEN,
         };
         if let Ok(reason) = ReasonPhrase::try_from(Bytes::from(text)) {
             answer.extensions_mut().insert(reason);
@@ -175,5 +179,71 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::proxy::connect::{Authority, Kept};
+
+    fn connecting(tunnels_others: bool) -> Connecting {
+        let kept = Kept::make(Timestamp::UNIX_EPOCH).expect("made");
+        let authority = Arc::new(Authority::load(&kept).expect("one"));
+        let (profiles, services) = Default::default();
+        Connecting { authority, profiles, services, endpoint: None, tunnels_others }
+    }
+
+    async fn asked(way: Option<&Connecting>, target: &str) -> Result<&'static str, Turned> {
+        let request = http::Request::builder().method("CONNECT").uri(target).body(());
+        let head = request.expect("a request").into_parts().0;
+        decide(way, &head).await.map(|next| match next {
+            Next::Named(_) => "named",
+            Next::Blind(_) => "blind",
+        })
+    }
+
+    #[tokio::test]
+    async fn others_are_passed_on_only_if_a_person_wants_it_and_never_to_this_machine() {
+        let (strict, open) = (connecting(false), connecting(true));
+        let aws = "s3.amazonaws.com:443";
+        assert_eq!(asked(None, aws).await, Err(Turned::Off));
+        assert_eq!(asked(Some(&strict), aws).await, Ok("named"));
+        assert_eq!(asked(Some(&open), aws).await, Ok("named"));
+        let others =
+            ["nobody.invalid:443", "x.elb.amazonaws.com:443", "x.lambda-url.eu-west-1.on.aws:443"];
+        for other in others {
+            assert_eq!(asked(Some(&strict), other).await, Err(Turned::Host), "{other}");
+        }
+        assert_eq!(asked(Some(&open), "nobody.invalid:443").await, Err(Turned::Unreachable));
+        // A resolver may know it as 127.0.0.1.
+        assert_eq!(asked(Some(&open), "a.localhost:443").await, Err(Turned::Unreachable));
+        for target in ["127.0.0.1:443", "example.com:22"] {
+            assert_eq!(asked(Some(&open), target).await, Err(Turned::Target), "{target}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_passed_on_is_the_same_either_way() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let other = TcpStream::connect(listener.local_addr().expect("one")).await.expect("taken");
+        let (mut server, _) = listener.accept().await.expect("somebody");
+        let (mut program, ours) = duplex(16);
+        let passing = tokio::spawn(pass_on(ours, other));
+        program.write_all(b"to the server").await.expect("taken");
+        let mut text = [0; 13];
+        server.read_exact(&mut text).await.expect("all of it");
+        assert_eq!(&text, b"to the server");
+        server.write_all(b"and back").await.expect("taken");
+        server.shutdown().await.expect("it ends");
+        let mut back = [0; 8];
+        program.read_exact(&mut back).await.expect("all of it");
+        assert_eq!(&back, b"and back");
+        drop(program);
+        passing.await.expect("it ends with them");
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::Download;
 use crate::proxy::error_body::{self, BYTES_MAX};
 use crate::proxy::pool::Broken;
+use crate::proxy::redact::Redaction;
 
 /// How long an error's body may take; what came until then is looked at.
 const ERROR_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,11 +40,13 @@ pub(super) struct Inspected {
     pub(super) is_unknown_key: bool,
     /// It refuses, and cannot say why: the answer to a `HEAD` has no body.
     pub(super) has_no_words: bool,
+    /// Of errors.
+    redaction: Option<Redaction>,
 }
 
 enum Seen {
-    /// The body of an error, whole.
-    Error(Bytes),
+    /// All of it: of errors, and of answers that hold credentials.
+    Whole(Bytes),
     /// The beginning of one that is too long, and the rest; or nothing, and all of it.
     Stream(Bytes, Incoming),
 }
@@ -52,16 +55,26 @@ impl Inspected {
     pub(super) fn status(&self) -> StatusCode {
         self.head.status
     }
+
+    /// Head and body, if all of that was read; without what is of the connection to AWS.
+    pub(super) fn whole(self) -> Option<(Parts, Bytes)> {
+        let Seen::Whole(body) = self.body else { return None };
+        Some((for_this_connection(self.head), body))
+    }
 }
 
-/// Looks at an answer; of errors, at the body too.
-pub(super) async fn inspect(response: Response<Incoming>, is_head: bool) -> Inspected {
+/// Looks at an answer; of errors, at the body too, and of what holds credentials.
+pub(super) async fn inspect(
+    response: Response<Incoming>,
+    is_head: bool,
+    has_credentials: bool,
+    redaction: Option<Redaction>,
+) -> Inspected {
     let (head, mut body) = response.into_parts();
-    let is_error = head.status.is_client_error();
-    if !is_error || is_head {
+    if (redaction.is_none() && !has_credentials) || is_head {
         let has_no_words = is_head && head.status == StatusCode::FORBIDDEN;
         let seen = Seen::Stream(Bytes::new(), body);
-        return Inspected { head, body: seen, is_unknown_key: false, has_no_words };
+        return Inspected { head, body: seen, is_unknown_key: false, has_no_words, redaction };
     }
     let mut read = BytesMut::new();
     let mut is_whole = false;
@@ -85,27 +98,50 @@ pub(super) async fn inspect(response: Response<Incoming>, is_head: bool) -> Insp
     let read = read.freeze();
     let may_be_the_key = matches!(head.status.as_u16(), 400 | 401 | 403);
     let is_unknown_key = may_be_the_key && error_body::is_of_the_key(&head.headers, &read);
-    let body = if is_whole { Seen::Error(read) } else { Seen::Stream(read, body) };
-    Inspected { head, body, is_unknown_key, has_no_words: false }
+    let body = if is_whole { Seen::Whole(read) } else { Seen::Stream(read, body) };
+    Inspected { head, body, is_unknown_key, has_no_words: false, redaction }
 }
 
-/// The answer as the program gets it: without what is of the connection to AWS, and without the real key's id.
-pub(super) fn for_program(seen: Inspected, real: &str, placeholder: &str) -> Response<Download> {
-    let Inspected { mut head, body, .. } = seen;
-    drop_hop_by_hop(&mut head.headers);
-    head.version = http::Version::default();
-    head.extensions = http::Extensions::new();
+/// The answer as the program gets it: without what is of the connection to AWS, and errors without what tells of the real
+/// key.
+pub(super) fn for_program(seen: Inspected) -> Response<Download> {
+    let Inspected { head, body, redaction, .. } = seen;
+    let mut head = for_this_connection(head);
     let body: Download = match body {
-        Seen::Error(bytes) => {
-            let bytes = error_body::redact(&mut head.headers, bytes, real, placeholder);
+        Seen::Whole(mut bytes) => {
+            if let Some(redaction) = &redaction {
+                bytes = error_body::redact(&mut head.headers, bytes, redaction);
+            }
             Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
         }
-        Seen::Stream(first, rest) => Streamed { first, rest }.boxed_unsync(),
+        Seen::Stream(mut first, rest) => {
+            if let Some(redaction) = &redaction {
+                redaction.apply_to_headers(&mut head.headers);
+                // Its length was told.
+                first = redaction.apply(&first, true).map_or(first, Bytes::from);
+            }
+            Streamed { first, rest }.boxed_unsync()
+        }
     };
     Response::from_parts(head, body)
 }
 
+pub(super) fn is_error(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
+}
+
+fn for_this_connection(mut head: Parts) -> Parts {
+    drop_hop_by_hop(&mut head.headers);
+    head.version = http::Version::default();
+    head.extensions = http::Extensions::new();
+    head
+}
+
 pub(super) fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    // Most answers have none.
+    if !headers.keys().any(|name| DROPPED.contains(&name.as_str())) {
+        return;
+    }
     let named: Vec<String> = headers
         .get_all(header::CONNECTION)
         .iter()

@@ -1,5 +1,6 @@
 //! The program's body: in memory, so that it can be sent again, or waiting at the door until AWS has accepted the head.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -8,10 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use crate::proxy::payload::Payload;
 use crate::proxy::payload::buffer::Buffered;
 use crate::proxy::pool::Broken;
+use crate::proxy::verify::Verified;
 
 /// How long a program may send nothing in the middle of a body.
 const STALL: Duration = Duration::from_secs(60);
@@ -31,7 +34,10 @@ const LONG_WAIT: Duration = Duration::from_secs(20);
 pub(super) struct Patient {
     body: Incoming,
     stall: Duration,
-    stalled: Pin<Box<Sleep>>,
+    /// When something came last.
+    came: Instant,
+    /// Set when something is waited for: most bodies are there.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patient {
@@ -41,7 +47,20 @@ impl Patient {
 
     /// One that is given up after so long.
     pub(super) fn with(body: Incoming, stall: Duration) -> Self {
-        Self { body, stall, stalled: Box::pin(sleep(stall)) }
+        Self { body, stall, came: Instant::now(), stalled: None }
+    }
+
+    /// Goes off when nothing has come for too long, and not for each piece anew.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let until = self.came + self.stall;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        loop {
+            ready!(stalled.as_mut().poll(cx));
+            if until <= Instant::now() {
+                return Poll::Ready(());
+            }
+            stalled.as_mut().reset(until);
+        }
     }
 }
 
@@ -55,10 +74,10 @@ impl Body for Patient {
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
-            this.stalled.as_mut().reset(Instant::now() + this.stall);
+            this.came = Instant::now();
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        ready!(this.stalled.as_mut().poll(cx));
+        ready!(this.poll_stalled(cx));
         Poll::Ready(Some(Err("the body stopped coming".into())))
     }
 
@@ -126,18 +145,27 @@ impl Held {
         matches!(self, Self::Whole(_))
     }
 
+    /// Whether it is what a hash that was given says, if `is_asked` and it is in memory. One that was not given was made
+    /// from it.
+    pub(super) fn is_right(&self, verified: &Verified, is_asked: bool) -> bool {
+        match (self, verified.payload()) {
+            (Self::Whole(whole), Payload::Hash(right)) if is_asked => whole.hash_digits() == right,
+            _ => true,
+        }
+    }
+
     /// What is known of it without reading more.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> Bytes {
         match self {
             Self::Whole(whole) => whole.bytes(),
-            Self::AtTheDoor { .. } => &[],
+            Self::AtTheDoor { .. } => Bytes::new(),
         }
     }
 
     /// The body for one try; and what lets it in, if it waits.
     pub(super) fn for_a_try(&self, until: Until) -> (Piece, Option<Latch>) {
         match self {
-            Self::Whole(whole) => (Piece::Whole(Some(whole.bytes().clone())), None),
+            Self::Whole(whole) => (Piece::Whole(whole.pieces().to_vec().into()), None),
             Self::AtTheDoor { door, size } => {
                 let (latch, opened) = oneshot::channel();
                 let patience = match until {
@@ -186,7 +214,7 @@ impl Latch {
 /// A body for one try.
 #[derive(Debug)]
 pub(super) enum Piece {
-    Whole(Option<Bytes>),
+    Whole(VecDeque<Bytes>),
     Waits(Waiting),
     Flows(Patient),
 }
@@ -238,9 +266,8 @@ impl Body for Piece {
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         loop {
             match &mut *self {
-                Self::Whole(whole) => {
-                    let bytes = whole.take().filter(|bytes| !bytes.is_empty());
-                    return Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))));
+                Self::Whole(pieces) => {
+                    return Poll::Ready(pieces.pop_front().map(|bytes| Ok(Frame::data(bytes))));
                 }
                 Self::Flows(body) => return Pin::new(body).poll_frame(cx),
                 Self::Waits(waiting) => match ready!(waiting.poll_open(cx)) {
@@ -253,7 +280,7 @@ impl Body for Piece {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Whole(whole) => whole.as_ref().is_none_or(Bytes::is_empty),
+            Self::Whole(pieces) => pieces.is_empty(),
             Self::Flows(body) => body.is_end_stream(),
             Self::Waits(_) => false,
         }
@@ -261,8 +288,8 @@ impl Body for Piece {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole(whole) => {
-                SizeHint::with_exact(whole.as_ref().map_or(0, |b| b.len() as u64))
+            Self::Whole(pieces) => {
+                SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum())
             }
             Self::Flows(body) => body.size_hint(),
             Self::Waits(waiting) => waiting.size,

@@ -8,6 +8,7 @@ mod passing;
 mod request;
 mod stream;
 mod trial;
+mod virtual_session;
 
 use std::io;
 use std::sync::Arc;
@@ -29,6 +30,9 @@ use super::pool::{Broken, Pool};
 use super::preferred::Preferred;
 use super::refusal::Refusal;
 use super::render::Protocol;
+use super::sessions::{Known, Sessions};
+use super::verify::Placeholders;
+use super::version2;
 use crate::table::Caller;
 
 /// A body that goes back to the program.
@@ -50,6 +54,8 @@ pub struct Proxy<K> {
     offsets: Offsets,
     continuing: Continuing,
     budget: Budget,
+    /// Those of programs, with the real ones that they stand for.
+    sessions: Sessions,
 }
 
 /// A refusal, and whose request it was, as far as that is known.
@@ -77,7 +83,13 @@ impl<K: Keys> Proxy<K> {
             offsets: Offsets::default(),
             continuing: Continuing::default(),
             budget: Budget::new(BUFFERS_BYTES),
+            sessions: Sessions::default(),
         })
+    }
+
+    /// The placeholders of programs and of their sessions.
+    fn known(&self) -> Known<'_, K> {
+        Known { keys: &self.keys, sessions: &self.sessions }
     }
 
     pub(crate) fn keys(&self) -> &K {
@@ -91,13 +103,18 @@ impl<K: Keys> Proxy<K> {
         request: Request<Incoming>,
         way: &Way,
     ) -> Response<Download> {
-        let (head, body) = request.into_parts();
-        let protocol = Protocol::of(&head, service_of(&head.headers));
+        let (mut head, body) = request.into_parts();
         let has_body = !hyper::body::Body::is_end_stream(&body);
-        match self.forward(caller, &head, body, way).await {
+        let settled = self.settle_version_2(&mut head);
+        let answered = match settled {
+            Ok(region) => self.forward(caller, &head, body, way, region.as_deref()).await,
+            Err(why) => Err(why.into()),
+        };
+        match answered {
             Ok(answer) => answer,
             Err(Refused { why, profile }) => {
                 self.keys.turned_away(why, profile.as_deref(), caller);
+                let protocol = Protocol::of(&head, service_of(&head.headers));
                 let mut answer = why
                     .answer(protocol, "rotakey")
                     .map(|body| body.map_err(|never| match never {}).boxed_unsync());
@@ -111,19 +128,32 @@ impl<K: Keys> Proxy<K> {
         }
     }
 
+    /// Gives a URL of signature version 2 its one form, where such URLs are taken, and says for which region that is.
+    fn settle_version_2(&self, head: &mut http::request::Parts) -> Result<Option<String>, Refusal> {
+        let Some(id) = version2::key_id(head) else { return Ok(None) };
+        let grants = self.known().placeholder(&id);
+        let grants = grants.and_then(|placeholder| self.keys.grants(&placeholder.profile));
+        let region = grants.and_then(|grants| grants.version_2_region.clone());
+        if region.is_some() {
+            version2::settle(head)?;
+        }
+        Ok(region)
+    }
+
     async fn forward(
         &self,
         caller: &Caller,
         head: &http::request::Parts,
         body: Incoming,
         way: &Way,
+        version_2_region: Option<&str>,
     ) -> Result<Response<Download>, Refused> {
         if let Way::Named(host) = way
-            && passing::is_nobodys(head, self.keys.as_ref())
+            && passing::is_nobodys(head, &self.known())
         {
             return Ok(self.pass(caller, head, body, host).await?);
         }
-        let asked = Asked::read(self, caller, head, body, way).await?;
+        let asked = Asked::read(self, caller, head, body, way, version_2_region).await?;
         let profile = &asked.verified.placeholder().profile;
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
         let answered = self.try_keys(&asked).await.map_err(refused)?;

@@ -14,7 +14,6 @@ use crate::proxy::payload::{ChunkSigner, Outgoing, Payload, Verdict};
 use crate::proxy::pool::{Broken, Upload};
 use crate::proxy::refusal::Refusal;
 use crate::proxy::sign::{self, Clock, Destination};
-use crate::proxy::uri::is_s3;
 use crate::publish::Snapshot;
 
 /// One try.
@@ -98,11 +97,8 @@ impl<K: Keys> Proxy<K> {
         let outgoing = match is_events {
             true => Outgoing::events(piece, &asked.verified, signer)?,
             false => {
-                // S3 compares a hash itself, which costs us nothing; others may not.
-                let is_compared =
-                    is_s3(&asked.verified.scope().service) && asked.endpoint().is_none();
                 let headers = &asked.head.headers;
-                Outgoing::new(piece, headers, &asked.verified, signer, !is_compared)?
+                Outgoing::new(piece, headers, &asked.verified, signer, asked.checks_hash())?
             }
         };
         let verdict = outgoing.verdict();

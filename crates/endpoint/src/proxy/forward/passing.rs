@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use super::body::Patient;
 use super::trial::ANSWER_TIMEOUT;
 use super::{Download, Proxy, answer};
-use crate::proxy::connect::host::{self, Kind};
-use crate::proxy::keys::Keys;
+use crate::proxy::connect::host;
+use crate::proxy::keys::{Endpoint, Keys};
 use crate::proxy::pool::{Upload, Whose};
 use crate::proxy::refusal::Refusal;
 use crate::proxy::verify::Placeholders;
@@ -68,11 +68,10 @@ impl<K: Keys> Proxy<K> {
         if !host::is_same(screen::host(head)?, named) {
             return Err(Refusal::OtherHost);
         }
-        // What is a customer's is reached by who is allowed to, and this one is nobody.
-        if host::kind(named) != Kind::Aws {
-            return Err(Refusal::Unsigned);
-        }
-        let (request, whose) = self.as_it_is(head, body, named)?;
+        // A tunnel may be older than the configuration.
+        let connecting = self.keys.connecting().filter(|way| way.takes(named));
+        let connecting = connecting.ok_or(Refusal::ConnectNotAllowed)?;
+        let (request, whose) = as_it_is(head, body, named, connecting.endpoint.clone())?;
         let sent = timeout(ANSWER_TIMEOUT, self.pool.send(request, whose, false)).await;
         let response = sent.map_err(|_| Refusal::Unreachable)?;
         let response = response.map_err(|_| Refusal::Unreachable)?;
@@ -83,33 +82,33 @@ impl<K: Keys> Proxy<K> {
         head.extensions = http::Extensions::new();
         Ok(Response::from_parts(head, body.map_err(Into::into).boxed_unsync()))
     }
+}
 
-    fn as_it_is(
-        &self,
-        head: &Parts,
-        body: Incoming,
-        named: &str,
-    ) -> Result<(Request<Upload>, Whose), Refusal> {
-        let endpoint = self.keys.connecting().and_then(|way| way.endpoint.clone());
-        let mut uri = http::uri::Parts::default();
-        let whose = if endpoint.is_some() { Whose::Own } else { Whose::Named };
-        let (scheme, authority, prefix) = match endpoint {
-            Some(endpoint) => (endpoint.scheme, endpoint.authority, endpoint.prefix),
-            None => {
-                let named = named.parse::<Authority>().map_err(|_| Refusal::BadHead)?;
-                (Scheme::HTTPS, named, String::new())
-            }
-        };
-        let target = head.uri.path_and_query().ok_or(Refusal::BadHead)?;
-        let target = format!("{prefix}{target}").parse().map_err(|_| Refusal::BadHead)?;
-        (uri.scheme, uri.authority) = (Some(scheme), Some(authority));
-        uri.path_and_query = Some(target);
-        let mut request = Request::new(Patient::new(body).boxed_unsync());
-        *request.method_mut() = head.method.clone();
-        *request.uri_mut() = Uri::from_parts(uri).map_err(|_| Refusal::BadHead)?;
-        *request.headers_mut() = headers(head)?;
-        Ok((request, whose))
-    }
+/// The request for the host that it names, or for the server that takes its place.
+fn as_it_is(
+    head: &Parts,
+    body: Incoming,
+    named: &str,
+    endpoint: Option<Endpoint>,
+) -> Result<(Request<Upload>, Whose), Refusal> {
+    let mut uri = http::uri::Parts::default();
+    let whose = if endpoint.is_some() { Whose::Own } else { Whose::Named };
+    let (scheme, authority, prefix) = match endpoint {
+        Some(endpoint) => (endpoint.scheme, endpoint.authority, endpoint.prefix),
+        None => {
+            let named = named.parse::<Authority>().map_err(|_| Refusal::BadHead)?;
+            (Scheme::HTTPS, named, String::new())
+        }
+    };
+    let target = head.uri.path_and_query().ok_or(Refusal::BadHead)?;
+    let target = format!("{prefix}{target}").parse().map_err(|_| Refusal::BadHead)?;
+    (uri.scheme, uri.authority) = (Some(scheme), Some(authority));
+    uri.path_and_query = Some(target);
+    let mut request = Request::new(Patient::new(body).boxed_unsync());
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = Uri::from_parts(uri).map_err(|_| Refusal::BadHead)?;
+    *request.headers_mut() = headers(head)?;
+    Ok((request, whose))
 }
 
 /// All but those of this connection. `Host` is as it was signed, port and all.
@@ -122,4 +121,73 @@ fn headers(head: &Parts) -> Result<HeaderMap, Refusal> {
     let host = HeaderValue::from_str(screen::host(head)?).map_err(|_| Refusal::BadHead)?;
     headers.insert(header::HOST, host);
     Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::proxy::verify::Placeholder;
+
+    /// Knows one placeholder, which could be one of a session.
+    struct One;
+
+    impl Placeholders for One {
+        fn placeholder(&self, id: &str) -> Option<Arc<Placeholder>> {
+            let secret = rotakey_core::credential::SecretAccessKey::new("s".to_owned());
+            (id == "ASIAOURS").then(|| {
+                Arc::new(Placeholder {
+                    id: id.parse().expect("an id"),
+                    secret,
+                    token: None,
+                    profile: "p".to_owned(),
+                    services: None,
+                    regions: None,
+                })
+            })
+        }
+    }
+
+    #[test]
+    fn only_what_is_signed_by_nobody_of_ours_goes_on_as_it_is() {
+        let is_nobodys = |target: &str, authorization: Option<&str>| {
+            let mut request = http::Request::builder().uri(target);
+            if let Some(value) = authorization {
+                request = request.header("authorization", value);
+            }
+            is_nobodys(&request.body(()).expect("a request").into_parts().0, &One)
+        };
+        for (target, authorization) in [
+            ("/", None),
+            ("/?x-id=GetObject", None),
+            ("/", Some("Bearer x")),
+            (
+                "/",
+                Some(
+                    "AWS4-HMAC-SHA256 Credential=ASIATHEIRS/20261125/r/s3/aws4_request, Signature=0",
+                ),
+            ),
+            ("/", Some("AWS4-ECDSA-P256-SHA256 Credential=ASIATHEIRS/20261125/s3/aws4_request")),
+            ("/", Some("AWS ASIATHEIRS:c2ln")),
+            ("/?X-Amz-Credential=ASIATHEIRS%2F20261125", None),
+            ("/?AWSAccessKeyId=ASIATHEIRS&Signature=x", None),
+        ] {
+            assert!(is_nobodys(target, authorization), "{target} {authorization:?}");
+        }
+        for (target, authorization) in [
+            ("/", Some("AWS4-HMAC-SHA256 Credential=AKIAREAL/20261125/r/s3/aws4_request")),
+            ("/", Some("AWS4-HMAC-SHA256 Credential=ROTAKEYX/20261125/r/s3/aws4_request")),
+            ("/", Some("AWS4-HMAC-SHA256 Credential=ASIAOURS/20261125/r/s3/aws4_request")),
+            ("/", Some("AWS4-HMAC-SHA256 nonsense")),
+            ("/", Some("AWS AKIAREAL:c2ln")),
+            ("/?X-Amz-Credential=AKIAREAL%2F20261125", None),
+            ("/?%58-amz-credential=AKIAREAL", None),
+            ("/?X-Amz-Credential=ASIATHEIRS&x-amz-credential=ROTAKEYX", None),
+            ("/?AWSAccessKeyId=AKIAREAL", None),
+            ("/?X-Amz-Credential=ROTAKEYX", Some("AWS ASIATHEIRS:c2ln")),
+        ] {
+            assert!(!is_nobodys(target, authorization), "{target} {authorization:?}");
+        }
+    }
 }

@@ -1,11 +1,15 @@
 //! What a request asks for, once it is verified: by whom, where it goes, and its body.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use http::Version;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use hyper::body::{Body, Incoming};
 
 use super::body::{Held, Patient, STREAM_STALL};
+use super::virtual_session::Wanted;
 use super::{Proxy, Refused};
 use crate::guard;
 use crate::proxy::connect::host::{self, Kind};
@@ -17,6 +21,7 @@ use crate::proxy::payload::{BodyError, Payload};
 use crate::proxy::pool::Whose;
 use crate::proxy::refusal::Refusal;
 use crate::proxy::upstream::{self, NotRouted, Route};
+use crate::proxy::uri::is_s3;
 use crate::proxy::verify::{self, Policy, Verified};
 use crate::table::Caller;
 
@@ -37,6 +42,8 @@ pub(super) struct Asked<'a> {
     pub(super) is_stream: bool,
     /// The program said where it goes.
     is_named: bool,
+    /// The answer is to be virtualised.
+    pub(super) wanted: Option<Wanted>,
 }
 
 impl<'a> Asked<'a> {
@@ -47,6 +54,7 @@ impl<'a> Asked<'a> {
         head: &'a Parts,
         body: Incoming,
         way: &Way,
+        version_2_region: Option<&str>,
     ) -> Result<Self, Refused> {
         let is_host = |host: &str| match way {
             Way::Port => guard::is_loopback(host.as_bytes()),
@@ -57,9 +65,13 @@ impl<'a> Asked<'a> {
             upstream_offset: proxy.offsets.last(),
             is_host: &is_host,
             presigned: true,
-            version_2_region: None,
+            version_2_region,
         };
-        let admitted = verify::admit(head, &policy, proxy.keys.as_ref())?;
+        let admitted = verify::admit(head, &policy, &proxy.known());
+        let admitted = admitted.map_err(|why| match (why, way) {
+            (Refusal::HostNotAllowed, Way::Named(_)) => Refusal::OtherHost,
+            (why, _) => why,
+        })?;
         let profile = admitted.placeholder().profile.clone();
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
         let is_events = admitted.payload() == Payload::Events;
@@ -89,24 +101,42 @@ impl<'a> Asked<'a> {
             return Err(refused(Refusal::ForeignProgram));
         }
         let service = &verified.scope().service;
-        // Operations that hand out credentials are told by their forms, which are short.
-        if !body.is_whole() && operations::is_form(head) {
+        // Operations that hand out credentials are told by their forms, which are short. To S3, which has none, curl says of
+        // every body that it is a form.
+        if !body.is_whole() && !is_s3(service) && operations::is_form(head) {
             return Err(refused(Refusal::TooLarge));
-        }
-        if operations::is_refused(service, head, body.bytes()) {
-            return Err(refused(Refusal::OperationRefused));
         }
         if let Way::Named(named) = way {
             check_way(proxy.keys.connecting().as_deref(), named, &verified).map_err(refused)?;
         }
-        let Some(pair) = proxy.keys.pair(&profile, service) else {
+        let session = match &verified.placeholder().token {
+            None => None,
+            // It may have ended just now.
+            Some(_) => {
+                let id = verified.placeholder().id.as_str();
+                let session = proxy.sessions.get(id, proxy.keys.now());
+                Some(session.ok_or_else(|| refused(Refusal::SessionOver))?)
+            }
+        };
+        // Of S3 none is told by its body, which may be long.
+        let told = if is_s3(service) { Bytes::new() } else { body.bytes() };
+        let wanted = proxy.wanted(head, &told, &verified, session.as_ref());
+        let wanted = wanted.map_err(refused)?;
+        let Some(mut pair) = proxy.keys.pair(&profile, service) else {
             proxy.keys.unserved(&profile);
             return Err(refused(Refusal::NoKey));
         };
+        if let Some(session) = session {
+            // AWS knows it from one key or not at all: there is no other to fall over to.
+            (pair.current, pair.other) = (Arc::clone(&session.real), None);
+        }
+        if !body.is_right(&verified, must_check_hash(service, pair.endpoint.as_ref())) {
+            return Err(refused(Refusal::WrongHash));
+        }
         let (route, is_stream) = route(head, &verified, &pair, way).map_err(refused)?;
         let is_stream = is_events || (is_stream && head.version == Version::HTTP_2);
         let is_named = matches!(way, Way::Named(_));
-        Ok(Self { head, verified, pair, body, route, is_stream, is_named })
+        Ok(Self { head, verified, pair, body, route, is_stream, is_named, wanted })
     }
 
     /// Who says where it goes.
@@ -118,10 +148,20 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// Whether the hash that was given has to be compared with the body on its way: what is in memory was looked at.
+    pub(super) fn checks_hash(&self) -> bool {
+        !self.body.is_whole() && must_check_hash(&self.verified.scope().service, self.endpoint())
+    }
+
     /// The server that was configured, if it is not AWS.
     pub(super) fn endpoint(&self) -> Option<&Endpoint> {
         self.pair.endpoint.as_ref()
     }
+}
+
+/// S3 compares it itself, which costs us nothing; others may not.
+fn must_check_hash(service: &str, endpoint: Option<&Endpoint>) -> bool {
+    !(is_s3(service) && endpoint.is_none())
 }
 
 /// Whether a body's length is known, and small.
@@ -154,7 +194,9 @@ fn check_way(
     verified: &Verified,
 ) -> Result<(), Refusal> {
     let placeholder = verified.placeholder();
-    let is_allowed = connecting.is_some_and(|way| way.profiles.contains(&placeholder.profile));
+    // A tunnel may be older than the configuration.
+    let is_allowed = connecting
+        .is_some_and(|way| way.profiles.contains(&placeholder.profile) && way.takes(named));
     if !is_allowed {
         return Err(Refusal::ConnectNotAllowed);
     }
@@ -203,9 +245,12 @@ fn route(
         let host = endpoint.authority.to_string();
         return Ok((Route { host, sign_region: scope.region.clone() }, is_stream));
     }
-    let route = upstream::route(&asked, &pair.regions).map_err(|why| match why {
-        NotRouted::Region(_) => Refusal::RegionUnknown,
-        NotRouted::Service | NotRouted::Absent(..) | NotRouted::Account => Refusal::ServiceUnknown,
-    })?;
+    let route =
+        upstream::route_with(&asked, &pair.regions, &pair.hosts).map_err(|why| match why {
+            NotRouted::Region(_) => Refusal::RegionUnknown,
+            NotRouted::Service | NotRouted::Absent(..) | NotRouted::Account => {
+                Refusal::ServiceUnknown
+            }
+        })?;
     Ok((route, is_stream))
 }

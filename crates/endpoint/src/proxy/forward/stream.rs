@@ -144,9 +144,10 @@ impl<K: Keys> Body for Answering<K> {
         if matches!(frame, Some(Ok(_))) {
             return Poll::Ready(frame);
         }
-        Poll::Ready(match this.refusal() {
-            Some(why) => Some(Ok(Frame::data(error_event(why)))),
-            None => frame,
+        Poll::Ready(match (this.refusal(), frame) {
+            (Some(why), Some(Err(_))) => Some(Ok(Frame::data(error_event(why)))),
+            // AWS had said all that it had to say.
+            (_, frame) => frame,
         })
     }
 
@@ -161,3 +162,6 @@ impl<K: Keys> Drop for Answering<K> {
         self.refusal();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use super::{Download, Proxy};
 use crate::proxy::keys::Keys;
 use crate::proxy::payload::{Payload, Verdict};
 use crate::proxy::preferred::Place;
+use crate::proxy::redact::Redaction;
 use crate::proxy::refusal::Refusal;
 use crate::publish::Snapshot;
 
@@ -42,8 +43,12 @@ struct Seen {
 impl<K: Keys> Proxy<K> {
     /// Sends the request with the key that is likely to work, and with the other one if it does not.
     pub(super) async fn try_keys(&self, asked: &Asked<'_>) -> Result<Answered, Refusal> {
-        let place = place(asked);
         let (current, other) = (&asked.pair.current, asked.pair.other.as_ref());
+        if other.is_none() {
+            let seen = self.try_key(asked, current).await?;
+            return self.answered(asked, current, seen);
+        }
+        let place = place(asked);
         let preferred = self.preferred.at(&place, Instant::now());
         let (mut first, mut second) = (current, other);
         if let Some(other) = other.filter(|other| Some(&other.key) == preferred.as_ref()) {
@@ -56,31 +61,42 @@ impl<K: Keys> Proxy<K> {
             self.preferred.forget(&place);
         }
         let Some(second) = second.filter(|_| is_refused && asked.body.keep()) else {
-            return Ok(self.answered(asked, first, seen));
+            return self.answered(asked, first, seen);
         };
         let again = self.try_key(asked, second).await?;
         let is_no_better = again.answer.has_no_words && seen.answer.has_no_words;
         if again.answer.is_unknown_key || is_no_better {
-            return Ok(self.answered(asked, first, seen));
+            return self.answered(asked, first, seen);
         }
         if second.key != current.key {
             self.preferred.note(place, second.key.clone(), Instant::now());
         }
-        Ok(self.answered(asked, second, again))
+        self.answered(asked, second, again)
     }
 
-    fn answered(&self, asked: &Asked<'_>, with: &Snapshot, seen: Seen) -> Answered {
-        let placeholder = &asked.verified.placeholder().id;
-        let real = &with.credentials.access_key_id;
-        let mut response = answer::for_program(seen.answer, real.as_str(), placeholder.as_str());
+    fn answered(
+        &self,
+        asked: &Asked<'_>,
+        with: &Snapshot,
+        seen: Seen,
+    ) -> Result<Answered, Refusal> {
+        let mut response = match &asked.wanted {
+            Some(wanted) if seen.answer.status().is_success() => {
+                self.virtualised(asked, wanted, with, seen.answer)?
+            }
+            _ => answer::for_program(seen.answer),
+        };
         let is_shared = asked.head.version == Version::HTTP_2;
         if !asked.body.is_whole() && asked.body.is_there() && !is_shared {
             // It answered before it wanted the body, which could be taken for a request.
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        let is_events = asked.verified.payload() == Payload::Events;
-        Answered { key: with.key.clone(), response, verdict: is_events.then_some(seen.verdict) }
+        // A refusal of AWS's is no stream.
+        let is_events =
+            asked.verified.payload() == Payload::Events && response.status().is_success();
+        let verdict = is_events.then_some(seen.verdict);
+        Ok(Answered { key: with.key.clone(), response, verdict })
     }
 
     /// One key; once more, if the clock was so wrong that AWS could not but refuse.
@@ -107,6 +123,7 @@ impl<K: Keys> Proxy<K> {
             self.keys.fell_over(&asked.verified.placeholder().profile, &with.key);
         }
         let Outbound { request, verdict, latch } = self.signed(asked, with, offset)?;
+        let authorization = request.headers().get(header::AUTHORIZATION).cloned();
         let sending = self.pool.send(request, asked.whose(), asked.is_stream);
         let sent = timeout(ANSWER_TIMEOUT, sending).await;
         // A body that was not what was signed broke the connection off.
@@ -117,7 +134,11 @@ impl<K: Keys> Proxy<K> {
             Err(_) => return Err(Refusal::Unreachable),
         };
         self.offsets.learn(&asked.route.host, response.headers(), self.keys.now());
-        let answer = answer::inspect(response, asked.head.method == Method::HEAD).await;
+        let is_head = asked.head.method == Method::HEAD;
+        let placeholder = &asked.verified.placeholder().id;
+        let redaction = answer::is_error(response.status())
+            .then(|| Redaction::new(&with.credentials, placeholder, authorization.as_ref()));
+        let answer = answer::inspect(response, is_head, asked.wanted.is_some(), redaction).await;
         // Otherwise the try is over with its latch, and the body is there for another.
         if let Some(latch) = latch.filter(|_| answer.status().is_success()) {
             latch.open();

@@ -4,16 +4,20 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hyper::body::Body;
+use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::body::BodyError;
 use crate::proxy::refusal::Refusal;
-use crate::proxy::verify;
 
 /// The unit in which memory is counted.
 const PAGE_BYTES: usize = 4096;
+
+/// Pieces that are shorter are copied together: each may keep a whole buffer of its connection alive, 64 KiB, however
+/// little of it is its own.
+const COPIED_BYTES_MAX: usize = 16 * 1024;
 
 /// How much memory all bodies together may take.
 #[derive(Clone, Debug)]
@@ -37,22 +41,40 @@ impl Budget {
     }
 }
 
-/// A body in memory. Its part of the budget is free again when it is dropped.
-#[derive(Debug)]
+/// A body in memory, as it came in. Its part of the budget is free again when it is dropped.
+#[derive(Debug, Default)]
 pub struct Buffered {
-    bytes: Bytes,
+    pieces: Vec<Bytes>,
     _held: Option<OwnedSemaphorePermit>,
 }
 
 impl Buffered {
-    /// The body.
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+    /// The body, piece by piece. None is empty.
+    pub fn pieces(&self) -> &[Bytes] {
+        &self.pieces
+    }
+
+    /// The body in one piece.
+    pub fn bytes(&self) -> Bytes {
+        match self.pieces.as_slice() {
+            [] => Bytes::new(),
+            [one] => one.clone(),
+            many => many.concat().into(),
+        }
     }
 
     /// Its SHA-256.
     pub fn hash(&self) -> [u8; 32] {
-        verify::hash(&self.bytes)
+        let mut hash = Sha256::new();
+        self.pieces.iter().for_each(|piece| hash.update(piece));
+        hash.finalize().into()
+    }
+
+    /// The same, as hexadecimal digits.
+    pub(crate) fn hash_digits(&self) -> [u8; 64] {
+        let mut digits = [0; 64];
+        hex::encode_to_slice(self.hash(), &mut digits).expect("twice as long");
+        digits
     }
 }
 
@@ -65,31 +87,44 @@ pub async fn buffer<B>(
 where
     B: Body<Data = Bytes>,
 {
-    let mut body = pin!(body);
-    let (mut whole, mut held, mut pages) = (Vec::new(), None::<OwnedSemaphorePermit>, 0);
+    if body.is_end_stream() {
+        return Ok(Buffered::default());
+    }
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(BodyError::Refused(Refusal::TooLarge));
     }
+    let mut body = pin!(body);
+    let (mut pieces, mut small) = (Vec::new(), BytesMut::new());
+    let (mut length, mut taken, mut held) = (0, 0, None::<OwnedSemaphorePermit>);
     while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
         let frame = frame.map_err(BodyError::Source)?;
         // Trailers of HTTP are not signed by anybody.
         let data = frame.into_data().map_err(|_| BodyError::Refused(Refusal::BadTrailer))?;
-        if data.len() > bytes_max - whole.len() {
+        if data.len() > bytes_max - length {
             return Err(BodyError::Refused(Refusal::TooLarge));
         }
-        let needed = whole.len() + data.len();
-        if needed > whole.capacity() {
-            let capacity = needed.max((2 * whole.capacity()).min(bytes_max));
-            let more = capacity.div_ceil(PAGE_BYTES) - pages;
+        length += data.len();
+        if length > taken {
+            let next = length.max((2 * taken).min(bytes_max));
+            let more = next.div_ceil(PAGE_BYTES) - taken.div_ceil(PAGE_BYTES);
             let more = budget.take(more).map_err(BodyError::Refused)?;
-            pages = capacity.div_ceil(PAGE_BYTES);
+            taken = next;
             match &mut held {
                 Some(held) => held.merge(more),
                 None => held = Some(more),
             }
-            whole.reserve_exact(capacity - whole.len());
         }
-        whole.extend_from_slice(&data);
+        if data.len() < COPIED_BYTES_MAX {
+            small.extend_from_slice(&data);
+            continue;
+        }
+        if !small.is_empty() {
+            pieces.push(small.split().freeze());
+        }
+        pieces.push(data);
     }
-    Ok(Buffered { bytes: whole.into(), _held: held })
+    if !small.is_empty() {
+        pieces.push(small.freeze());
+    }
+    Ok(Buffered { pieces, _held: held })
 }

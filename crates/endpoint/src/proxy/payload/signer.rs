@@ -45,7 +45,9 @@ impl fmt::Debug for ChunkSigner {
 impl ChunkSigner {
     /// Goes on from the signature of a head, whose date (`20261125T120000Z`) and scope it has.
     pub fn new(key: Arc<SigningKey>, date: &str, scope: &Scope, seed: Signature) -> Self {
-        Self { key, scope: format!("{date}\n{scope}\n"), last: seed, days: None }
+        let Scope { day, region, service } = scope;
+        let scope = [date, "\n", day, "/", region, "/", service, "/aws4_request\n"].concat();
+        Self { key, scope, last: seed, days: None }
     }
 
     /// The same for an event stream, whose messages have dates of their own: of the day of `scope`, or of the next.

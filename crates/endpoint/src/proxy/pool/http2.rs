@@ -1,7 +1,6 @@
 //! Connections over HTTP/2: what AWS wants for event streams, and nothing else needs. By ALPN over TLS; a server that was
 //! configured with `http://` is taken at its word.
 
-use std::io;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -10,6 +9,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 
 use super::{IDLE_TIMEOUT, Public, Upload, Whose};
 
@@ -33,18 +33,18 @@ pub(super) struct Http2 {
 }
 
 impl Http2 {
-    /// For hosts of the table, those that a program names, and those that a person configured. Trusts the roots that this
-    /// machine trusts. Fails if it has none.
+    /// For hosts of the table, those that a program names, and those that a person configured.
     pub(super) fn new(
+        roots: &ClientConfig,
         [table, named]: [HttpConnector<Public>; 2],
         any: HttpConnector,
-    ) -> io::Result<Self> {
-        let tls = || HttpsConnectorBuilder::new().with_native_roots();
-        let aws = tls()?.https_only().enable_http2().wrap_connector(table);
-        let named = tls()?.https_only().enable_http2().wrap_connector(named);
-        let own = tls()?.https_or_http().enable_http2().wrap_connector(any);
+    ) -> Self {
+        let tls = || HttpsConnectorBuilder::new().with_tls_config(roots.clone());
+        let aws = tls().https_only().enable_http2().wrap_connector(table);
+        let named = tls().https_only().enable_http2().wrap_connector(named);
+        let own = tls().https_or_http().enable_http2().wrap_connector(any);
         let [aws, named] = [aws, named].map(|connector| builder().build(connector));
-        Ok(Self { aws, named, own: builder().build(own) })
+        Self { aws, named, own: builder().build(own) }
     }
 
     pub(super) async fn send(

@@ -4,10 +4,12 @@
 //! Only the scope is signed for sure to be meant, and only names and regions of a table become a host. A request cannot
 //! lead the proxy to any other.
 
+mod hosts;
 mod table;
 mod tell;
 
-use self::table::table;
+pub use self::hosts::{BadHost, Hosts};
+use self::table::{Partition, table};
 
 /// What tells where a request goes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,10 +64,10 @@ pub enum NotRouted {
 /// S3 Control's paths begin so. So may a bucket's, but then no account is named.
 const S3_CONTROL_PATH: &str = "/v20180820/";
 
-/// Finds the way. Regions that this version does not know are good if `more_regions` names them.
-pub fn route(asked: &Asked<'_>, more_regions: &[String]) -> Result<Route, NotRouted> {
-    let (table, region) = (table(), asked.region);
-    let partition = table
+/// The partition of a region. One that this version does not know is good if `more_regions` names it.
+fn partition(region: &str, more_regions: &[String]) -> Result<&'static Partition, NotRouted> {
+    let table = table();
+    table
         .partition_of(region)
         .or_else(|| {
             let is_named = more_regions.iter().any(|named| named == region) && is_region(region);
@@ -75,7 +77,25 @@ pub fn route(asked: &Asked<'_>, more_regions: &[String]) -> Result<Route, NotRou
             let mut partitions = table.partitions.iter();
             partitions.find(|partition| is_named && partition.regions.iter().any(is_like))
         })
-        .ok_or_else(|| NotRouted::Region(shown(region)))?;
+        .ok_or_else(|| NotRouted::Region(shown(region)))
+}
+
+/// The same, by the hosts that a person added, and then by the table.
+pub fn route_with(
+    asked: &Asked<'_>,
+    more_regions: &[String],
+    hosts: &Hosts,
+) -> Result<Route, NotRouted> {
+    match hosts.route(asked.service, asked.region) {
+        Some(route) => partition(asked.region, more_regions).map(|_| route),
+        None => route(asked, more_regions),
+    }
+}
+
+/// Finds the way. Regions that this version does not know are good if `more_regions` names them.
+pub fn route(asked: &Asked<'_>, more_regions: &[String]) -> Result<Route, NotRouted> {
+    let (table, region) = (table(), asked.region);
+    let partition = partition(region, more_regions)?;
     if !is_label(asked.service) {
         return Err(NotRouted::Service);
     }

@@ -60,6 +60,16 @@ fn open(step: Step) -> Open {
 }
 
 fn asked(open: &Open, lease: Option<i64>, healthy: i64, now: i64) -> Wait {
+    asked_of(open, lease, healthy, None, now)
+}
+
+fn asked_of(
+    open: &Open,
+    lease: Option<i64>,
+    healthy: i64,
+    fell_over: Option<Timestamp>,
+    now: i64,
+) -> Wait {
     let horizon = Horizon { served_until: lease.map(at), monotonic: None, unrecorded_until: None };
     let monotonic = Monotonic { boot: "a".into(), since_boot: Duration::from_secs(1) };
     let now = Now { wall: at(now), monotonic };
@@ -68,6 +78,7 @@ fn asked(open: &Open, lease: Option<i64>, healthy: i64, now: i64) -> Wait {
         policy: &policy,
         horizon: Some(&horizon),
         healthy_since: Some(at(healthy)),
+        fell_over,
         now: &now,
     };
     wait(open, &known)
@@ -93,6 +104,16 @@ fn a_drain_says_until_when_and_what_moves_that() {
     let nobody = asked(&open, None, 0, 5).when.expect("a reason");
     assert!(nobody.contains("published"), "{nobody}");
     assert_eq!(asked(&open, Some(60), 0, 100).until, None);
+}
+
+#[test]
+fn the_proxys_last_use_of_the_old_key_is_named_if_it_is_what_holds() {
+    let open = open(Step::Drain);
+    let used = |at_second| asked_of(&open, Some(60), 0, Some(at(at_second)), 70);
+    assert_eq!(used(50), asked(&open, Some(60), 0, 70));
+    let wait = used(70);
+    assert_eq!(wait.until, Some(later(at(85), Duration::from_secs(1))));
+    assert!(wait.what.contains("proxy") && wait.when.expect("a reason").contains("signed"));
 }
 
 #[test]

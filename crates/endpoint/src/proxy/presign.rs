@@ -1,0 +1,279 @@
+//! Presigned URLs for others: what is signed here is good at AWS, and needs no proxy.
+//!
+//! "Authenticating requests: using query parameters (AWS Signature Version 4)", Amazon S3 API reference.
+
+use http::Uri;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::Scheme;
+use jiff::{SignedDuration, Timestamp};
+use rotakey_core::credential::Credentials;
+
+use super::canonical::Canonical;
+use super::date::format_basic;
+use super::key::{ALGORITHM, Scope, SigningKey, SigningKeys};
+use super::keys::Endpoint;
+use super::payload::Payload;
+use super::refusal::Refusal;
+use super::upstream::{self, Asked};
+use super::uri::{PathStyle, canonical_query, encode, outbound_query, pairs};
+use super::verify::{self, Placeholders, Policy, sign_head};
+use super::version2;
+
+/// The longest life of a URL, in seconds: 7 days.
+pub const EXPIRES_SECONDS_MAX: u64 = super::presigned::EXPIRES_SECONDS_MAX.cast_unsigned();
+
+/// A request to S3 that somebody is to be able to make.
+#[derive(Clone, Copy, Debug)]
+pub struct Presign<'a> {
+    /// `GET`, `PUT`, `HEAD` or `DELETE`.
+    pub method: &'a str,
+    /// `/bucket/key`, percent-encoded in any way.
+    pub path: &'a str,
+    /// What else is asked for, such as `versionId=...`; may be empty.
+    pub query: &'a str,
+    /// The bucket's.
+    pub region: &'a str,
+    /// A `Content-Type` that has to be sent.
+    pub content_type: Option<&'a str>,
+    /// From when, and for how many seconds.
+    pub at: Timestamp,
+    /// At most [`EXPIRES_SECONDS_MAX`].
+    pub expires_seconds: u64,
+}
+
+/// Makes the URL, at AWS or at the server that takes its place. Regions that the table does not know are good if
+/// `more_regions` names them.
+///
+/// # Errors
+///
+/// If the region is none that there is, or the path or the content type can be in no request.
+pub fn presign(
+    asked: &Presign<'_>,
+    endpoint: Option<&Endpoint>,
+    more_regions: &[String],
+    with: &Credentials,
+) -> Result<String, Refusal> {
+    let (origin, host, path) = place(asked, endpoint, more_regions)?;
+    let date = format_basic(asked.at);
+    let day = date.get(..8).unwrap_or_default().to_owned();
+    let (region, service) = (asked.region.to_owned(), "s3".to_owned());
+    let scope = Scope { day, region, service };
+    let mut headers = HeaderMap::new();
+    let value = |text| HeaderValue::from_str(text).map_err(|_| Refusal::CannotSign);
+    headers.insert(header::HOST, value(&host)?);
+    let mut names = "host";
+    if let Some(kind) = asked.content_type {
+        headers.insert(header::CONTENT_TYPE, value(kind)?);
+        names = "content-type;host";
+    }
+    let credential = format!("{}/{scope}", with.access_key_id);
+    let life = asked.expires_seconds.to_string();
+    let mut query = outbound_query(asked.query.as_bytes(), true);
+    let mut add = |name: &str, value: &str| {
+        if !query.is_empty() {
+            query.push(b'&');
+        }
+        query.extend_from_slice(name.as_bytes());
+        query.push(b'=');
+        query.extend(encode(value.as_bytes()));
+    };
+    add("X-Amz-Algorithm", ALGORITHM);
+    add("X-Amz-Credential", &credential);
+    add("X-Amz-Date", &date);
+    add("X-Amz-Expires", &life);
+    add("X-Amz-SignedHeaders", names);
+    if let Some(token) = &with.session_token {
+        add("X-Amz-Security-Token", token.expose());
+    }
+    let canonical = Canonical {
+        method: asked.method,
+        path: path.as_bytes(),
+        style: PathStyle::Once,
+        query: &query,
+        headers: &headers,
+        authority: None,
+        signed_headers: names,
+        payload: "UNSIGNED-PAYLOAD",
+    };
+    let key = SigningKey::derive(&with.secret_access_key, &scope);
+    let signature = sign_head(&key, &date, &scope, &canonical.hash_digits());
+    let [query, signature] = [canonical_query(&query), signature.to_vec()].map(text);
+    Ok(format!("{origin}{path}?{query}&X-Amz-Signature={signature}"))
+}
+
+/// A URL that a program presigned with its placeholder, for the proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// The region that it is for.
+    pub region: String,
+    /// The path, as it was sent.
+    pub path: String,
+    /// What else is asked for.
+    pub query: String,
+    /// The content type that was signed.
+    pub content_type: Option<String>,
+    /// When it ends.
+    pub ends: Timestamp,
+}
+
+/// Verifies such a URL, for a request of this method.
+///
+/// # Errors
+///
+/// As a request by it would be refused; and if it signs more than can be told from a URL.
+pub fn verify_local(
+    method: &str,
+    url: &Uri,
+    content_type: Option<&str>,
+    policy: &Policy<'_>,
+    placeholders: &impl Placeholders,
+) -> Result<Local, Refusal> {
+    let target = url.path_and_query().ok_or(Refusal::BadHead)?.as_str();
+    let host = url.authority().ok_or(Refusal::BadHead)?.as_str();
+    let mut request =
+        http::Request::builder().method(method).uri(target).header(header::HOST, host);
+    if let Some(kind) = content_type {
+        request = request.header(header::CONTENT_TYPE, kind);
+    }
+    let mut head = request.body(()).map_err(|_| Refusal::BadHead)?.into_parts().0;
+    if policy.version_2_region.is_some() && version2::key_id(&head).is_some() {
+        version2::settle(&mut head)?;
+    }
+    let admitted = verify::admit(&head, policy, placeholders)?;
+    if admitted.payload() != Payload::Unsigned {
+        return Err(Refusal::PayloadMode);
+    }
+    let verified = admitted.verify(&head, None, &SigningKeys::new())?;
+    // Else a URL could not say it, and whoever has that could leave it out.
+    let is_sayable = |name: &HeaderName| *name == header::HOST || *name == header::CONTENT_TYPE;
+    if verified.scope().service != "s3" || !head.headers.keys().all(is_sayable) {
+        return Err(Refusal::CannotSign);
+    }
+    let content_type = head.headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.map(|kind| kind.to_str().map_err(|_| Refusal::CannotSign));
+    let query = head.uri.query().unwrap_or_default();
+    let find = |(name, value): (Vec<u8>, Vec<u8>)| (name == b"X-Amz-Expires").then_some(value);
+    let life = pairs(query.as_bytes()).find_map(find).and_then(|life| {
+        std::str::from_utf8(&life).ok()?.parse().ok().map(SignedDuration::from_secs)
+    });
+    // Version 2 says the end itself.
+    let ends = verified.signed_at().saturating_add(life.unwrap_or_default());
+    Ok(Local {
+        region: verified.scope().region.clone(),
+        path: head.uri.path().to_owned(),
+        query: text(outbound_query(query.as_bytes(), true)),
+        content_type: content_type.transpose()?.map(str::to_owned),
+        ends: ends.map_err(|_| Refusal::Malformed)?,
+    })
+}
+
+/// Scheme and host, the host alone, and the path in its canonical form.
+fn place(
+    asked: &Presign<'_>,
+    endpoint: Option<&Endpoint>,
+    more_regions: &[String],
+) -> Result<(String, String, String), Refusal> {
+    let path = text(PathStyle::Once.canonical(asked.path.as_bytes()));
+    if let Some(Endpoint { scheme, authority, prefix }) = endpoint {
+        let prefix = text(PathStyle::Once.canonical(prefix.as_bytes()));
+        return Ok((format!("{scheme}://{authority}"), authority.to_string(), prefix + &path));
+    }
+    let question = Asked {
+        service: "s3",
+        region: asked.region,
+        method: asked.method,
+        path: asked.path,
+        query: asked.query,
+        ..Asked::default()
+    };
+    let route = upstream::route(&question, more_regions).map_err(|_| Refusal::RegionUnknown)?;
+    let bucket = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    // Path style is on its way out at AWS, but a name with dots is no host that a certificate could be for.
+    let (host, path) = match is_label(bucket) {
+        true => (format!("{bucket}.{}", route.host), path[1 + bucket.len()..].to_owned()),
+        false => (route.host, path),
+    };
+    Ok((format!("{}://{host}", Scheme::HTTPS), host, path))
+}
+
+/// Whether a bucket's name can be a label of a host's.
+fn is_label(bucket: &str) -> bool {
+    let is_char = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (3..=63).contains(&bucket.len())
+        && bucket.bytes().all(is_char)
+        && !bucket.starts_with('-')
+        && !bucket.ends_with('-')
+}
+
+fn text(ascii: Vec<u8>) -> String {
+    String::from_utf8_lossy(&ascii).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use rotakey_core::credential::{SecretAccessKey, SessionToken};
+
+    use super::*;
+
+    fn example() -> Credentials {
+        let secret = SecretAccessKey::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned());
+        Credentials::long_term("AKIAIOSFODNN7EXAMPLE".parse().expect("an id"), secret)
+    }
+
+    fn asked<'a>(path: &'a str, query: &'a str) -> Presign<'a> {
+        Presign {
+            method: "GET",
+            path,
+            query,
+            region: "us-east-1",
+            content_type: None,
+            at: "2013-05-24T00:00:00Z".parse().expect("a time"),
+            expires_seconds: 86_400,
+        }
+    }
+
+    /// The example of the page named above, at the host that it has.
+    #[test]
+    fn the_published_example_comes_out() {
+        let endpoint = Endpoint::parse("https://examplebucket.s3.amazonaws.com").expect("a URL");
+        let url = presign(&asked("/test.txt", ""), Some(&endpoint), &[], &example());
+        assert_eq!(
+            url.expect("a URL"),
+            "https://examplebucket.s3.amazonaws.com/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256\
+             &X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request\
+             &X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host\
+             &X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
+        );
+    }
+
+    #[test]
+    fn the_place_is_the_buckets_host_or_the_servers_path() {
+        let origin = |path: &str, endpoint: Option<&str>| {
+            let endpoint = endpoint.map(|url| Endpoint::parse(url).expect("a URL"));
+            let url = presign(&asked(path, ""), endpoint.as_ref(), &[], &example());
+            let url = url.expect("a URL");
+            url.split_once('?').expect("a query").0.to_owned()
+        };
+        assert_eq!(origin("/bkt/a b", None), "https://bkt.s3.us-east-1.amazonaws.com/a%20b");
+        assert_eq!(origin("/b.kt/a", None), "https://s3.us-east-1.amazonaws.com/b.kt/a");
+        assert_eq!(origin("/Bkt/a", None), "https://s3.us-east-1.amazonaws.com/Bkt/a");
+        let own = Some("http://127.0.0.1:5000/aws/");
+        assert_eq!(origin("/bkt/a//../%C3%BC", own), "http://127.0.0.1:5000/aws/bkt/a//../%C3%BC");
+        let elsewhere = Presign { region: "mars-1", ..asked("/bkt/a", "") };
+        assert_eq!(presign(&elsewhere, None, &[], &example()), Err(Refusal::RegionUnknown));
+    }
+
+    #[test]
+    fn a_token_and_what_else_is_asked_for_are_signed_and_an_old_signature_is_not_kept() {
+        let token = SessionToken::new("to/k+n==".to_owned());
+        let with = Credentials { session_token: Some(token), ..example() };
+        let query = "response-content-type=a/b&X-Amz-Signature=00&X-Amz-Security-Token=local";
+        let asked = Presign { content_type: Some("text/plain"), ..asked("/bkt/k", query) };
+        let url = presign(&asked, None, &[], &with).expect("a URL");
+        assert!(url.contains("&X-Amz-Security-Token=to%2Fk%2Bn%3D%3D&"), "{url}");
+        assert!(url.contains("&X-Amz-SignedHeaders=content-type%3Bhost&"), "{url}");
+        assert!(url.contains("response-content-type=a%2Fb"), "{url}");
+        assert_eq!(url.matches("X-Amz-Signature=").count(), 1, "{url}");
+        assert!(!url.contains("local"), "{url}");
+    }
+}
