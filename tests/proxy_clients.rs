@@ -34,18 +34,19 @@ fn list() -> String {
     std::env::var("ROTAKEY_CLIENTS").unwrap_or_default()
 }
 
-fn is_wanted(client: &Client) -> bool {
+fn is_wanted(client: &Client, way: Way) -> bool {
     match list().as_str() {
         "full" => true,
-        "" => client.is_short,
+        // A process for each request is slow, and by CONNECT the AWS CLI is what boto3 is.
+        "" => client.is_short && (client.id != "awscli1" || way == Way::Endpoint),
         some => some.split(',').any(|id| id == client.id),
     }
 }
 
 #[test]
 fn clients_do_through_the_proxy_what_they_do_without_it() {
-    let clients = Client::ALL.into_iter().filter(is_wanted);
-    let runs: Vec<_> = clients.flat_map(|client| Way::ALL.map(|way| (client, way))).collect();
+    let pairs = Client::ALL.into_iter().flat_map(|client| Way::ALL.map(|way| (client, way)));
+    let runs: Vec<_> = pairs.filter(|(client, way)| is_wanted(client, *way)).collect();
     let rows: Vec<Row> = matrix::run(&runs);
     let (mut works, mut limits) = (0, 0);
     for cell in rows.iter().flat_map(|row| &row.cells) {
