@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust model sim unattended kill clients clients-deps load fuzz large bench bench-peers mutants docs-generated docs-walk docs-picture deb deb-walk sbom reproducible dashboard upstream-table deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model sim unattended kill clients clients-deps load fuzz large bench bench-peers mutants docs-generated docs-walk docs-picture deb deb-walk dashboard upstream-table deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,12 +89,6 @@ deb: ## the Debian package, in target/deb (installs cargo-deb)
 
 deb-walk: ## installs that package in a fresh Debian 12, uses it, removes it (root, debootstrap)
 	@bash .ci/deb-walk
-
-sbom: ## what the binary is made of, as CycloneDX (installs cargo-cyclonedx)
-	@bash .ci/sbom
-
-reproducible: ## builds the release binary twice, at two paths, and compares the bytes
-	@bash .ci/reproducible
 
 dashboard: deps ## the Grafana dashboard by Grafana's own types, and every query of it, asked of a real Prometheus that scrapes a real agent
 	@bash .ci/deps dashboard
