@@ -199,7 +199,7 @@ impl Keys for Ring {
         let Some(key) = serving.key_of.get(profile) else { return };
         // A use, as above.
         key.through.falls_over(self.clock.wall());
-        tracing::debug!(profile, key = %old, "a stream goes on with the key that it began with");
+        tracing::debug!(profile, key = %old, "a stream or an upload goes on with the key that it began with");
     }
 
     fn unserved(&self, profile: &str) {

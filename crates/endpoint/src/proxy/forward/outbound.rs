@@ -103,7 +103,7 @@ impl<K: Keys> Proxy<K> {
         };
         let verdict = outgoing.verdict();
         let body = outgoing.map_err(|error| Broken::from(error.to_string()));
-        let body = match is_events {
+        let body = match asked.verified.payload().goes_on_being_signed() {
             true => sending(body, &self.keys, asked, with),
             false => body.boxed_unsync(),
         };

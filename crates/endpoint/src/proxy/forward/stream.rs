@@ -1,4 +1,5 @@
-//! Event streams on their way: both directions at once, for minutes or hours, on the key that they began with.
+//! Event streams on their way: both directions at once, for minutes or hours, on the key that they began with. Uploads in
+//! signed chunks likewise.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -40,7 +41,7 @@ struct Sending<K, B> {
     looked: Instant,
 }
 
-/// Watches over a stream that is signed with this key.
+/// Watches over a stream, or an upload, that is signed with this key piece by piece.
 pub(super) fn sending<K: Keys, B>(
     body: B,
     keys: &Arc<K>,

@@ -69,6 +69,11 @@ impl Payload {
         }
     }
 
+    /// Whether a key signs it for as long as it is sent, and not its head alone.
+    pub(crate) fn goes_on_being_signed(self) -> bool {
+        matches!(self, Self::SignedChunks | Self::SignedChunksTrailer | Self::Events)
+    }
+
     /// As it stands in `x-amz-content-sha256`; nothing if that is to be found out.
     pub fn text(self) -> String {
         match self {

@@ -9,6 +9,7 @@ use rotakey_core::credential::{Credentials, Generation, SecretAccessKey};
 use super::*;
 use crate::proxy::grants::{Granting, Grants};
 use crate::proxy::keys::{Forwarded, Pair, Virtualised};
+use crate::proxy::payload::Payload;
 use crate::proxy::verify::{Placeholder, Placeholders};
 use crate::table::Refused;
 
@@ -168,4 +169,14 @@ fn an_answer_ends_with_why_its_stream_was_refused_and_that_is_written_down_once(
     assert!(next(&mut other).expect("one").is_ok() && next(&mut other).expect("one").is_err());
     drop(other);
     assert_eq!(keys.told(), Vec::<String>::new());
+}
+
+/// The others are signed once, by their heads.
+#[test]
+fn what_is_signed_piece_by_piece_is_watched() {
+    let texts = ["PAYLOAD", "PAYLOAD-TRAILER", "EVENTS"];
+    let texts = texts.map(|text| format!("STREAMING-AWS4-HMAC-SHA256-{text}"));
+    let is_watched = |text: &str| Payload::parse(text).expect("known").goes_on_being_signed();
+    assert!(texts.iter().all(|text| is_watched(text)));
+    assert!(!is_watched("UNSIGNED-PAYLOAD") && !is_watched("STREAMING-UNSIGNED-PAYLOAD-TRAILER"));
 }
