@@ -3,7 +3,7 @@
 //! Where [`AWS_ENDPOINT_URL`](super::upstream) leads to one address for all services, this way leaves requests as they are:
 //! a program connects to `bucket.s3.eu-west-1.amazonaws.com` through us, and signs for that host. We end its TLS with a
 //! certificate for that host, made by an [`Authority`] that the program was told to trust; verify; sign for that very host;
-//! and send the request to it. Which hosts these may be, [`host`] says. Nothing else is looked into.
+//! and send the request to it. Which hosts these may be, `host` says. Nothing else is looked into.
 
 mod authority;
 pub(super) mod host;
