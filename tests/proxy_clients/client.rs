@@ -197,7 +197,7 @@ impl Client {
                 Limit::Own("curl signs the path as S3 does, whatever the service."),
             )],
             is_short: true,
-            ..client("curl", "curl `--aws-sigv4`", "Debian 12")
+            ..client("curl", "`curl --aws-sigv4`", "Debian 12")
         },
     ];
 

@@ -6,7 +6,7 @@ use super::place::root;
 
 const HEAD: &str = "# Clients of the proxy
 
-Programs that the tests run through the [proxy](proxy.md), unmodified, with a placeholder. Behind it stands a server that
+Programs that the tests run through the [proxy](proxy.md) with a placeholder, by options and variables of their own. Behind it stands a server that
 verifies every signature and every signed chunk, by code of its own, and that only ever saw the real key; what it stored is
 compared with what was sent, byte for byte. What does not work is tried without the proxy as well, so that it is known whose
 limit it is. This page is made by `make docs-generated`; `make test` runs boto3, the AWS CLI v1, JavaScript and curl.

@@ -100,7 +100,7 @@ pub enum Verb {
     Env(EnvArgs),
     /// Print a URL by which anybody may get, put or delete one object of S3, for a while
     #[command(
-        after_help = "Example: rotakey presign deploy s3://bucket/key --expires-in 3600\n         rotakey presign 'http://127.0.0.1:25000/bucket/key?X-Amz-Algorithm=...'   (a URL that a program signed for the proxy)"
+        after_help = "Example: rotakey presign deploy s3://bucket/key --expires-in 3600\n         rotakey presign 'http://127.0.0.1:25000/bucket/key?X-Amz-Algorithm=...'   # a URL that a program signed for the proxy"
     )]
     Presign(crate::command::presign::PresignArgs),
     /// Make a new token for the container endpoint, and new placeholders; the old ones are worth nothing from then on
