@@ -48,7 +48,7 @@ const HEADERS: [&str; 6] = [
 ];
 
 /// No order to the engine holds more.
-const ORDER_BYTES_MAX: usize = 4096;
+const ORDER_BYTES_MAX: usize = 16 * 1024;
 
 /// What the configuration of `deploy` says; `empty` has no key yet.
 const CONFIG: &str = "[profile.deploy]\n[profile.empty]\n";
