@@ -52,6 +52,8 @@ fn a_program_of_the_proxy_is_counted_shown_and_audited() {
     let mut command_line = std::process::Command::new(venv().join("bin/python"));
     command_line.args(["-c", STAYS]).env_clear();
     command_line.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    // The profile is rotakey's; AWS's files do not know it.
+    command_line.env_remove("AWS_PROFILE");
     let mut child =
         command_line.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
     let mut out = BufReader::new(child.stdout.take().unwrap());
