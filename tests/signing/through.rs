@@ -1,5 +1,5 @@
-//! Whole requests through the proxy, to a server in the place of AWS that would answer anything: what hides its operation
-//! never gets there, and an answer that holds credentials never gets back.
+//! Whole requests through the proxy, to a server in the place of AWS that would answer anything: what hides its operation, or
+//! is not what was signed, never gets there, and an answer that holds credentials never gets back.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -222,4 +222,19 @@ fn an_answer_of_sts_that_holds_credentials_goes_to_nobody_who_was_not_seen_to_as
     let stage = Stage::answering("", SECRET.as_bytes().to_vec());
     let answer = stage.send("GET", "/bucket/key", "s3", &[], "UNSIGNED-PAYLOAD", b"");
     assert!(answer.ends_with(SECRET), "{answer}");
+}
+
+/// What fits into memory is compared before anything is sent; S3 at AWS compares it itself, other servers may not.
+#[test]
+fn a_short_body_that_is_not_what_its_hash_says_never_leaves() {
+    let stage = Stage::answering("", b"<ok/>".to_vec());
+    let (body, other, empty) = (b"what is signed", hash(b"something else"), hash(b""));
+    for (sign, body) in [(&other, &body[..]), (&empty, body), (&other, b"")] {
+        let answer = stage.send("PUT", "/bucket/key", "s3", &[], sign, body);
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        assert_eq!(stage.seen(), [""; 0], "{answer}");
+    }
+    let answer = stage.send("PUT", "/bucket/key", "s3", &[], &hash(body), body);
+    assert!(answer.ends_with("<ok/>"), "{answer}");
+    assert_eq!(stage.seen().len(), 1);
 }
