@@ -300,6 +300,7 @@ fn under_quarantine_nothing_is_made_active_again_by_itself() {
     let run = world.expect(3, &["undo"]);
     assert!(run.stderr.contains("leaked") && run.stderr.contains("--force"), "{run:?}");
     world.write("state/app/quarantine", "");
-    assert_eq!(report(), 204, "without it, it counts");
+    // A holder is noted beside the answer that he is given: on a busy machine some moments after it.
+    eventually("without it, it counts", || report() == 204);
     eventually("the old key is served again", || world.served_id() == world.id);
 }
