@@ -3,6 +3,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test uses its own part")]
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests touch the world")]
 
+pub mod activator;
 pub mod agent;
 pub mod awscli;
 pub mod moto;
