@@ -15,6 +15,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rotakey_agent::simulator::{Behaviour, Server, Simulator};
@@ -288,6 +289,15 @@ pub fn venv() -> PathBuf {
         venv.display()
     );
     venv
+}
+
+/// Waits until something holds; the test fails if it does not within a minute.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// The ids whose secrets the key file holds.
