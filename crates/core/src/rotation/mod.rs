@@ -98,11 +98,6 @@ pub enum Goal {
 impl Goal {
     /// Replace a key that leaked.
     pub const COMPROMISED: Self = Self::Rotate(Reason::Compromised);
-
-    /// Whether the previous key is wanted back.
-    pub fn is_undo(&self) -> bool {
-        matches!(self, Self::Undo | Self::ForceUndo)
-    }
 }
 
 /// A rotation in the hands of a driver: each command is carried out and answered before the next.
