@@ -5,8 +5,11 @@
 
 mod answers;
 mod board;
+mod desk;
 mod engine;
+mod gather;
 mod instance;
+mod orders;
 mod presign;
 pub mod reach;
 mod rotations;
@@ -29,8 +32,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-pub use self::answers::{Control, Desk, Listening, Programs};
+pub use self::answers::{Control, Programs};
 pub use self::board::Board;
+pub use self::desk::{Desk, Listening};
 pub use self::engine::{Engine, Order, Orders};
 use self::instance::Sockets;
 use crate::audit::refusals::Refusals;

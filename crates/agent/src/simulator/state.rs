@@ -65,11 +65,6 @@ impl Simulator {
         &self.behaviour
     }
 
-    /// Changes how it behaves, from the next call on.
-    pub fn set_behaviour(&mut self, behaviour: Behaviour) {
-        self.behaviour = behaviour;
-    }
-
     /// The server's own time.
     pub fn server_time(&self, now: Timestamp) -> Timestamp {
         let offset = SignedDuration::from_millis(self.behaviour.server_offset);

@@ -3,6 +3,7 @@
 pub mod file;
 pub mod keyring;
 pub mod passphrase;
+mod private;
 
 use rotakey_core::credential::{AccessKeyId, SecretAccessKey};
 use sha2::{Digest, Sha256};
