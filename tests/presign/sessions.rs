@@ -59,15 +59,3 @@ fn a_session_ends_with_its_placeholder_and_with_a_key_that_leaked() {
     let again = scenario(&world, "get", &[]);
     assert_eq!(use_session(&world, &again), "ok");
 }
-
-#[test]
-fn an_agent_that_began_anew_says_that_sessions_of_before_have_expired() {
-    let (world, agent) = at_simulator("");
-    let session = scenario(&world, "get", &[]);
-    let (code, log) = agent.stop();
-    assert_eq!(code, 0, "{log}");
-    let local: Vec<String> = serde_json::from_str(&session).expect("a triple");
-    assert!(!log.contains(&local[1]) && !log.contains(&local[2]), "{log}");
-    let _agent = world.agent();
-    assert_eq!(use_session(&world, &session), "ExpiredToken");
-}

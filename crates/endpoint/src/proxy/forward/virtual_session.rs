@@ -12,7 +12,7 @@ use crate::proxy::error_body;
 use crate::proxy::keys::{Keys, Virtualised};
 use crate::proxy::operations::{self, Asks};
 use crate::proxy::refusal::Refusal;
-use crate::proxy::sessions::{NotReadable, Session, Temporary};
+use crate::proxy::sessions::{NotReadable, Session, Temporary, token_of};
 use crate::publish::Snapshot;
 
 /// A session that is asked for.
@@ -66,27 +66,36 @@ impl<K: Keys> Proxy<K> {
         let plain = error_body::inflated(&head.headers, &body);
         let bytes = plain.as_deref().unwrap_or(&body);
         let unreadable = |NotReadable| Refusal::AnswerUnreadable;
-        let found = Temporary::read(bytes).map_err(unreadable)?;
-        let rewritten = found.rewritten(bytes).map_err(unreadable)?;
-        let Temporary { real, local, expires, .. } = found;
+        let mut found = Temporary::read(bytes).map_err(unreadable)?;
         let profile = &asked.verified.placeholder().profile;
-        self.keys.virtualised(&Virtualised {
-            profile,
-            placeholder: &wanted.parent,
-            operation: wanted.operation,
-            real: &real.access_key_id,
-            local: &local.access_key_id,
-            until: expires,
-        });
-        let real = Snapshot { credentials: real, valid_until: Some(expires), ..with.clone() };
-        let session = Session {
-            local,
-            real: Arc::new(real),
+        let (real, expires) = (found.real.clone(), found.expires);
+        let mut session = Session {
+            local: found.local.clone(),
+            real: Arc::new(Snapshot {
+                credentials: real,
+                valid_until: Some(expires),
+                ..with.clone()
+            }),
             parent: wanted.parent.clone(),
             profile: profile.clone(),
             expires,
             epoch: wanted.epoch,
         };
+        // Without a seal the session ends with this process.
+        let seal = self.keys.seal(profile, &with.key);
+        if let Some(token) = seal.and_then(|seal| token_of(&session, &seal)) {
+            session.local.session_token = Some(token.clone());
+            found.local.session_token = Some(token);
+        }
+        let rewritten = found.rewritten(bytes).map_err(unreadable)?;
+        self.keys.virtualised(&Virtualised {
+            profile,
+            placeholder: &wanted.parent,
+            operation: wanted.operation,
+            real: &found.real.access_key_id,
+            local: &found.local.access_key_id,
+            until: expires,
+        });
         self.sessions.keep(session, self.keys.now());
         let bytes = error_body::replaced(&mut head.headers, plain.is_some(), rewritten);
         // It holds what a program signs with.
