@@ -155,6 +155,11 @@ def get():
     print(json.dumps(triple(client("sts").assume_role(RoleArn=ROLE, RoleSessionName="kept"))))
 
 
+def who():
+    """Prints the placeholder."""
+    print(KEY_ID)
+
+
 def use():
     """Says how the session in SESSION fares: `ok`, or the code of the refusal."""
     try:

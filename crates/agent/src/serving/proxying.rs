@@ -276,11 +276,13 @@ impl Keys for Ring {
             profile = session.profile,
             placeholder = %session.placeholder,
             operation = session.operation,
+            role = session.role,
             real = %session.real,
             local = %session.local,
             until = %session.until,
             "a session was virtualised"
         );
+        self.books.made_session(session);
     }
 
     fn turned_away(&self, why: Refusal, profile: Option<&str>, caller: &Caller) {

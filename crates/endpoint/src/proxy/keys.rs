@@ -112,6 +112,10 @@ pub struct Virtualised<'a> {
     pub placeholder: &'a AccessKeyId,
     /// By which operation: `AssumeRole`.
     pub operation: &'a str,
+    /// The role, as it was asked for.
+    pub role: Option<&'a str>,
+    /// By whom.
+    pub caller: &'a Caller,
     /// What AWS gave.
     pub real: &'a AccessKeyId,
     /// What stands for it.

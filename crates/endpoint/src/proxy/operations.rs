@@ -72,6 +72,14 @@ pub(crate) fn asks(service: &str, head: &Parts, body: &[u8]) -> Asks {
     virtual_one.map_or(Asks::Other, |name| Asks::Session(name))
 }
 
+/// What a plain question names in a parameter.
+pub(crate) fn parameter(head: &Parts, body: &[u8], wanted: &str) -> Option<String> {
+    let query = head.uri.query().unwrap_or_default().as_bytes();
+    let mut pairs = uri::pairs(query).chain(uri::pairs(body));
+    let (_, value) = pairs.find(|(name, _)| name == wanted.as_bytes())?;
+    String::from_utf8(value).ok()
+}
+
 fn is_refused(service: &str, head: &Parts, body: &[u8]) -> bool {
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default().as_bytes());
     // S3 gets its path in one form, others as it came, and make of it what they like: what any of them could see is looked at.

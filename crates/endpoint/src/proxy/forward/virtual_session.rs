@@ -14,6 +14,7 @@ use crate::proxy::operations::{self, Asks};
 use crate::proxy::refusal::Refusal;
 use crate::proxy::sessions::{NotReadable, Session, Temporary, token_of};
 use crate::publish::Snapshot;
+use crate::table::Caller;
 
 /// A session that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(super) struct Wanted {
     parent: rotakey_core::credential::AccessKeyId,
     /// The profile's, before AWS is asked: what is made void meanwhile is this session, too.
     epoch: u64,
+    role: Option<String>,
+    caller: Caller,
 }
 
 impl<K: Keys> Proxy<K> {
@@ -33,6 +36,7 @@ impl<K: Keys> Proxy<K> {
         body: &[u8],
         verified: &crate::proxy::verify::Verified,
         by: Option<&Arc<Session>>,
+        caller: &Caller,
     ) -> Result<Option<Wanted>, Refusal> {
         let placeholder = verified.placeholder();
         let operation = match operations::asks(&verified.scope().service, head, body) {
@@ -51,7 +55,8 @@ impl<K: Keys> Proxy<K> {
         // One that asks for another is not older than that.
         let epoch = by
             .map_or_else(|| self.keys.session_epoch(&placeholder.profile), |session| session.epoch);
-        Ok(Some(Wanted { operation, parent, epoch }))
+        let role = operations::parameter(head, body, "RoleArn");
+        Ok(Some(Wanted { operation, parent, epoch, role, caller: caller.clone() }))
     }
 
     /// The answer with a local triple in the place of the real one.
@@ -92,6 +97,8 @@ impl<K: Keys> Proxy<K> {
             profile,
             placeholder: &wanted.parent,
             operation: wanted.operation,
+            role: wanted.role.as_deref(),
+            caller: &wanted.caller,
             real: &found.real.access_key_id,
             local: &found.local.access_key_id,
             until: expires,
