@@ -41,6 +41,7 @@ impl<K: Keys> Proxy<K> {
         let placeholder = verified.placeholder();
         let operation = match operations::asks(&verified.scope().service, head, body) {
             Asks::Nothing => return Ok(None),
+            Asks::BucketSession => return Err(Refusal::BucketSession),
             Asks::Other => return Err(Refusal::OperationRefused),
             Asks::Session(operation) => operation,
         };
