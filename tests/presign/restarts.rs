@@ -125,9 +125,20 @@ fn what_ends_a_session_ends_it_over_a_restart() {
     // While there was no agent.
     let run = world.rotakey(&["rotate", "--compromised", "--no-revoke-sessions"]);
     assert_eq!(run.code, 0, "{run:?}");
-    let _agent = world.agent();
+    let agent = world.agent();
     assert_eq!(fares(&world, &leaked), "ExpiredToken");
-    assert_eq!(fares(&world, &take(&world)), "ok");
+    let session = take(&world);
+    assert_eq!(fares(&world, &session), "ok");
+    // As often as the ledger says, and with the same key.
+    let (code, log) = agent.stop();
+    assert_eq!(code, 0, "{log}");
+    let path = world.home.path().join("state/app/ledger.json");
+    let text = std::fs::read_to_string(&path).expect("text");
+    let mut ledger: serde_json::Value = text.parse().expect("JSON");
+    ledger["revocations"] = json!(ledger["revocations"].as_u64().expect("one") + 1);
+    std::fs::write(&path, ledger.to_string()).expect("writable");
+    let _agent = world.agent();
+    assert_eq!(fares(&world, &session), "ExpiredToken");
 }
 
 #[test]

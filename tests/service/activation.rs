@@ -38,8 +38,9 @@ fn activated_as(world: &World, config: &str, ports: &[u16], names: Option<&str>)
     .unwrap();
     let mut command = Command::new("systemd-socket-activate");
     command
-        .arg(format!("--listen={}", socket.display()))
         .args(ports.iter().map(|port| format!("--listen=127.0.0.1:{port}")))
+        // The last one: when it is there, the others are.
+        .arg(format!("--listen={}", socket.display()))
         .args(names.map(|names| format!("--fdname={names}")))
         .arg(format!("--setenv=ROTAKEY_HOME={}", world.home.path().display()))
         .args([env!("CARGO_BIN_EXE_rotakey"), "agent"])
@@ -67,7 +68,7 @@ fn sockets_that_have_names_are_told_apart_by_these() {
     let world = World::added();
     let (port, proxy) = (free_port(), free_port());
     let config = "[agent]\nlisten = \"127.0.0.1:0\"\nproxy_listen = \"127.0.0.1:0\"\n";
-    let names = Some("control:proxy_listen:listen");
+    let names = Some("proxy_listen:listen:control");
     let _running = activated_as(&world, config, &[proxy, port], names);
     assert_eq!(ask(proxy).status, 403);
     assert_eq!(ask(port).status, 401);
