@@ -17,6 +17,12 @@ fn boto3_the_command_line_and_curl_reach_hosts_of_aws() {
 }
 
 #[test]
+fn directory_buckets_are_reached_without_sessions_of_their_own() {
+    let (world, _agent) = connected("");
+    scenario(&world, "connect", "directory_buckets");
+}
+
+#[test]
 fn what_is_signed_by_others_or_by_nobody_goes_on_as_it_is() {
     let (world, _agent) = connected("");
     scenario(&world, "connect", "others");

@@ -10,9 +10,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rotakey_core::credential::AccessKeyId;
 use rotakey_core::time::later;
+use rotakey_endpoint::proxy::keys::Virtualised;
 use rotakey_endpoint::proxy::refusal::Refusal;
 use rotakey_endpoint::table::{Caller, Refused};
 
+use super::sessions::{Flood, Made};
 use super::{Audit, By};
 use crate::clock::SystemClock;
 use crate::proc;
@@ -48,6 +50,7 @@ pub struct Refusals {
 enum Note {
     Refused(Why, Option<Caller>, String),
     Used { placeholder: AccessKeyId, profile: String, caller: Caller },
+    Made(Made),
 }
 
 /// Why somebody was turned away: by what serves credentials, or by the proxy.
@@ -134,10 +137,18 @@ impl Refusals {
         let (placeholder, profile) = (placeholder.clone(), profile.to_owned());
         let _ = self.queue.try_send(Note::Used { placeholder, profile, caller: caller.clone() });
     }
+
+    /// A program got a session through the proxy.
+    pub fn made(&self, session: &Virtualised<'_>) {
+        if self.queue.try_send(Note::Made(Made::of(session))).is_err() {
+            let (profile, local) = (session.profile, session.local);
+            tracing::warn!(profile, %local, "a session is not in the audit trail: it is behind");
+        }
+    }
 }
 
 fn work(inbox: &Receiver<Note>, tally: &mut Tally, audit: &Audit, clock: &SystemClock) {
-    let mut uses = Uses::default();
+    let (mut uses, mut flood) = (Uses::default(), Flood::default());
     loop {
         let got = inbox.recv_timeout(LOOK);
         let now = clock.wall();
@@ -151,6 +162,7 @@ fn work(inbox: &Receiver<Note>, tally: &mut Tally, audit: &Audit, clock: &System
             Ok(Note::Used { placeholder, profile, caller }) => {
                 write_use(audit, &mut uses, (placeholder, profile, caller), now);
             }
+            Ok(Note::Made(made)) => write_made(audit, &mut flood, made, now),
             Err(_) => {}
         }
         let is_over = matches!(got, Err(RecvTimeoutError::Disconnected));
@@ -190,10 +202,7 @@ fn write_use(
     (placeholder, profile, caller): (&AccessKeyId, &str, &Caller),
     now: Timestamp,
 ) {
-    let program = match caller {
-        Caller::Socket { inode, .. } => proc::owner_of(*inode),
-        Caller::Process { pid, .. } => proc::program(*pid),
-    };
+    let program = program_of(caller);
     // We look whether the proxy works.
     if program.as_ref().is_some_and(proc::is_own) {
         return;
@@ -201,13 +210,41 @@ fn write_use(
     if !uses.note(placeholder, program.as_ref().and_then(|program| program.exe.clone()), now) {
         return;
     }
-    let by = match &program {
-        Some(program) => By::process(uid(caller), program.pid),
-        None => By { uid: uid(caller), pid: None, exe: None, parent_exe: None },
-    };
+    let by = by_of(caller, program.as_ref());
     let detail = "through the proxy; further uses of this program are not written for a day";
     if let Err(error) = audit.record_of(&by, "proxy-use", profile, Some(placeholder), detail) {
         tracing::warn!(%error, "the use of a placeholder is not in the audit trail");
+    }
+}
+
+fn write_made(audit: &Audit, flood: &mut Flood, made: &Made, now: Timestamp) {
+    let Made { profile, placeholder, by, detail } = made;
+    let write = |detail: &str| {
+        let written = audit.record_of(by, "proxy-session", profile, Some(placeholder), detail);
+        if let Err(error) = written {
+            tracing::warn!(%error, "a session is not in the audit trail");
+        }
+    };
+    let (may, left_out) = flood.note(now);
+    if let Some(count) = left_out {
+        write(&format!("{count} more, of any profile, are not written one by one"));
+    }
+    if may {
+        write(detail);
+    }
+}
+
+pub(super) fn program_of(caller: &Caller) -> Option<proc::Program> {
+    match caller {
+        Caller::Socket { inode, .. } => proc::owner_of(*inode),
+        Caller::Process { pid, .. } => proc::program(*pid),
+    }
+}
+
+pub(super) fn by_of(caller: &Caller, program: Option<&proc::Program>) -> By {
+    match program {
+        Some(program) => By::process(uid(caller), program.pid),
+        None => By { uid: uid(caller), pid: None, exe: None, parent_exe: None },
     }
 }
 

@@ -46,6 +46,7 @@ pub(super) fn reason(why: Refusal) -> &'static str {
         | Refusal::RegionNotAllowed
         | Refusal::ConnectNotAllowed
         | Refusal::OperationRefused
+        | Refusal::BucketSession
         | Refusal::NotVirtual
         | Refusal::HiddenOperation
         | Refusal::ForeignProgram => "policy",

@@ -10,6 +10,7 @@ pub mod holders;
 pub mod leases;
 pub mod placeholders;
 pub mod proxying;
+pub mod seals;
 pub mod sessions;
 pub mod supply;
 pub mod through;
@@ -31,6 +32,7 @@ use rotakey_endpoint::table::{Imds, Profile, Table};
 
 pub use self::asked::AskedSts;
 use self::proxying::Proxied;
+use self::seals::Seals;
 use self::through::Through;
 use crate::cli::failure::Failed;
 use crate::command::App;
@@ -52,6 +54,8 @@ pub struct ServedKey {
     /// The key of the other generation, as long as it is Active. The proxy tries it where AWS does not know the served one.
     /// Shared with what is made when the configuration is read again: what changes meanwhile is not lost.
     pub other: Arc<ArcSwapOption<Snapshot>>,
+    /// What its programs' sessions are sealed with. Shared likewise.
+    pub seals: Arc<Seals>,
     /// How often and when it was tried, and what sessions are worth. Shared likewise.
     pub through: Arc<Through>,
     /// The profiles that use it: the one that holds it, and those that share it.
@@ -229,6 +233,7 @@ impl ServedKey {
             lease,
             key,
             other: old.map_or_else(Arc::default, |old| Arc::clone(&old.other)),
+            seals: old.map_or_else(Arc::default, |old| Arc::clone(&old.seals)),
             through: old.map_or_else(Arc::default, |old| Arc::clone(&old.through)),
             covered_until: AtomicI64::new(covered_until),
             raising: AtomicBool::new(false),
@@ -251,6 +256,7 @@ impl ServedKey {
             lease,
             key: Arc::default(),
             other: Arc::default(),
+            seals: Arc::default(),
             through: Arc::default(),
             profiles: Vec::new(),
             covered_until: AtomicI64::new(i64::MIN),

@@ -77,6 +77,11 @@ impl Simulator {
         self.key(id).map(|key| key.secret.as_str()).or_else(session)
     }
 
+    /// What goes with the secret of a session.
+    pub fn token_of(&self, id: &str) -> Option<&str> {
+        self.sessions.get(id).map(|session| session.row.token.as_str())
+    }
+
     /// The keys as they truly are, in the order of their creation.
     pub fn keys(&self) -> impl Iterator<Item = KeyRow> {
         self.keys.iter().filter_map(|key| Some(key.row(key.state().status()?)))
