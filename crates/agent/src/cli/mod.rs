@@ -127,7 +127,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
         Verb::Service(verb) => command::service::run(&app(None)?, &verb),
         Verb::Agent => agent(app(None)?),
         Verb::Exec(args) => {
-            let app = app(Some(args.name.clone()))?;
+            let app = app(args.name.clone())?;
             return runtime()?.block_on(command::exec::run(&app, &args));
         }
         Verb::Env(args) => runtime()?.block_on(command::env::run(&app(args.name.clone())?, &args)),
