@@ -13,6 +13,7 @@ pub mod volume;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -275,6 +276,12 @@ impl From<Output> for Run {
             stderr: String::from_utf8(output.stderr).expect("text"),
         }
     }
+}
+
+/// What the simulator draws its ids from, where they may not be those of another test: `scan` looks into every process.
+pub fn own_seed() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    std::process::id() * 64 + NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// The virtual environment with moto and the AWS CLI that `make test` installs.
