@@ -148,6 +148,16 @@ fn a_profile_that_is_not_there() {
 }
 
 #[test]
+fn what_is_not_given_or_not_there() {
+    let world = World::new();
+    let run = refused(&world, &["add", "app"], 2, &["no access key id"]);
+    assert!(hint(&run).contains("--secret-stdin") && !run.stderr.contains("Access key id:"));
+    std::fs::remove_file(world.home.path().join("passphrase")).unwrap();
+    let run = add(&world, &world.id, &world.secret, &["--endpoint-url", &world.url]);
+    assert!(run.code == 5 && hint(&run).contains("passphrase_file"), "{run:?}");
+}
+
+#[test]
 fn a_program_that_is_not_there() {
     let world = World::added();
     let run = refused(&world, &["exec", "app", "--", "no-such-program"], 1, &["no-such-program"]);

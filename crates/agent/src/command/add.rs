@@ -1,6 +1,6 @@
 //! `add`: a person hands a key over.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 
 use rotakey_core::credential::{AccessKeyId, Credentials, SecretAccessKey};
 
@@ -113,6 +113,12 @@ fn ask(app: &App, args: &AddArgs) -> Result<Credentials, Failed> {
         None if args.secret_stdin => {
             return Err(usage("--secret-stdin needs --access-key-id".to_owned(), "give both"));
         }
+        None if !std::io::stdin().is_terminal() => {
+            return Err(usage(
+                "no access key id is given".to_owned(),
+                "without a terminal, use --access-key-id ID --secret-stdin",
+            ));
+        }
         None => prompt("Access key id: ", false)?,
     };
     let access_key_id: AccessKeyId = id
@@ -137,10 +143,11 @@ fn ask(app: &App, args: &AddArgs) -> Result<Credentials, Failed> {
     let secret = zeroize::Zeroizing::new(secret);
     let trimmed = secret.trim();
     if trimmed.is_empty() {
-        return Err(usage(
-            "the secret access key is empty".to_owned(),
-            "give it on standard input",
-        ));
+        let hint = match args.secret_stdin {
+            true => "give it on standard input",
+            false => "paste it, then Enter: it is not shown",
+        };
+        return Err(usage("the secret access key is empty".to_owned(), hint));
     }
     let secret_access_key = SecretAccessKey::new(trimmed.to_owned());
     Ok(Credentials::long_term(access_key_id, secret_access_key))

@@ -129,7 +129,7 @@ impl View {
             false => format!("due since {}", near(next, self.now.wall)),
         };
         let by = if self.is_left_alone() { "; no agent runs that would do it" } else { "" };
-        style.row("rotates", &format!("{when}, at an age of {max_age}{by}"))
+        style.row("rotates", &format!("{when}, {max_age} old{by}"))
     }
 
     fn sources_text(&self, style: &Style) -> Vec<String> {
