@@ -4,6 +4,55 @@ use super::scene::{Scene, add, add_refused, assert_told, chmod, hint, refused};
 use super::support::World;
 
 #[test]
+fn a_profile_that_is_not_there() {
+    let world = World::added();
+    let run = refused(&world, &["rotate", "ap"], 2, &["there is no profile ap"]);
+    assert!(hint(&run).starts_with("did you mean app?"), "{run:?}");
+    let run = refused(&world, &["keys", "--profile", "production"], 2, &["production"]);
+    assert!(hint(&run).starts_with("name the one there is, app;"), "{run:?}");
+    refused(&world, &["exec", "--profile", "production", "--", "true"], 2, &["production"]);
+    world.expect(0, &["exec", "--profile", "app", "--", "true"]);
+    let run = refused(&world, &["keys", "--profile", "app", "--user", "nobody"], 4, &["nobody"]);
+    assert_eq!(run.stdout, "", "no heading above an error");
+    let bare = World::new();
+    let run = bare.expect(0, &["rotate", "--all"]);
+    assert!(run.stderr.starts_with("no profiles yet: `rotakey add default`"), "{run:?}");
+}
+
+#[test]
+fn what_is_not_given_or_not_there() {
+    let world = World::new();
+    let run = refused(&world, &["add", "app"], 2, &["no access key id"]);
+    assert!(hint(&run).contains("--secret-stdin") && !run.stderr.contains("Access key id:"));
+    std::fs::remove_file(world.home.path().join("passphrase")).unwrap();
+    let run = add(&world, &world.id, &world.secret, &["--endpoint-url", &world.url]);
+    assert!(run.code == 5 && hint(&run).contains("passphrase_file"), "{run:?}");
+}
+
+#[test]
+fn a_program_that_is_not_there() {
+    let world = World::added();
+    let run = refused(&world, &["exec", "app", "--", "no-such-program"], 1, &["no-such-program"]);
+    assert!(hint(&run).contains("PATH"), "{run:?}");
+}
+
+/// A reader who went away is no error; a disk that is full is.
+#[test]
+fn data_that_cannot_be_written() {
+    let world = World::added();
+    let run = |arguments: &[&str], path: &str| {
+        let full = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        let output = world.command().args(arguments).stdout(full).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for arguments in [&["status", "--json"][..], &["keys"], &["history"], &["man"], &[]] {
+        let (code, said) = run(arguments, "/dev/full");
+        assert!(code == Some(1) && said.contains("cannot write"), "{arguments:?}: {said}");
+        assert_eq!(run(arguments, "/dev/null").0, Some(0), "{arguments:?}");
+    }
+}
+
+#[test]
 fn add_with_a_wrong_secret() {
     let world = World::new();
     let url = ["--endpoint-url", &world.url];

@@ -39,6 +39,7 @@ pub use self::engine::{Engine, Order, Orders};
 use self::instance::Sockets;
 use crate::audit::refusals::Refusals;
 use crate::cli::failure::{Exit, Failed};
+use crate::cli::layout::counted;
 use crate::clock::{Clock, SystemClock};
 use crate::command::App;
 use crate::config::{Config, Sources};
@@ -207,7 +208,8 @@ pub async fn run(mut app: App) -> Result<(), Failed> {
     if let Some(at) = listening.proxy {
         app.printer.say(&format!("the proxy is at http://{at}"));
     }
-    app.printer.say(&format!("serving {} profiles at {where_to}", names.len()));
+    let profiles = counted(names.len(), "profile");
+    app.printer.say(&format!("serving {profiles} at {where_to}"));
     notify(&[sd_notify::NotifyState::Ready]);
     let _ = service.engine.orders().send(Order::Rotate);
 

@@ -93,6 +93,10 @@ impl KeystoreError {
                 "unlock the keyring (log in to the desktop, or open it in its own program); \
                  without a desktop, set `[store] kind = \"file\"`"
             }
+            Self::Unreachable { store, .. } if store.starts_with("the key file") => {
+                "make right what `[store]` names: passphrase_file, passphrase_command or \
+                 passphrase_credential"
+            }
             Self::Unreachable { .. } => {
                 "start the keyring in this session; on a machine without one, set \
                  `[store] kind = \"file\"`"
