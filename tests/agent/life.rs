@@ -86,7 +86,10 @@ fn an_agent_serves_what_is_added_and_forgets_what_is_removed() {
         agent.control("GET", "/v1/profiles/app", b"").status == 200
             && agent.container("app").status == 200
     });
-    // We hold what the container endpoint gave us.
+    // We hold what the container endpoint gave us. It is noted some moments after the answer.
+    eventually("a holder is known", || {
+        world.status()["leases"]["holders"].as_array().is_some_and(|holders| !holders.is_empty())
+    });
     let run = world.expect(3, &["remove", "app", "--yes"]);
     assert!(run.stderr.contains("may hold the key"), "{run:?}");
     drop(agent);
