@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_sessions_is_counted_and_told_of_with_the_next_one() {
-        let at = |second| Timestamp::from_second(1_700_000_000 + second).expect("in range");
+        let at = |second: i64| Timestamp::from_second(1_700_000_000 + second).expect("in range");
         let mut flood = Flood::default();
         let written = (0..1000).filter(|_| flood.note(at(0)).0).count();
         assert_eq!(written, 600);
