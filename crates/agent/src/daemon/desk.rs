@@ -88,6 +88,9 @@ impl Desk {
 
     fn view(&self, serving: &Serving, key: &ServedKey, served: &ServedProfile) -> Value {
         let now = self.clock.now();
+        // The key first: sessions of one that leaked are withdrawn before the new one is served.
+        let latest = key.key.subscribe();
+        let latest = latest.latest();
         let temporary = served.profile.temporary.latest();
         let is_there = temporary
             .as_ref()
@@ -100,8 +103,6 @@ impl Desk {
                 "valid_until": seen.valid_until.map(seconds),
             })
         });
-        let latest = key.key.subscribe();
-        let latest = latest.latest();
         let trouble = served.trouble.load();
         let is_imds = serving
             .table
