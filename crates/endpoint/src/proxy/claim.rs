@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use http::header;
 use http::request::Parts;
 use jiff::{SignedDuration, Timestamp};
 
 use super::date::{format_basic, parse_basic, parse_http};
 use super::grammar::{scoped, signature, signed_headers};
 use super::key::{ALGORITHM, Scope};
+use super::names::{AMZ_DATE, text};
 use super::presigned::Parameters;
 use super::refusal::Refusal;
 
@@ -53,12 +55,12 @@ impl Claim {
     pub(super) fn read(head: &Parts, version_2_region: Option<&str>) -> Result<Self, Refusal> {
         let query = head.uri.query().unwrap_or_default();
         let in_url = Parameters::read(query)?;
-        match (head.headers.get("authorization"), in_url) {
+        match (head.headers.get(header::AUTHORIZATION), in_url) {
             (Some(_), Some(_)) => Err(Refusal::SignedTwice),
             (Some(header), None) => {
-                let text = header.to_str().map_err(|_| Refusal::Malformed)?;
+                let header = text(header).ok_or(Refusal::Malformed)?;
                 let (at, date) = date_of(head)?;
-                Self::in_header(text, at, date)
+                Self::in_header(header, at, date)
             }
             (None, Some(parameters)) => parameters.claim(version_2_region),
             (None, None) => Err(Refusal::Unsigned),
@@ -129,12 +131,11 @@ impl<'a> Authorization<'a> {
 
 /// `X-Amz-Date`, or else `Date`, which is signed in the form of the other.
 fn date_of(head: &Parts) -> Result<(Timestamp, String), Refusal> {
-    let text =
-        |name| head.headers.get(name).map(|value| value.to_str().map_err(|_| Refusal::Malformed));
-    if let Some(date) = text("x-amz-date").transpose()? {
+    let of = |name| head.headers.get(name).map(|value| text(value).ok_or(Refusal::Malformed));
+    if let Some(date) = of(AMZ_DATE).transpose()? {
         return Ok((parse_basic(date).ok_or(Refusal::Malformed)?, date.to_owned()));
     }
-    let date = text("date").transpose()?.ok_or(Refusal::Malformed)?;
+    let date = of(header::DATE).transpose()?.ok_or(Refusal::Malformed)?;
     let at = parse_http(date).ok_or(Refusal::Malformed)?;
     Ok((at, format_basic(at)))
 }

@@ -7,6 +7,7 @@ use http::{HeaderMap, header};
 use jiff::{SignedDuration, Timestamp};
 
 use super::date;
+use super::names::text;
 
 /// `Date` has whole seconds, and an answer takes its time.
 const EXACT: SignedDuration = SignedDuration::from_secs(3);
@@ -35,7 +36,7 @@ impl Offsets {
 
     /// Learns from an answer.
     pub(crate) fn learn(&self, host: &str, headers: &HeaderMap, now: Timestamp) {
-        let text = headers.get(header::DATE).and_then(|value| value.to_str().ok());
+        let text = headers.get(header::DATE).and_then(text);
         let Some(theirs) = text.and_then(date::parse_http) else { return };
         let offset = theirs.duration_since(now);
         let offset = if offset.abs() <= EXACT { SignedDuration::ZERO } else { offset };

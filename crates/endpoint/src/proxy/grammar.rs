@@ -1,6 +1,8 @@
 //! The grammar of what a signature consists of: scopes, names of headers, digits. The same in a header and in a URL.
 
+use super::canonical::AUTHORITY;
 use super::key::Scope;
+use super::payload::is_digits;
 use super::refusal::Refusal;
 
 /// Names of headers and their number, longer than any SDK's.
@@ -48,8 +50,7 @@ fn is_service(text: &str) -> bool {
 
 /// 64 digits in small letters.
 pub(super) fn signature(text: &str) -> Result<String, Refusal> {
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    let is_good = text.len() == 64 && text.bytes().all(is_digit);
+    let is_good = text.len() == 64 && is_digits(text.as_bytes());
     is_good.then(|| text.to_owned()).ok_or(Refusal::Malformed)
 }
 
@@ -58,11 +59,10 @@ pub(super) fn signed_headers(text: &str) -> Result<String, Refusal> {
     let is_char = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.!#$%&'*+^`|~".contains(&byte)
     };
-    let is_name = |name: &str| !name.is_empty() && name.bytes().all(is_char);
-    let names: Vec<_> = text.split(';').collect();
+    let is_name = |name: &[u8]| !name.is_empty() && name.iter().all(|byte| is_char(*byte));
+    let names = || text.as_bytes().split(|byte| *byte == b';');
     let is_good = text.len() <= SIGNED_HEADERS_CHARS_MAX
-        && names.iter().all(|name| is_name(name.strip_prefix(':').unwrap_or(name)))
-        && names.iter().all(|name| !name.starts_with(':') || *name == ":authority")
-        && names.is_sorted_by(|one, next| one < next);
+        && names().all(|name| name == AUTHORITY.as_bytes() || is_name(name))
+        && names().is_sorted_by(|one, next| one < next);
     is_good.then(|| text.to_owned()).ok_or(Refusal::Malformed)
 }

@@ -62,7 +62,7 @@ fn is_method(method: &Method) -> bool {
 /// The one host that the request names, in its `Host` header, its target or `:authority`.
 pub(super) fn host(head: &Parts) -> Result<&str, Refusal> {
     let authority = head.uri.authority().map(http::uri::Authority::as_str);
-    let host = values(&head.headers, authority, "host").next().ok_or(Refusal::BadHead)?;
+    let host = values(&head.headers, authority, b"host").next().ok_or(Refusal::BadHead)?;
     let host = std::str::from_utf8(host).map_err(|_| Refusal::BadHead)?;
     match authority {
         Some(other) if other != host => Err(Refusal::BadHead),

@@ -1,5 +1,6 @@
 //! What a request asks for, once it is verified: by whom, where it goes, and its body.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,7 +25,7 @@ use crate::proxy::sessions::Session;
 use crate::proxy::upstream::{self, NotRouted, Route};
 use crate::proxy::uri::is_s3;
 use crate::proxy::verify::{self, Policy, Verified};
-use crate::proxy::{operations, told};
+use crate::proxy::{names, operations, told};
 use crate::table::Caller;
 
 /// Bodies up to this length are read at once, so that they can be sent twice.
@@ -242,17 +243,20 @@ struct Routed {
 
 fn route(head: &Parts, verified: &Verified, pair: &Pair, way: &Way) -> Result<Routed, Refusal> {
     let scope = verified.scope();
-    let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let agents = [text(USER_AGENT.as_str()), text("x-amz-user-agent")];
-    let agents = agents.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let text = |name| head.headers.get(name).and_then(names::text);
+    let agents = [text(USER_AGENT), text(names::AMZ_USER_AGENT)];
+    let agents = match agents {
+        [Some(one), Some(other)] => Cow::Owned([one, other].join(" ")),
+        [one, other] => Cow::Borrowed(one.or(other).unwrap_or_default()),
+    };
     let asked = upstream::Asked {
         service: &scope.service,
         region: &scope.region,
         method: head.method.as_str(),
         path: head.uri.path(),
         query: head.uri.query().unwrap_or_default(),
-        target: text("x-amz-target"),
-        account: text("x-amz-account-id"),
+        target: text(names::TARGET),
+        account: text(names::ACCOUNT),
         is_form: operations::is_form(head),
         user_agent: &agents,
     };
