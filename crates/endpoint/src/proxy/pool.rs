@@ -209,7 +209,10 @@ fn is_public(address: IpAddr, name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod addresses {
     use super::*;
 
     #[test]
