@@ -9,6 +9,7 @@
 use http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 
+use super::key::digits;
 use super::uri::{PathStyle, canonical_query};
 
 /// The pseudo-header of HTTP/2 that some SDKs sign in the place of `Host`.
@@ -67,10 +68,7 @@ impl Canonical<'_> {
 
     /// The same.
     pub(super) fn hash_digits(&self) -> [u8; 64] {
-        let mut digits = [0; 64];
-        let hash = Sha256::digest(self.text());
-        hex::encode_to_slice(hash, &mut digits).expect("twice as long");
-        digits
+        digits(&Sha256::digest(self.text()).into())
     }
 
     fn write_values(&self, text: &mut Vec<u8>, name: &[u8]) {

@@ -7,7 +7,7 @@ use http::request::Parts;
 use jiff::{SignedDuration, Timestamp};
 
 use super::date::{format_basic, parse_basic, parse_http};
-use super::grammar::{scoped, signature, signed_headers};
+use super::grammar::{cut, scoped, signature, signed_headers};
 use super::key::{ALGORITHM, Scope};
 use super::names::{AMZ_DATE, text};
 use super::presigned::Parameters;
@@ -101,7 +101,7 @@ struct Authorization<'a> {
 impl<'a> Authorization<'a> {
     /// The three fields in any order, each once, with commas between them and spaces where SDKs put them.
     fn parse(text: &'a str) -> Result<Self, Refusal> {
-        let (algorithm, fields) = text.split_once(' ').unwrap_or((text, ""));
+        let (algorithm, fields) = cut(text, b' ');
         match algorithm {
             ALGORITHM => {}
             "AWS4-ECDSA-P256-SHA256" => return Err(Refusal::Asymmetric),
@@ -109,9 +109,12 @@ impl<'a> Authorization<'a> {
             _ => return Err(Refusal::Malformed),
         }
         let (mut credential, mut headers, mut signature) = (None, None, None);
-        for field in fields.split(',') {
-            let (name, value) =
-                field.trim_matches(' ').split_once('=').ok_or(Refusal::Malformed)?;
+        let mut rest = Some(fields.unwrap_or_default());
+        while let Some(fields) = rest {
+            let (field, behind) = cut(fields, b',');
+            rest = behind;
+            let (name, value) = cut(field.trim_matches(' '), b'=');
+            let value = value.ok_or(Refusal::Malformed)?;
             let place = match name {
                 "Credential" => &mut credential,
                 "SignedHeaders" => &mut headers,

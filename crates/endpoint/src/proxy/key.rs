@@ -8,6 +8,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use rotakey_core::credential::{AccessKeyId, SecretAccessKey};
 use sha2::Sha256;
@@ -85,14 +86,19 @@ impl SigningKey {
         } else {
             parts.iter().for_each(|part| mac.update(part));
         }
-        let mut signature = [0; 64];
-        hex::encode_to_slice(mac.finalize().into_bytes(), &mut signature).expect("twice as long");
-        signature
+        digits(&mac.finalize().into_bytes().into())
     }
 }
 
 fn mac(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("HMAC takes keys of any length")
+}
+
+/// A hash in hexadecimal digits.
+pub(super) fn digits(hash: &[u8; 32]) -> [u8; 64] {
+    let mut digits = [0; 64];
+    HEXLOWER.encode_mut(hash, &mut digits);
+    digits
 }
 
 /// Whether two signatures are the same, in a time that does not tell where they differ.

@@ -46,11 +46,11 @@ impl PathStyle {
     /// The canonical form of the path of a request, as it was sent. Most paths are in it.
     pub fn canonical(self, path: &[u8]) -> Cow<'_, [u8]> {
         match self {
-            Self::Once => encode_with(decode(path), STRICT_PATH, b"/"),
-            Self::Twice => encode_with(normalized(path), STRICT_PATH, b"/"),
+            Self::Once => encode_with(decode(path), STRICT_PATH, true),
+            Self::Twice => encode_with(normalized(path), STRICT_PATH, true),
             Self::TwiceAsSent => {
                 let path = if path.is_empty() { b"/" } else { path };
-                encode_with(Cow::Borrowed(path), STRICT_PATH, b"/")
+                encode_with(Cow::Borrowed(path), STRICT_PATH, true)
             }
         }
     }
@@ -63,7 +63,7 @@ pub fn is_s3(service: &str) -> bool {
 
 /// Percent-encodes all but letters, digits and `-._~`.
 pub fn encode(bytes: &[u8]) -> Cow<'_, [u8]> {
-    encode_with(Cow::Borrowed(bytes), STRICT, b"")
+    encode_with(Cow::Borrowed(bytes), STRICT, false)
 }
 
 /// Percent-decodes. What is no good escape stays as it is, and so does `+`.
@@ -80,18 +80,19 @@ pub(crate) fn plain_path(path: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// `kept` are those that the set leaves out beside the unreserved ones.
+/// Encodes all but what `set` leaves out: the unreserved characters, and maybe slashes.
 fn encode_with<'a>(
     bytes: Cow<'a, [u8]>,
     set: &'static AsciiSet,
-    kept: &'static [u8],
+    keeps_slashes: bool,
 ) -> Cow<'a, [u8]> {
-    let is_plain = |byte: &u8| {
+    // Without a branch for each byte, many are looked at at a time.
+    let is_plain = |byte: u8| {
         byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'.' | b'_' | b'~')
-            || kept.contains(byte)
+            | matches!(byte, b'-' | b'.' | b'_' | b'~')
+            | (byte == b'/' && keeps_slashes)
     };
-    if bytes.iter().all(is_plain) {
+    if bytes.iter().fold(true, |are, byte| are & is_plain(*byte)) {
         return bytes;
     }
     let mut encoded = Vec::with_capacity(bytes.len() + bytes.len() / 4);

@@ -77,7 +77,8 @@ impl<'a> Asked<'a> {
             (Refusal::HostNotAllowed, Way::Named(_)) => Refusal::OtherHost,
             (why, _) => why,
         })?;
-        let profile = admitted.placeholder().profile.clone();
+        let placeholder = Arc::clone(admitted.placeholder());
+        let profile = &placeholder.profile;
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
         let is_events = admitted.payload() == Payload::Events;
         if is_events && head.version != Version::HTTP_2 {
@@ -102,7 +103,7 @@ impl<'a> Asked<'a> {
             };
             (verified, held)
         };
-        if !proxy.keys.may_ask(&profile, caller) {
+        if !proxy.keys.may_ask(profile, caller) {
             return Err(refused(Refusal::ForeignProgram));
         }
         let service = &verified.scope().service;
@@ -128,8 +129,8 @@ impl<'a> Asked<'a> {
         let seen = if is_s3(service) { Bytes::new() } else { body.bytes() };
         let wanted = proxy.wanted(head, &seen, &verified, session.as_ref());
         let wanted = wanted.map_err(refused)?;
-        let Some(mut pair) = proxy.keys.pair(&profile, service) else {
-            proxy.keys.unserved(&profile);
+        let Some(mut pair) = proxy.keys.pair(profile, service) else {
+            proxy.keys.unserved(profile);
             return Err(refused(Refusal::NoKey));
         };
         if let Some(session) = &session {

@@ -127,10 +127,12 @@ impl<K: Keys> Proxy<K> {
     async fn try_key(&self, asked: &Asked<'_>, with: &Snapshot) -> Result<Seen, Refusal> {
         let before = self.offsets.of(&asked.route.host);
         let seen = self.send(asked, with, before).await?;
+        if !matches!(seen.answer.status().as_u16(), 400 | 401 | 403) {
+            return Ok(seen);
+        }
         let after = self.offsets.of(&asked.route.host);
         let was_wrong = after.saturating_sub(before).abs() > WRONG_CLOCK;
-        let is_refused = matches!(seen.answer.status().as_u16(), 400 | 401 | 403);
-        if was_wrong && is_refused && asked.body.keep() {
+        if was_wrong && asked.body.keep() {
             return self.send(asked, with, after).await;
         }
         Ok(seen)

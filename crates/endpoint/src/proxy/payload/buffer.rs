@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::body::BodyError;
 use super::signer::NOTHING;
+use crate::proxy::key::digits;
 use crate::proxy::refusal::Refusal;
 
 /// The unit in which memory is counted.
@@ -76,9 +77,7 @@ impl Buffered {
         if self.pieces.is_empty() {
             return *NOTHING;
         }
-        let mut digits = [0; 64];
-        hex::encode_to_slice(self.hash(), &mut digits).expect("twice as long");
-        digits
+        digits(&self.hash())
     }
 }
 

@@ -78,7 +78,7 @@ impl Payload {
     /// As it stands in `x-amz-content-sha256`; nothing if that is to be found out.
     pub fn text(self) -> String {
         match self {
-            Self::Hash(digits) => String::from_utf8_lossy(&digits).into_owned(),
+            Self::Hash(digits) => std::str::from_utf8(&digits).unwrap_or_default().to_owned(),
             Self::Implicit => String::new(),
             Self::Unsigned => UNSIGNED.to_owned(),
             Self::UnsignedTrailer => UNSIGNED_TRAILER.to_owned(),

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::message::DATE_BYTES;
 use crate::proxy::date::{format_basic, parse_basic};
-use crate::proxy::key::{Scope, Signature, SigningKey, SigningKeys};
+use crate::proxy::key::{Scope, Signature, SigningKey, SigningKeys, digits};
 use crate::proxy::refusal::Refusal;
 
 const CHUNK: &[u8] = b"AWS4-HMAC-SHA256-PAYLOAD\n";
@@ -110,12 +110,6 @@ impl ChunkSigner {
         self.last = self.key.sign(&[TRAILER, scope, &self.last, b"\n", &hash]);
         self.last
     }
-}
-
-fn digits(hash: &[u8; 32]) -> [u8; 64] {
-    let mut digits = [0; 64];
-    hex::encode_to_slice(hash, &mut digits).expect("twice as long");
-    digits
 }
 
 /// Hexadecimal digits in small letters, as AWS writes them. All are looked at, many at a time.
