@@ -103,12 +103,12 @@ where
     ) -> Carried {
         let is_long = request.body().size_hint().upper().is_none_or(|bytes| bytes > OWN_BYTES_MAX);
         let mut answer = pin!(line.sender.try_send_request(request));
-        let mut line = Some(line);
         if is_long {
-            line.take().map(|line| self.finish(line, to));
+            self.finish(line, to);
             let answered = timeout_at(until, answer).await;
             return answered.map_or_else(|late| Carried::Broken(late.into()), Carried::from);
         }
+        let mut line = Some(line);
         let answered = poll_fn(|cx| {
             if line.as_mut().is_some_and(|line| Pin::new(&mut line.connection).poll(cx).is_ready())
             {
