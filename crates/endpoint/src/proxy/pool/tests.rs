@@ -91,8 +91,9 @@ async fn a_connection_is_used_again() {
 
 #[tokio::test]
 async fn what_was_closed_meanwhile_takes_no_request_with_it() {
-    let by = By::heart(&[&[Some(ONE)], &[Some(TWO)]]).await;
+    let by = By::heart(&[&[Some(ONE), None], &[Some(TWO)]]).await;
     assert_eq!(by.answer().await, "one");
+    by.on.notify_one();
     look().await;
     assert_eq!((by.answer().await, by.accepted()), ("two".to_owned(), 2));
 }
