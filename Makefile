@@ -4,7 +4,7 @@ CARGO ?= cargo
 export ROTAKEY_TEST_VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test exhaust model sim unattended kill clients clients-deps load fuzz large bench bench-peers mutants docs-generated docs-walk docs-picture deb deb-walk dashboard upstream-table deps fmt lint doc deny ci clean-deps
+.PHONY: help demo build test exhaust model sim unattended kill clients clients-deps load fuzz large bench bench-peers mutants docs-generated docs-walk docs-picture deb sbom reproducible deb-walk dashboard upstream-table deps fmt lint doc deny ci clean-deps
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,8 +84,14 @@ docs-walk: ## writes docs/first-walk.md anew: the first walk, captured in a term
 docs-picture: ## draws docs/demo.svg anew: what the demo says
 	@python3 .ci/picture
 
-deb: ## the Debian package, in target/deb (installs cargo-deb)
+deb: ## the Debian package, in target/deb (installs cargo-deb and cargo-cyclonedx into target/tools)
 	@bash .ci/deb
+
+sbom: ## what the program is made of, in target/sbom: CycloneDX, and the texts of the licences
+	@bash .ci/sbom
+
+reproducible: ## two builds of the package in two folders: the same bytes? (two release builds)
+	@bash .ci/reproducible
 
 deb-walk: ## installs that package in a fresh Debian 12, uses it, removes it (root, debootstrap)
 	@bash .ci/deb-walk

@@ -12,23 +12,12 @@ mod rotating;
 #[path = "agent/serving.rs"]
 mod serving;
 
-use std::time::{Duration, Instant};
-
-use support::World;
 use support::agent::ANYWHERE;
+use support::{World, eventually};
 
 /// A world whose profile `app` has its key, and that the agent is to serve by all sources.
 fn world(profile: &str) -> World {
     let world = World::added();
     world.configure_agent(ANYWHERE, &format!("imds = true\n{profile}"));
     world
-}
-
-/// Waits until something holds; the test fails if it never does.
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }

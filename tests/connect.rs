@@ -13,6 +13,8 @@ mod support;
 mod authority;
 #[path = "connect/calls.rs"]
 mod calls;
+#[path = "connect/elsewhere.rs"]
+mod elsewhere;
 #[path = "connect/strangers.rs"]
 mod strangers;
 #[path = "connect/upstream.rs"]

@@ -13,6 +13,8 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test")]
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
+#[path = "docs/architecture.rs"]
+mod architecture;
 #[path = "docs/commands.rs"]
 mod commands;
 #[path = "docs/diagram.rs"]

@@ -19,5 +19,7 @@ mod shadows;
 #[allow(dead_code, reason = "of the clients, only what is asked of each")]
 #[path = "clients/sources.rs"]
 mod sources;
+#[path = "doctor/terminal.rs"]
+mod terminal;
 #[path = "doctor/walk.rs"]
 mod walk;

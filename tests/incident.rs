@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::agent::ANYWHERE;
-use support::{Run, World};
+use support::{Run, World, eventually};
 
 /// Refused within seconds, also on a machine that does much else.
 const SECONDS: Duration = Duration::from_secs(15);
@@ -66,15 +66,6 @@ fn world_with_agent() -> World {
     let world = world();
     world.configure(&format!("{ANYWHERE}{}", hourly(&world, "imds = true\n")));
     world
-}
-
-/// Waits until something holds; the test fails if it never does.
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// Runs a command, and says after how long IAM had refused a key.

@@ -27,8 +27,8 @@ mod support;
 #[path = "clients/tool.rs"]
 mod tool;
 
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use agent::Agent;
@@ -74,11 +74,12 @@ impl Load {
     }
 
     /// Makes requests until it is over.
-    fn work(&self, program: Program, source: Source, agent: &Agent, under_way: &Barrier) {
+    fn work(&self, program: Program, source: Source, agent: &Agent, under_way: Sender<()>) {
         let who = format!("{} by {}", program.name(), source.name());
         let mut client = Client::start(program, source, &agent.place);
         self.tally.request(&mut client, &who, "before");
-        under_way.wait();
+        under_way.send(()).expect("it is waited for");
+        drop(under_way);
         while self.is_on() {
             self.tally.request(&mut client, &who, "during");
             std::thread::sleep(PAUSE);
@@ -134,13 +135,16 @@ fn rotate_under_load(rotations: u64, is_killed: bool) -> Load {
     }
     matrix::furnish(&agent.place);
     let load = Load::default();
-    let under_way = Barrier::new(CLIENTS.len() + 1);
+    let (under_way, begun) = channel();
     std::thread::scope(|scope| {
-        let (load, world, agent, under_way) = (&load, &world, &agent, &under_way);
+        let (load, world, agent) = (&load, &world, &agent);
         for (program, source) in CLIENTS {
+            let under_way = under_way.clone();
             scope.spawn(move || load.work(program, source, agent, under_way));
         }
-        under_way.wait();
+        drop(under_way);
+        // One that could not be under way has let go of its end of the channel.
+        begun.iter().for_each(drop);
         for source in Source::ALL {
             scope.spawn(move || load.read(world, source, agent));
         }

@@ -50,6 +50,36 @@ fn every_verb_has_a_page_that_mandoc_takes() {
     assert!(!lint(&broken).0);
 }
 
+/// Short enough for a screen of 80 columns, with an example.
+#[test]
+fn the_help_of_every_verb_fits() {
+    let world = World::new();
+    let help = |arguments: &[&str]| {
+        let output = world.command().args(arguments).env("COLUMNS", "80").output().unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let fits = |line: &str| line.chars().count() <= 80;
+        assert!(text.lines().all(fits), "{arguments:?}: {text}");
+        text
+    };
+    let all = help(&["--help"]);
+    let verbs = all.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let verbs: Vec<&str> = verbs.take_while(|line| !line.is_empty()).collect();
+    for verb in &verbs {
+        // Each on a line of its own.
+        let name = verb.strip_prefix("  ").and_then(|verb| verb.split_whitespace().next()).unwrap();
+        assert!(!verb.starts_with("   "), "{verb}");
+        if name != "help" {
+            let text = help(&[name, "--help"]);
+            assert!(text.contains("Example"), "{text}");
+            assert!(name == "scan" || text.lines().count() <= 36, "{text}");
+        }
+    }
+    // What each value means is told to who asks for more.
+    assert!(!help(&["rotate", "--help"]).contains("Possible values"));
+    assert!(help(&["help", "rotate"]).contains("- deactivated: The old key is Inactive"));
+}
+
 #[test]
 fn a_page_goes_to_standard_output() {
     let world = World::new();

@@ -9,6 +9,8 @@
 
 mod support;
 
+#[path = "presign/restarts.rs"]
+mod restarts;
 #[path = "presign/sessions.rs"]
 mod sessions;
 #[path = "presign/stage.rs"]

@@ -12,8 +12,6 @@
 
 #[path = "proxy_load/generator.rs"]
 mod generator;
-#[path = "proxy_load/held.rs"]
-mod held;
 #[path = "proxy_load/programs.rs"]
 mod programs;
 #[path = "proxy_load/stage.rs"]

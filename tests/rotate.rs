@@ -69,7 +69,15 @@ fn it_ends_by_saying_who_goes_on_and_when() {
     let said = minutes.map(|min| format!("(in {min} min) at the earliest, deleted 2h later"));
     assert!(said.iter().any(|said| run.stderr.contains(said)), "{said:?} {run:?}");
     assert!(run.stderr.contains("`rotakey resume app --wait deleted`"), "{run:?}");
+    assert!(run.stderr.contains("`rotakey undo app` goes back"), "{run:?}");
     assert!(run.stderr.lines().all(|line| line.len() <= 80), "{run:?}");
+    // Who asks again is told that this is no other rotation.
+    let run = world.expect(0, &["rotate"]);
+    assert!(run.stderr.starts_with("app: a rotation is under way already (step drain)"), "{run:?}");
+    let run = world.expect(3, &["remove", "--yes"]);
+    assert!(!run.stderr.contains("abort"), "what is published cannot be given up: {run:?}");
+    let run = world.expect(0, &["undo"]);
+    assert!(!run.stderr.contains("rotakey undo"), "it is going back: {run:?}");
 
     let world = World::added();
     world.configure(&table(&world));

@@ -13,19 +13,15 @@ mod stages;
 mod trees;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
-use support::{Run, World};
+use support::{Run, World, own_seed};
 
 /// What no output may hold.
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-/// A world with a key whose id no other test's processes have: those are looked at, too.
 fn world() -> World {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let seed = std::process::id() * 64 + NEXT.fetch_add(1, Ordering::Relaxed);
-    let world = World::with(json!({"last_used_granularity": 1000, "seed": seed}));
+    let world = World::with(json!({"last_used_granularity": 1000, "seed": own_seed()}));
     world.add();
     world
 }

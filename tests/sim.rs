@@ -20,51 +20,26 @@ mod system;
 #[path = "sim/weather.rs"]
 mod weather;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use figures::Figures;
 use life::live;
+use system::seeds::{live_all, number};
 
 /// Rotations in one life.
 const ROTATIONS: u64 = 5;
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
-}
 
 #[test]
 fn whatever_happens_nothing_is_lost() {
     let (seeds, first) = (number("ROTAKEY_SIM_SEEDS", 300), number("ROTAKEY_SIM_SEED", 1));
     let started = Instant::now();
-    let next = AtomicU64::new(first);
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let (mut figures, mut violations) = (Figures::default(), 0);
-    std::thread::scope(|scope| {
-        let work = || {
-            let (mut figures, mut violations) = (Figures::default(), 0);
-            loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= first + seeds {
-                    return (figures, violations);
-                }
-                let death = live(seed, ROTATIONS, false);
-                figures += death.figures;
-                violations += death.violations.len();
-                for violation in &death.violations {
-                    let log = live(seed, ROTATIONS, true).log.join("\n    ");
-                    println!(
-                        "seed {seed}: {violation}\n  replay: make sim SEEDS=1 SEED={seed}\n    {log}"
-                    );
-                }
-            }
-        };
-        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        for thread in running {
-            let (more, bad) = thread.join().expect("no panic");
-            figures += more;
-            violations += bad;
+    let (figures, violations) = live_all(first, seeds, |seed| {
+        let death = live(seed, ROTATIONS, false);
+        for violation in &death.violations {
+            let log = live(seed, ROTATIONS, true).log.join("\n    ");
+            println!("seed {seed}: {violation}\n  replay: make sim SEEDS=1 SEED={seed}\n    {log}");
         }
+        (death.figures, death.violations.len())
     });
     let rate = figures.rotations * 1000
         / u64::try_from(started.elapsed().as_millis().max(1)).expect("short");

@@ -28,48 +28,25 @@ mod system;
 #[path = "unattended/weather.rs"]
 mod weather;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use figures::Figures;
 use fleet::Fleet;
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
-}
+use system::seeds::{live_all, number};
 
 #[test]
 fn months_without_anybody() {
     let (days, first) = (number("ROTAKEY_DAYS", 90), number("ROTAKEY_SIM_SEED", 1));
     let seeds = number("ROTAKEY_SIM_SEEDS", 40);
-    let next = AtomicU64::new(first);
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let (mut figures, mut violations) = (Figures::default(), 0);
-    std::thread::scope(|scope| {
-        let work = || {
-            let (mut figures, mut violations) = (Figures::default(), 0);
-            loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= first + seeds {
-                    return (figures, violations);
-                }
-                let mut fleet = Fleet::new(seed);
-                fleet.live(days);
-                for violation in fleet.violations() {
-                    let log = fleet.log().join("\n    ");
-                    println!(
-                        "seed {seed}: {violation}\n  replay: make unattended SEEDS=1 SEED={seed} DAYS={days}\n    {log}"
-                    );
-                    violations += 1;
-                }
-                figures += fleet.figures;
-            }
-        };
-        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        for thread in running {
-            let (more, bad) = thread.join().expect("no panic");
-            figures += more;
-            violations += bad;
+    let (figures, violations): (Figures, _) = live_all(first, seeds, |seed| {
+        let mut fleet = Fleet::new(seed);
+        fleet.live(days);
+        let violations = fleet.violations();
+        for violation in &violations {
+            let log = fleet.log().join("\n    ");
+            println!(
+                "seed {seed}: {violation}\n  replay: make unattended SEEDS=1 SEED={seed} DAYS={days}\n    {log}"
+            );
         }
+        (fleet.figures, violations.len())
     });
     println!(
         "unattended: {seeds} seeds from {first}, {days} days each, {figures}, {violations} violations"

@@ -3,11 +3,11 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::support::World;
+use super::support::activator::Activator;
 use super::support::agent::{Agent, http};
-use super::support::{World, venv};
 use super::{ANYWHERE, eventually, world};
 
 #[test]
@@ -86,7 +86,10 @@ fn an_agent_serves_what_is_added_and_forgets_what_is_removed() {
         agent.control("GET", "/v1/profiles/app", b"").status == 200
             && agent.container("app").status == 200
     });
-    // We hold what the container endpoint gave us.
+    // We hold what the container endpoint gave us. It is noted some moments after the answer.
+    eventually("a holder is known", || {
+        world.status()["leases"]["holders"].as_array().is_some_and(|holders| !holders.is_empty())
+    });
     let run = world.expect(3, &["remove", "app", "--yes"]);
     assert!(run.stderr.contains("may hold the key"), "{run:?}");
     drop(agent);
@@ -158,28 +161,8 @@ fn a_socket_that_was_left_behind_and_a_keystore_that_fails_are_no_end() {
 #[test]
 fn a_restart_behind_held_sockets_refuses_no_connection() {
     let world = world("");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/clients/activator.py");
-    let run = world.home.path().join("run");
-    std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
-        .create(&run)
-        .unwrap();
-    let mut command = Command::new(venv().join("bin/python"));
-    command
-        .arg(script)
-        .arg(run.join("agent.sock"))
-        .args([env!("CARGO_BIN_EXE_rotakey"), "agent"])
-        .env("ROTAKEY_HOME", world.home.path());
-    let mut activator =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python starts");
-    let mut orders = activator.stdin.take().unwrap();
-    let mut said = std::io::BufReader::new(activator.stdout.take().unwrap());
-    let mut line = || -> serde_json::Value {
-        let mut text = String::new();
-        std::io::BufRead::read_line(&mut said, &mut text).unwrap();
-        serde_json::from_str(&text).unwrap()
-    };
-    let port = line()["port"].as_u64().unwrap();
-    let at = format!("127.0.0.1:{port}").parse().unwrap();
+    let activator = Activator::start(&world, 0);
+    let at = ([127, 0, 0, 1], activator.port).into();
     let token = std::fs::read_to_string(world.state().join("token"));
     let token = token.unwrap_or_else(|_| {
         // The first request waits for the agent to come up.
@@ -191,16 +174,14 @@ fn a_restart_behind_held_sockets_refuses_no_connection() {
     assert_eq!(ask().status, 200);
     let session = ask().json()["AccessKeyId"].clone();
     for _ in 0..3 {
-        writeln!(orders, "kill").unwrap();
-        assert_eq!(line()["done"], "kill");
+        activator.order("kill");
         // It is not there, and nobody is refused.
         let answers = ask();
         assert_eq!(answers.status, 200, "{answers:?}");
         assert_eq!(world.served_id(), world.id);
     }
     assert_ne!(ask().json()["AccessKeyId"], session, "a session is in memory only");
-    drop(orders);
-    assert!(activator.wait().unwrap().success());
+    assert!(activator.end().success());
 }
 
 #[test]

@@ -1,17 +1,12 @@
-//! The real agent, alone or on sockets that stay open while it is killed.
+//! The real agent, alone or on sockets that stay open while it is killed, and where it serves clients.
 #![allow(dead_code, reason = "each test uses its own part")]
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
-
-use super::sources::{Place, aws_config, root};
-use super::support::{World, venv};
+use super::sources::{Place, aws_config};
+use super::support::World;
+use super::support::activator::Activator;
+use super::support::agent;
 
 /// How long the leases are. Long enough that no client is too slow for it on a busy machine; short enough that
 /// a rotation takes seconds.
@@ -19,10 +14,13 @@ pub(crate) const LEASE_SECONDS: u64 = 4;
 
 /// A running agent, and where it serves.
 pub(crate) struct Agent {
-    child: Child,
-    log: PathBuf,
-    activator: Option<Mutex<(ChildStdin, BufReader<ChildStdout>)>>,
+    running: Option<Running>,
     pub(crate) place: Place,
+}
+
+enum Running {
+    Own(agent::Agent),
+    Held(Activator),
 }
 
 /// A user at a simulator that refuses deactivated keys at once, and the sessions that were made from them.
@@ -58,10 +56,12 @@ impl Agent {
 
     /// Gives it another configuration, with leases of this length.
     pub(crate) fn reconfigure(&self, world: &World, lease: &str) {
+        let config = || self.own().status()["config"].clone();
+        let before = config();
         configure(world, 0, lease);
-        self.signal(Signal::HUP);
+        self.signal("HUP");
         let since = Instant::now();
-        while !std::fs::read_to_string(&self.log).is_ok_and(|log| log.contains("read again")) {
+        while config() == before {
             assert!(since.elapsed() < Duration::from_secs(10), "it does not read it");
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -74,123 +74,60 @@ impl Agent {
     }
 
     fn start_configured(world: &World) -> Self {
-        let log = world.home.path().join("agent.log");
-        let child = world
-            .command()
-            .args(["-v", "agent"])
-            .stdin(Stdio::null())
-            .stderr(std::fs::File::create(&log).expect("writable"))
-            .spawn()
-            .expect("it starts");
-        let mut agent = Self { child, activator: None, log, place: place(world) };
-        agent.place.http = agent.address();
-        agent
-    }
-
-    /// Where it says that it serves.
-    fn address(&mut self) -> String {
-        let since = Instant::now();
-        loop {
-            let said = std::fs::read_to_string(&self.log).unwrap_or_default();
-            if let Some((_, rest)) = said.split_once(" at http://")
-                && let Some((at, _)) = rest.split_once('\n')
-            {
-                return format!("http://{at}");
-            }
-            let ended = self.child.try_wait().expect("ours").is_some();
-            assert!(
-                !ended && since.elapsed() < Duration::from_secs(20),
-                "it does not serve: {said}"
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let agent = world.agent();
+        let place = place(world, &agent.listen().to_string());
+        Self { running: Some(Running::Own(agent)), place }
     }
 
     /// Starts it on sockets that a parent holds open.
     pub(crate) fn start_activated(world: &World) -> Self {
         configure(world, 0, &format!("{LEASE_SECONDS}s"));
-        let run = world.home.path().join("run");
-        std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
-            .recursive(true)
-            .create(&run)
-            .expect("writable");
-        let log = world.home.path().join("agent.log");
-        let own = world.command();
-        let mut command = Command::new(venv().join("bin/python"));
-        command.env_clear().envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let mut child = command
-            .arg(root().join("tests/clients/activator.py"))
-            .arg(run.join("agent.sock"))
-            .arg(own.get_program())
-            .arg("agent")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(&log).expect("writable"))
-            .spawn()
-            .expect("python starts");
-        let stdin = child.stdin.take().expect("piped");
-        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let port = line(&mut stdout)["port"].as_u64().expect("a port");
-        let activator = Some(Mutex::new((stdin, stdout)));
-        let mut agent = Self { child, activator, log, place: place(world) };
-        agent.place.http = format!("http://127.0.0.1:{port}");
-        agent
+        let held = Activator::start(world, 0);
+        let place = place(world, &format!("127.0.0.1:{}", held.port));
+        Self { running: Some(Running::Held(held)), place }
     }
 
-    /// Signals the agent, which is not under an activator.
-    pub(crate) fn signal(&self, signal: Signal) {
-        assert!(self.activator.is_none());
-        kill_process(Pid::from_child(&self.child), signal).expect("it lives");
+    fn own(&self) -> &agent::Agent {
+        match &self.running {
+            Some(Running::Own(agent)) => agent,
+            _ => panic!("it is on sockets that somebody else holds"),
+        }
     }
 
-    /// Kills it, without an activator that starts it again.
+    /// Signals the agent, which is on sockets of its own.
+    pub(crate) fn signal(&self, name: &str) {
+        self.own().signal(name);
+    }
+
+    /// Kills it, on sockets of its own.
     pub(crate) fn kill(mut self) {
-        self.child.kill().expect("ours");
-        self.child.wait().expect("ours");
+        if let Some(Running::Own(agent)) = self.running.take() {
+            agent.kill();
+        }
     }
 
-    /// Gives the activator an order: `kill`, `down` or `up`.
+    /// Gives whoever holds the sockets an order: `kill`, `down` or `up`.
     pub(crate) fn order(&self, order: &str) {
-        let activator = self.activator.as_ref().expect("activated");
-        let (stdin, stdout) = &mut *activator.lock().unwrap();
-        writeln!(stdin, "{order}").expect("it lives");
-        assert_eq!(line(stdout)["done"], order);
+        match &self.running {
+            Some(Running::Held(held)) => held.order(order),
+            _ => panic!("it is on sockets of its own"),
+        }
     }
 }
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            println!("{}", std::fs::read_to_string(&self.log).unwrap_or_default());
-        }
-        match self.activator.take() {
-            // The end of its input ends it, and the agent.
-            Some(activator) => drop(activator),
-            // It may have ended.
-            None => {
-                if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
-                    self.signal(Signal::TERM);
-                }
-            }
-        }
-        let since = Instant::now();
-        while self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
-            if since.elapsed() > Duration::from_secs(20) {
-                let _ = self.child.kill();
-            }
-            std::thread::sleep(Duration::from_millis(10));
+        let Some(Running::Own(agent)) = self.running.take() else { return };
+        match std::thread::panicking() {
+            // It may have been stopped, and then would not end in order.
+            true => println!("{}", agent.crash("KILL").1),
+            false => drop(agent.stop()),
         }
     }
 }
 
-fn line(from: &mut impl BufRead) -> Value {
-    let mut line = String::new();
-    from.read_line(&mut line).expect("readable");
-    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
-}
-
-/// All of it but the address.
-fn place(world: &World) -> Place {
+/// What clients need to know of an agent at this address.
+fn place(world: &World, http: &str) -> Place {
     let home = world.home.path();
     let token_file = world.state().join("token");
     // Programs have no ROTAKEY_HOME: the line says where it is. A client's own clock is not ours.
@@ -210,7 +147,7 @@ fn place(world: &World) -> Place {
     }
     Place {
         api: world.url.clone(),
-        http: String::new(),
+        http: format!("http://{http}"),
         token: std::fs::read_to_string(&token_file).expect("a token of the container endpoint"),
         token_file,
         config: home.join("aws-config"),

@@ -1,7 +1,8 @@
 //! Every program with every source that it knows: before, during and after a rotation.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Barrier, Mutex};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -39,12 +40,6 @@ impl Tally {
     }
 }
 
-/// Where a client is in its life; the rotation begins when all are under way.
-struct Phases {
-    under_way: Barrier,
-    over: Mutex<bool>,
-}
-
 /// Makes the bucket and the table that the programs use.
 pub(crate) fn furnish(place: &Place) {
     let mut driver = Driver::start(Sdk::Boto3, Source::Process, place, &[]);
@@ -59,19 +54,23 @@ pub(crate) fn through_a_rotation(pairs: &[(Program, Source)], tally: &Tally) {
     let world = world();
     let agent = Agent::start(&world);
     furnish(&agent.place);
-    let phases = Phases { under_way: Barrier::new(pairs.len() + 1), over: Mutex::new(false) };
+    let over = AtomicBool::new(false);
+    let (under_way, begun) = channel();
     std::thread::scope(|scope| {
         let clients: Vec<_> = pairs
             .iter()
             .map(|&(program, source)| {
-                let (place, phases, world) = (&agent.place, &phases, &world);
-                scope.spawn(move || live(program, source, place, phases, tally, world))
+                let (place, over, world) = (&agent.place, &over, &world);
+                let under_way = under_way.clone();
+                scope.spawn(move || live(program, source, place, under_way, over, tally, world))
             })
             .collect();
-        phases.under_way.wait();
+        drop(under_way);
+        // The rotation begins when all are under way. One that could not be has let go of its end of the channel.
+        begun.iter().for_each(drop);
         let rotation: Run =
             world.spawn(&["rotate", "--wait", "deleted"]).wait_with_output().unwrap().into();
-        *phases.over.lock().unwrap() = true;
+        over.store(true, Ordering::Relaxed);
         clients.into_iter().for_each(|client| client.join().expect("a client's thread"));
         assert_eq!(rotation.code, 0, "{rotation:?}");
     });
@@ -83,7 +82,8 @@ fn live(
     program: Program,
     source: Source,
     place: &Place,
-    phases: &Phases,
+    under_way: Sender<()>,
+    over: &AtomicBool,
     tally: &Tally,
     world: &World,
 ) {
@@ -93,8 +93,9 @@ fn live(
     for _ in 0..AROUND {
         before = tally.request(&mut client, &who, "before");
     }
-    phases.under_way.wait();
-    while !*phases.over.lock().unwrap() {
+    under_way.send(()).expect("it is waited for");
+    drop(under_way);
+    while !over.load(Ordering::Relaxed) {
         tally.request(&mut client, &who, "during");
         std::thread::sleep(PAUSE);
     }

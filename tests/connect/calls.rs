@@ -1,11 +1,11 @@
 //! What real clients ask for, of AWS's own hosts and over TLS.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
 use super::world::{CONNECT, PROXY, connected, env, exec, scenario};
+use crate::support::moto::Moto;
 use crate::support::{World, venv};
 
 #[test]
@@ -14,6 +14,12 @@ fn boto3_the_command_line_and_curl_reach_hosts_of_aws() {
     scenario(&world, "connect", "buckets");
     scenario(&world, "connect", "command_line");
     scenario(&world, "connect", "curl");
+}
+
+#[test]
+fn directory_buckets_are_reached_without_sessions_of_their_own() {
+    let (world, _agent) = connected("");
+    scenario(&world, "connect", "directory_buckets");
 }
 
 #[test]
@@ -104,41 +110,13 @@ fn a_profile_without_proxy_connect_may_not() {
     assert!(!output.status.success() && told.contains("proxy_connect"), "{told}");
 }
 
-/// moto, which is somebody else's idea of AWS, behind a door that verifies signatures.
-struct Moto(Child, Value);
-
-impl Moto {
-    fn start() -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/moto/strict_moto.py");
-        let mut child = Command::new(venv().join("bin/python"))
-            .args([script, "--with-parent"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("python starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready = serde_json::from_str(&line).expect("moto says that it is ready");
-        Self(child, ready)
-    }
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        // Its standard input closes: it ends by itself.
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn queues_are_reached_by_their_own_urls() {
-    let moto = Moto::start();
+    let moto = Moto::start(&[]);
     let mut world = World::new();
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    world.url = text(&moto.1["endpoint_url"]);
-    let admin = &moto.1["admin"];
+    moto.text("endpoint_url").clone_into(&mut world.url);
+    let admin = &moto.ready["admin"];
     (world.id, world.secret) = (text(&admin["access_key_id"]), text(&admin["secret_access_key"]));
     world.add();
     let profile = world.quick_profile(CONNECT).replace("\"app\"", "\"admin\"");

@@ -58,6 +58,32 @@ def upload(s3, bucket):
     assert len(s3.list_objects_v2(Bucket=bucket)["Contents"]) == 5
 
 
+def directory_buckets():
+    """S3 Express: a session for each bucket, or none."""
+    where = {"Bucket": "b--use1-az4--x-s3", "Key": "k"}
+    # With an endpoint likewise.
+    for endpoint in (None, PROXY):
+        os.environ.pop("AWS_S3_DISABLE_EXPRESS_SESSION_AUTH", None)
+        try:
+            boto3.client("s3", config=ONCE, endpoint_url=endpoint).get_object(**where)
+            raise AssertionError("not refused")
+        except ClientError as error:
+            told = str(error)
+            assert "CreateSession" in told and "AWS_S3_DISABLE_EXPRESS_SESSION_AUTH=true" in told, told
+        os.environ["AWS_S3_DISABLE_EXPRESS_SESSION_AUTH"] = "true"
+        s3 = boto3.client("s3", config=ONCE, endpoint_url=endpoint)
+        seen = []
+        s3.meta.events.register("before-send.s3", lambda request, **_: seen.append(request.url))
+        try:
+            s3.get_object(**where)
+            raise AssertionError("it has no such bucket")
+        except ClientError as error:
+            # The server's own words.
+            assert error.response["Error"]["Code"] == "NoSuchBucket", error
+        host = "b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com"
+        assert endpoint or seen[0].startswith(f"https://{host}/"), seen
+
+
 def buckets():
     assert "AWS_ENDPOINT_URL" not in os.environ
     s3 = boto3.client("s3", config=ONCE)

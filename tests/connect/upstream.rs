@@ -9,16 +9,21 @@ use crate::support::agent::Agent;
 use crate::support::{World, venv};
 
 /// A server that has this wrong, or nothing.
-struct Upstream {
-    child: Child,
+pub(crate) struct Upstream {
+    pub(crate) child: Child,
     port: u16,
-    dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Upstream {
-    fn start(case: &str) -> Self {
+    pub(crate) fn start(case: &str) -> Self {
+        Self::start_by(Command::new(venv().join("bin/python")), case)
+    }
+
+    /// By a command that ends with Python.
+    pub(crate) fn start_by(mut python: Command, case: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let mut child = Command::new(venv().join("bin/python"))
+        let mut child = python
             .arg(script("upstream.py"))
             .arg(dir.path())
             .arg(case)
@@ -32,7 +37,7 @@ impl Upstream {
     }
 
     /// What it was sent.
-    fn seen(&self) -> String {
+    pub(crate) fn seen(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("seen")).unwrap_or_default()
     }
 }

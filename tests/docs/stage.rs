@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use super::support::agent::Agent;
-use super::support::{Run, World, venv};
+use super::support::{Run, World, own_seed, venv};
 
 /// What lifts the floors, so that nobody waits a week. The old key stays long enough to be brought back.
 const SHORT: &str = "unsafe_durations = true\nlease = \"5m\"\nsoak = \"10m\"\nprobe = { successes = 2, spacing = \"100ms\" }\n";
@@ -88,7 +88,7 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(words: &Words) -> Self {
-        let world = World::new();
+        let world = World::with(json!({"seed": own_seed()}));
         world.lighten_keys();
         let make = |user: &str| {
             world.control(json!({"op": "create-user", "user": user}));

@@ -25,6 +25,52 @@ fn the_next_step_is_named() {
     let text = advice(&patient);
     assert!(text.contains("next  rotakey resume app --wait deleted"), "{text}");
     assert!(text.contains("then  rotakey agent"), "{text}");
+    assert!(text.contains("\napp: rotating; it waits for "), "{text}");
+    // A table that somebody wrote himself.
+    let path = patient.world.home.path().join("config.toml");
+    let config =
+        std::fs::read_to_string(&path).unwrap() + "[profile.bare]\nregion = \"eu-west-1\"\n";
+    patient.world.write("config.toml", &config);
+    let text = advice(&patient);
+    assert!(text.contains("rotakey status bare"), "{text}");
+    let (code, _, talk) = patient.rotakey(&["add", "bare"]);
+    assert!(code == 2 && talk.contains("take [profile.bare] out of config.toml"), "{talk}");
+}
+
+#[test]
+fn a_key_that_leaked_comes_first() {
+    let mut patient = Patient::healthy();
+    patient.agent = None;
+    let run = patient.rotakey(&["rotate", "app", "--compromised"]);
+    assert_eq!(run.0, 0, "{run:?}");
+    assert!(!run.2.contains("rotakey undo"), "one that leaked is not to come back: {run:?}");
+    let text = advice(&patient);
+    assert!(text.contains("next  rotakey status app"), "{text}");
+    assert!(text.contains("then  rotakey resume app --wait deleted"), "{text}");
+}
+
+#[test]
+fn a_key_that_is_too_old_is_to_be_rotated() {
+    let world = World::new();
+    world.configure("[agent]\nlisten = \"127.0.0.1:0\"\n");
+    let created = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * 91);
+    world.control(serde_json::json!({"op": "create-user", "user": "old"}));
+    world.control(serde_json::json!({"op": "import-key", "user": "old", "access_key_id": "AKIAOLDOLDOLDOLDOLD1",
+        "secret_access_key": "secret-of-it", "status": "Active", "created": created.to_string()}));
+    let add = [
+        "add",
+        "app",
+        "--access-key-id",
+        "AKIAOLDOLDOLDOLDOLD1",
+        "--secret-stdin",
+        "--endpoint-url",
+        &world.url,
+    ];
+    let run = world.rotakey_with_stdin(&add, "secret-of-it");
+    assert_eq!(run.code, 0, "{run:?}");
+    let text = world.expect(0, &[]).stdout;
+    assert!(text.contains("next  rotakey rotate app"), "{text}");
+    assert!(text.contains("older than the 90 days of CIS"), "{text}");
 }
 
 #[test]

@@ -6,11 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::siege::{
-    PATIENCE, Siege, connect, eventually, read_to_end, refused, request, statuses, tail,
-};
-use super::support::World;
+use super::siege::{PATIENCE, Siege, connect, read_to_end, refused, request, statuses, tail};
 use super::support::agent::ANYWHERE;
+use super::support::{World, eventually};
 
 /// How much the agent may grow under any flood, in a build that is not optimised: 512 connections on each of two sockets,
 /// each with a read buffer of up to 16 KiB, what hyper and the runtime keep for it, and 1024 lines of log that wait.

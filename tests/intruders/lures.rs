@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::siege::{PATIENCE, eventually};
+use super::siege::PATIENCE;
+use super::support::eventually;
 
 /// Stands in everything that a lure answers, but for the page.
 pub const READABLE: &str = "READABLE";

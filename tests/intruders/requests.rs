@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::net::Shutdown;
 
-use super::siege::{Siege, connect, eventually, read_to_end, refused, request, statuses};
-use super::support::World;
+use super::siege::{Siege, connect, read_to_end, refused, request, statuses};
 use super::support::agent::ANYWHERE;
+use super::support::{World, eventually};
 
 /// Bytes that are sent, the answers to them, and how each refusal is logged.
 struct Attack {

@@ -3,11 +3,11 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::support::agent::{ANYWHERE, Agent, Answer};
 use super::support::secrets::Needle;
-use super::support::{PASSPHRASE, World};
+use super::support::{PASSPHRASE, World, eventually};
 
 /// No test waits longer for anything; the machine may be busy with others.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -172,15 +172,6 @@ pub fn refused(said: &str, why: &str) -> usize {
 pub fn tail(said: &str) -> &str {
     let from = said.len().saturating_sub(4000);
     (from..said.len()).find_map(|at| said.get(at..)).unwrap_or(said)
-}
-
-/// Waits until something holds; the test fails if it never does.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// All files below a folder.

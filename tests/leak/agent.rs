@@ -1,7 +1,8 @@
 //! The agent says nothing of what it serves: through a rotation, while programs fetch from it, and when it crashes.
 
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -170,4 +171,60 @@ fn an_agent_that_serves_rotates_and_crashes_says_no_secret() {
             .collect();
         assert!(leaks.is_empty(), "{leaks:?}");
     }
+}
+
+/// Takes on a role and uses that session twice: prints the local triple, and goes on when it is told.
+const PROGRAM: &str = "
+import json, sys, boto3
+answer = boto3.client('sts').assume_role(RoleArn='arn:aws:iam::123456789012:role/worker', RoleSessionName='leak')
+triple = [answer['Credentials'][name] for name in ('AccessKeyId', 'SecretAccessKey', 'SessionToken')]
+print(json.dumps(triple), flush=True)
+role = boto3.Session(*triple).client('sts')
+for _ in sys.stdin:
+    print(role.get_caller_identity()['Arn'], flush=True)
+";
+
+/// What a program holds of it is sealed; what it is sealed with, and what is in it, is nowhere.
+#[test]
+fn sessions_of_programs_behind_the_proxy_are_nowhere_in_clear() {
+    let world = World::added();
+    let mut seen = Seen::default();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let trust = ["arn:aws:iam::123456789012:user/app"];
+    world.control(serde_json::json!({"op": "create-role", "role": "worker", "trust": trust}));
+    world.configure_agent(&format!("{ANYWHERE}proxy_listen = \"{}\"\n", free.unwrap()), "");
+    let mut agent = start(&world, "json");
+    let mut command = world.command();
+    command.args(["exec", "app", "--source", "proxy", "--"]);
+    command.arg(super::support::venv().join("bin/python")).args(["-c", PROGRAM]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut program = command.spawn().unwrap();
+    let mut orders = program.stdin.take().unwrap();
+    let mut said = BufReader::new(program.stdout.take().unwrap()).lines();
+    let triple: Vec<String> = serde_json::from_str(&said.next().unwrap().unwrap()).unwrap();
+    for (form, signal) in [("text", "KILL"), ("journald", "ABRT"), ("json", "KILL")] {
+        writeln!(orders, "act").unwrap();
+        let arn = said.next().unwrap().unwrap();
+        assert!(arn.ends_with("assumed-role/worker/leak"), "{arn}");
+        seen.process(agent.pid());
+        seen.note("what the agent says of itself", agent.control("GET", "/v1/status", b"").body);
+        assert_leaves_no_core(&world, agent, signal, &mut seen);
+        agent = start(&world, form);
+    }
+    drop(orders);
+    assert!(program.wait().unwrap().success());
+    assert_leaves_no_core(&world, agent, "KILL", &mut seen);
+
+    let mut secrets: std::collections::BTreeSet<String> = triple[1..].iter().cloned().collect();
+    secrets.insert(world.secret.clone());
+    let sessions = world.control(serde_json::json!({"op": "sessions"}));
+    let simulator = world.simulator.lock().unwrap();
+    for session in sessions["sessions"].as_array().unwrap() {
+        let id = session["access_key_id"].as_str().unwrap();
+        secrets.insert(simulator.secret_of(id).unwrap().to_owned());
+        secrets.insert(simulator.token_of(id).unwrap().to_owned());
+    }
+    assert!(secrets.len() > 4, "{}", secrets.len());
+    assert!(seen.places.contains_key("stderr of the agent, KILL"));
+    seen.assert_clean(&secrets);
 }

@@ -48,7 +48,7 @@ def triple(answer):
 
 def is_local(credentials):
     id_, secret, token = credentials[:3]
-    return re.fullmatch("ROTAKEY1[A-Z2-7]{12}", id_) and len(secret) == 40 and len(token) == 128
+    return re.fullmatch("ROTAKEY1[A-Z2-7]{12}", id_) and len(secret) == 40 and len(token) >= 128
 
 
 def signed(body, service="sts", credentials=(KEY_ID, SECRET), headers=None, change=None):
@@ -155,6 +155,11 @@ def get():
     print(json.dumps(triple(client("sts").assume_role(RoleArn=ROLE, RoleSessionName="kept"))))
 
 
+def who():
+    """Prints the placeholder."""
+    print(KEY_ID)
+
+
 def use():
     """Says how the session in SESSION fares: `ok`, or the code of the refusal."""
     try:
@@ -162,6 +167,19 @@ def use():
         print("ok")
     except ClientError as error:
         print(error.response["Error"]["Code"])
+
+
+def on():
+    """Takes on a role once, and makes a call with that session for each line of standard input, tried once each."""
+    here = boto3.Session(aws_access_key_id=KEY_ID, aws_secret_access_key=SECRET, region_name="us-east-1")
+    credentials = triple(here.client("sts", config=ONCE).assume_role(RoleArn=ROLE, RoleSessionName="on"))
+    sts = client("sts", credentials)
+    for _ in sys.stdin:
+        try:
+            assert sts.get_caller_identity()["Arn"].endswith("assumed-role/worker/on")
+            print("ok", flush=True)
+        except ClientError as error:
+            print(error, flush=True)
 
 
 def sign():

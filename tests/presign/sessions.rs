@@ -1,6 +1,6 @@
 //! STS's answers, virtualised: programs take on roles as ever, and no real credential leaves the proxy.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::stage::{at_moto, at_simulator, scenario};
 use crate::support::World;
@@ -61,13 +61,37 @@ fn a_session_ends_with_its_placeholder_and_with_a_key_that_leaked() {
 }
 
 #[test]
-fn an_agent_that_began_anew_says_that_sessions_of_before_have_expired() {
-    let (world, agent) = at_simulator("");
+fn who_got_a_session_is_in_the_audit_trail_and_with_what_is_not() {
+    let (world, _agent) = at_simulator("");
     let session = scenario(&world, "get", &[]);
-    let (code, log) = agent.stop();
-    assert_eq!(code, 0, "{log}");
-    let local: Vec<String> = serde_json::from_str(&session).expect("a triple");
-    assert!(!log.contains(&local[1]) && !log.contains(&local[2]), "{log}");
-    let _agent = world.agent();
-    assert_eq!(use_session(&world, &session), "ExpiredToken");
+    let [id, secret, token]: [String; 3] = serde_json::from_str(&session).expect("a triple");
+    let placeholder = scenario(&world, "who", &[]);
+    let path = world.home.path().join("state/audit.jsonl");
+    let mut trail = String::new();
+    // It is written by a thread of its own.
+    for _ in 0..400 {
+        trail = std::fs::read_to_string(&path).expect("text");
+        if trail.contains("proxy-session") && trail.ends_with('\n') {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let lines: Vec<Value> = trail.lines().map(|line| line.parse().expect("JSON")).collect();
+    let made: Vec<_> = lines.iter().filter(|line| line["act"] == "proxy-session").collect();
+    let [line] = made[..] else { panic!("{trail}") };
+    assert_eq!(line["profile"], "app");
+    assert_eq!(line["access_key_id"], placeholder.trim());
+    let exe = line["by"]["exe"].as_str().expect("a program");
+    assert!(exe.contains("python") && line["by"]["pid"].as_u64().is_some(), "{line}");
+    let sessions = world.control(json!({"op": "sessions"}));
+    let real = sessions["sessions"].as_array().expect("a list").iter();
+    let real: Vec<_> = real.filter(|one| one["arn"].as_str().unwrap().contains("worker")).collect();
+    let (real_id, until) = (real[0]["access_key_id"].as_str(), real[0]["expires"].as_str());
+    let (real_id, until) = (real_id.expect("an id"), until.expect("a time"));
+    let role = "arn:aws:iam::123456789012:role/worker";
+    let detail = format!("AssumeRole of {role}: {id} for {real_id}, until {until}");
+    assert_eq!(line["detail"], detail);
+    assert!(!trail.contains(&secret) && !trail.contains(&token));
+    let run = world.expect(0, &["history", "--verify"]);
+    assert_eq!(run.code, 0, "{run:?}");
 }

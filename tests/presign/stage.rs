@@ -30,6 +30,18 @@ pub(crate) fn at_simulator(profile: &str) -> (World, Agent) {
 
 /// Runs a scenario of `clients.py`, which has the expectations. What it writes to standard output is given back.
 pub(crate) fn scenario(world: &World, name: &str, more: &[(&str, &str)]) -> String {
+    let mut command = scenario_command(world, name);
+    command.envs(more.iter().copied());
+    let run: Run = output(command).into();
+    assert_eq!(run.code, 0, "{name}: {}", run.stderr);
+    for real in ["ASIA", &world.id, &world.secret] {
+        assert!(!run.stdout.contains(real), "{name} saw {real}: {}", run.stdout);
+    }
+    run.stdout
+}
+
+/// What runs it.
+pub(crate) fn scenario_command(world: &World, name: &str) -> Command {
     let python = venv().join("bin/python");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/presign/clients.py");
     let mut command = world.command();
@@ -40,14 +52,8 @@ pub(crate) fn scenario(world: &World, name: &str, more: &[(&str, &str)]) -> Stri
         .env("HOME", world.home.path())
         .env("AWS", venv().join("bin/aws"))
         .env("UPSTREAM", &world.url)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .envs(more.iter().copied());
-    let run: Run = output(command).into();
-    assert_eq!(run.code, 0, "{name}: {}", run.stderr);
-    for real in ["ASIA", &world.id, &world.secret] {
-        assert!(!run.stdout.contains(real), "{name} saw {real}: {}", run.stdout);
-    }
-    run.stdout
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    command
 }
 
 fn output(mut command: Command) -> Output {

@@ -38,7 +38,7 @@ fn a_real_url_does_what_it_is_for_and_nothing_else() {
         let with_type = ["-X", "PUT", "--data-binary", key, "-H", "Content-Type: text/x-odd"];
         assert_eq!(curl(url(&typed), &with_type).0, 200, "{key}");
         assert_eq!(curl(url(&typed), &["-X", "PUT", "-H", "Content-Type: a/b"]).0, 403, "{key}");
-        let get = presign(&[&target, "--expires-in", "60"]);
+        let get = presign(&[&target, "--expires-in", "1m"]);
         assert_eq!(curl(url(&get), &[]), (200, key.to_owned()));
         assert_eq!(curl(&url(&get).replace("Expires=60", "Expires=61"), &[]).0, 403, "{key}");
         assert_eq!(curl(url(&get), &["-X", "DELETE"]).0, 403, "another method");
@@ -51,6 +51,8 @@ fn a_real_url_does_what_it_is_for_and_nothing_else() {
     for wrong in [
         &["s3://links/k", "--expires-in", "604801"][..],
         &["s3://links/k", "--expires-in", "0"],
+        &["s3://links/k", "--expires-in", "8d"],
+        &["s3://links/k", "--expires-in", "soon"],
         &["s3://links"],
         &["links/k"],
         &["http://127.0.0.1:1/links/k"],

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::held::Held;
+use super::support::activator::Activator;
 use super::support::agent::Agent;
 use super::support::{Run, World};
 use super::uploads::sign::Signer;
@@ -23,7 +23,7 @@ const ROTATED_WITHIN: Duration = Duration::from_secs(180);
 
 enum Running {
     Own(Agent),
-    Held(Held),
+    Held(Activator),
 }
 
 pub(crate) struct Stage {
@@ -45,7 +45,7 @@ impl Stage {
             format!("[agent]\nsources = [\"proxy\"]\nproxy_listen = \"127.0.0.1:{port}\"\n");
         world.configure_agent(&agent, "");
         let agent = match is_held {
-            true => Running::Held(Held::start(&world, port)),
+            true => Running::Held(Activator::start(&world, port)),
             false => Running::Own(world.agent()),
         };
         let signer = placeholder(&world);
@@ -60,7 +60,7 @@ impl Stage {
             Running::Own(agent) => {
                 kill_process(Pid::from_child(&agent.child), Signal::HUP).expect("it lives");
             }
-            Running::Held(held) => held.restart(),
+            Running::Held(held) => held.order("restart"),
         }
     }
 

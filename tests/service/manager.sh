@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A systemd user manager of its own, for one test: manager.sh UID HOME. Run by
+# A systemd user manager of its own, for one test: manager.sh UID HOME [FOLDER with more units]. Run by
 #     unshare --mount bash manager.sh ...
 # as root. It sees a /run of its own, in which systemd seems to have booted, and a cgroup of its own. It says "ready" when the
 # manager is up, and ends the manager, and whatever that started, when its standard input ends.
@@ -39,7 +39,7 @@ done
     echo "$BASHPID" >"$group/manager/cgroup.procs"
     exec setpriv --reuid "$uid" --regid "$uid" --clear-groups --inh-caps=-all --bounding-set=-all \
         env -i PATH=/usr/bin:/bin HOME="$home" XDG_RUNTIME_DIR="/run/user/$uid" \
-        SYSTEMD_UNIT_PATH="$home/.config/systemd/user.control:$home/.config/systemd/user:/run/units" \
+        SYSTEMD_UNIT_PATH="$home/.config/systemd/user.control:$home/.config/systemd/user:/run/units${3:+:$3}" \
         /usr/lib/systemd/systemd --user --log-target=console --log-level="${LOG_LEVEL:-notice}"
 ) </dev/null >"$home/manager.log" 2>&1 &
 disown

@@ -58,25 +58,8 @@ impl Life {
 
     /// An admin sets right by hand what somebody's hand set wrong: the keys are as the journal has them.
     pub fn mend_keys(&mut self) {
-        let open = self.world.status(0).rotation;
-        // A lost creation whose key cannot be told from others' (a clock was set meanwhile): whoever is asked
-        // deletes it.
-        let is_asked = open.as_ref().is_some_and(|o| o.stuck.is_some() && o.step == Step::Create);
-        let served = self.world.ledger(0).access_key_id;
-        for (id, status) in self.world.keys() {
-            if !self.world.watch.ours.contains(&id) || (is_asked && id != served) {
-                self.admin_deletes(&id);
-                continue;
-            }
-            let is_retired = open.as_ref().is_some_and(|open| {
-                let orphan = open.orphan.as_ref();
-                (open.deactivated.is_some() && open.outgoing.id == id)
-                    || orphan.is_some_and(|o| o.deactivated.is_some() && o.id == id)
-            });
-            let wanted = if is_retired { KeyStatus::Inactive } else { KeyStatus::Active };
-            if status != wanted {
-                self.admin_sets(&id, wanted);
-            }
+        for change in self.world.mending() {
+            self.world.change(change);
         }
     }
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test uses its own part")]
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests touch the world")]
 
+pub mod activator;
 pub mod agent;
 pub mod awscli;
 pub mod moto;
@@ -13,7 +14,9 @@ pub mod volume;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rotakey_agent::simulator::{Behaviour, Server, Simulator};
@@ -277,6 +280,12 @@ impl From<Output> for Run {
     }
 }
 
+/// What the simulator draws its ids from, where they may not be those of another test: `scan` looks into every process.
+pub fn own_seed() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    std::process::id() * 64 + NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 /// The virtual environment with moto and the AWS CLI that `make test` installs.
 pub fn venv() -> PathBuf {
     let venv = std::env::var_os("ROTAKEY_TEST_VENV")
@@ -287,6 +296,15 @@ pub fn venv() -> PathBuf {
         venv.display()
     );
     venv
+}
+
+/// Waits until something holds; the test fails if it does not within a minute.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// The ids whose secrets the key file holds.

@@ -10,7 +10,8 @@ use super::{World, venv};
 /// tests/moto/strict_moto.py, until it is dropped.
 pub struct Moto {
     pub child: Child,
-    ready: Value,
+    /// What it said when it was ready.
+    pub ready: Value,
 }
 
 impl Moto {

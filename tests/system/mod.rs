@@ -8,6 +8,7 @@ mod breaking;
 mod engine;
 pub mod machine;
 pub mod people;
+pub mod seeds;
 pub mod watch;
 
 use std::collections::BTreeSet;

@@ -9,7 +9,7 @@ use rotakey_agent::serve::{Handed, NotHanded, hand_out};
 use rotakey_agent::simulator::InProcess;
 use rotakey_core::credential::{AccessKeyId, Credentials, KeyStatus};
 use rotakey_core::iam::Outcome;
-use rotakey_core::journal::Act;
+use rotakey_core::journal::{Act, Step};
 use rotakey_core::rotation::INSTALL_TAG_VALUE;
 use serde_json::json;
 
@@ -41,6 +41,32 @@ impl World {
             };
             changes.push(Change::Set(id.clone(), other));
             changes.push(Change::Delete(id));
+        }
+        changes
+    }
+
+    /// The changes after which the keys are as the journal has them.
+    pub fn mending(&mut self) -> Vec<Change> {
+        let open = self.status(0).rotation;
+        // A lost creation whose key cannot be told from others' (a clock was set meanwhile): whoever is asked
+        // deletes it.
+        let is_asked = open.as_ref().is_some_and(|o| o.stuck.is_some() && o.step == Step::Create);
+        let served = self.ledger(0).access_key_id;
+        let mut changes = Vec::new();
+        for (id, status) in self.keys() {
+            if !self.watch.ours.contains(&id) || (is_asked && id != served) {
+                changes.push(Change::Delete(id));
+                continue;
+            }
+            let is_retired = open.as_ref().is_some_and(|open| {
+                let orphan = open.orphan.as_ref();
+                (open.deactivated.is_some() && open.outgoing.id == id)
+                    || orphan.is_some_and(|o| o.deactivated.is_some() && o.id == id)
+            });
+            let wanted = if is_retired { KeyStatus::Inactive } else { KeyStatus::Active };
+            if status != wanted {
+                changes.push(Change::Set(id, wanted));
+            }
         }
         changes
     }

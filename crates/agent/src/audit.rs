@@ -5,6 +5,7 @@
 //! last line's number and digest: lines that are missing at the end show against it.
 
 pub mod refusals;
+mod sessions;
 pub mod verify;
 
 use std::io;

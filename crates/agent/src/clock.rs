@@ -6,6 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rotakey_core::time::{Monotonic, Now};
 
+use crate::proc;
+
 /// Says what time it is, and lets time pass.
 pub trait Clock {
     /// Both clocks.
@@ -27,11 +29,7 @@ const NAP: Duration = Duration::from_secs(15);
 impl SystemClock {
     /// The machine's clocks.
     pub fn new() -> Self {
-        let boot = super::store::disk::read("/proc/sys/kernel/random/boot_id".as_ref())
-            .ok()
-            .flatten()
-            .map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
-        Self { boot: boot.unwrap_or_default() }
+        Self { boot: proc::boot().unwrap_or_default() }
     }
 
     /// Where on Earth it is, for times that people write down. Read anew each time: a laptop travels.
@@ -60,11 +58,8 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {
-        let monotonic = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let seconds = u64::try_from(monotonic.tv_sec).unwrap_or(0);
-        let nanos = u32::try_from(monotonic.tv_nsec).unwrap_or(0);
-        let since_boot = Duration::new(seconds, nanos);
-        Now { wall: Timestamp::now(), monotonic: Monotonic { boot: self.boot.clone(), since_boot } }
+        let monotonic = Monotonic { boot: self.boot.clone(), since_boot: ticks() };
+        Now { wall: self.wall(), monotonic }
     }
 
     async fn sleep_until(&self, until: Timestamp) {

@@ -2,29 +2,28 @@
 //!
 //! Append, sync, act, feed back. Every secret is read from the keystore anew for every call.
 
+mod calls;
+mod mfa;
+pub mod quarantine;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials};
 use rotakey_core::error::Failure;
-use rotakey_core::iam::{CallerIdentity, Doubt, Outcome};
-use rotakey_core::journal::{Enrolment, Open, Record, Status};
+use rotakey_core::iam::CallerIdentity;
+use rotakey_core::journal::{Open, Record, Status};
 use rotakey_core::lease::Ledger;
 use rotakey_core::policy::Policy;
-use rotakey_core::rotation::preflight::ACTIONS;
-use rotakey_core::rotation::{self, Command, Ending, Event, Fetched, Rotation, Served, WaitingFor};
+use rotakey_core::rotation::{Command, Ending, Event, Rotation, WaitingFor};
 use rotakey_core::time::later;
 
+use self::mfa::Ready;
 use crate::clock::Clock;
 use crate::iam::KeyService;
 use crate::session::Signing;
 use crate::store::keystore::{self, Keystore};
 use crate::store::profile::{Journal, ProfileState, StateError};
-
-mod mfa;
-pub mod quarantine;
-
-use mfa::Ready;
 
 /// How long a wait goes on before it is looked whether it is still wanted.
 const SLICE: Duration = Duration::from_secs(1);
@@ -261,105 +260,6 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
         }
     }
 
-    /// A call to AWS.
-    async fn call(&self, command: Command, whose: &Enrolment, status: &Status) -> Event {
-        let user = &whose.user;
-        let is_probe = mfa::is_probe(&command, status);
-        match command {
-            Command::Identify { signer, region } => match self.signer(&signer) {
-                Err(event) => *event,
-                Ok(signer) => {
-                    event(self.service.caller_identity(&signer, &region).await, Event::Identified)
-                }
-            },
-            Command::List { signer } => {
-                let signer = if is_probe { self.signer(&signer) } else { self.iam_signer(&signer) };
-                match signer {
-                    Err(event) => *event,
-                    Ok(signer) => {
-                        event(self.service.list_access_keys(&signer, user).await, Event::Listed)
-                    }
-                }
-            }
-            Command::Create { signer, rotation } => match self.iam_signer(&signer) {
-                Err(event) => *event,
-                Ok(signer) => {
-                    let made = self.service.create_access_key(&signer, user, &rotation.0).await;
-                    event(made, Event::Created)
-                }
-            },
-            Command::Update { signer, id, status } => match self.iam_signer(&signer) {
-                Err(event) => *event,
-                Ok(signer) => {
-                    let done = self.service.update_access_key(&signer, user, &id, status).await;
-                    event(done, |()| Event::Ready)
-                }
-            },
-            Command::Delete { signer, id } => match self.iam_signer(&signer) {
-                Err(event) => *event,
-                Ok(signer) => {
-                    event(self.service.delete_access_key(&signer, user, &id).await, |()| {
-                        Event::Ready
-                    })
-                }
-            },
-            Command::LastUsed { signer, id } => match self.iam_signer(&signer) {
-                Err(event) => *event,
-                Ok(signer) => {
-                    event(self.service.access_key_last_used(&signer, &id).await, Event::LastUsed)
-                }
-            },
-            Command::Simulate { signer } => match self.iam_signer(&signer) {
-                Err(event) => *event,
-                Ok(signer) => {
-                    let denied = self.service.denied_actions(&signer, &whose.arn, &ACTIONS).await;
-                    // A server that does not know the call fails in its own way: the calls themselves will tell.
-                    match denied {
-                        Outcome::Unknown(doubt) => Event::Refused(not_simulated(doubt)),
-                        other => event(other, Event::Denied),
-                    }
-                }
-            },
-            Command::ListTags { signer } => match self.iam_signer(&signer) {
-                Err(event) => *event,
-                Ok(signer) => event(self.service.user_tags(&signer, user).await, Event::Tags),
-            },
-            Command::Tag { signer, describes } => match self.iam_signer(&signer) {
-                Err(event) => *event,
-                Ok(signer) => {
-                    let (key, value) = match &describes {
-                        Some(id) => (id.as_str(), "made by rotakey"),
-                        None => (self.tag, rotation::INSTALL_TAG_VALUE),
-                    };
-                    event(self.service.tag_user(&signer, user, key, value).await, |()| Event::Ready)
-                }
-            },
-            Command::Untag { signer, described } => match self.iam_signer(&signer) {
-                Err(event) => *event,
-                Ok(signer) => {
-                    let done = self.service.untag_user(&signer, user, described.as_str()).await;
-                    event(done, |()| Event::Ready)
-                }
-            },
-            _ => Event::Fault(Failure::Bug("not a call to AWS".to_owned())),
-        }
-    }
-
-    fn signer(&self, id: &AccessKeyId) -> Result<Credentials, Box<Event>> {
-        match self.keystore.get(id) {
-            Ok(Some(secret_access_key)) => {
-                Ok(Credentials::long_term(id.clone(), secret_access_key))
-            }
-            Ok(None) => {
-                let store = self.keystore.describe();
-                Err(Box::new(Event::Fault(Failure::Keystore(format!(
-                    "{store} does not hold the secret of {id}"
-                )))))
-            }
-            Err(error) => Err(Box::new(keystore_fault(&error))),
-        }
-    }
-
     fn store(&self, credentials: &Credentials) -> Result<(), String> {
         let Credentials { access_key_id: id, secret_access_key: secret, .. } = credentials;
         self.keystore.put(id, secret).map_err(|error| error.to_string())?;
@@ -368,37 +268,6 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
             Ok(_) => Err(format!("{} gave back something else", self.keystore.describe())),
             Err(error) => Err(error.to_string()),
         }
-    }
-
-    async fn fetch(&self) -> Vec<Fetched> {
-        let region = self.policy.home_region();
-        let mut fetched = Vec::new();
-        for (source, offered) in self.endpoint.fetch().await {
-            let served = match offered {
-                Err(why) => Err(why),
-                Ok(Offered { key, role_arn, identity: Some(identity), .. }) => {
-                    Ok(Served { key, identity, role_arn })
-                }
-                Ok(Offered { credentials, key, role_arn, identity: None }) => {
-                    match self.service.caller_identity(&credentials, region).await {
-                        Outcome::Done(identity) => Ok(Served { key, identity, role_arn }),
-                        Outcome::Refused(refusal) => Err(refusal.to_string()),
-                        Outcome::Unknown(doubt) => Err(doubt.to_string()),
-                    }
-                }
-            };
-            fetched.push(Fetched { source, served });
-        }
-        fetched
-    }
-}
-
-fn event<T>(outcome: Outcome<T>, done: impl FnOnce(T) -> Event) -> Event {
-    crate::metrics::called(&outcome);
-    match outcome {
-        Outcome::Done(value) => done(value),
-        Outcome::Refused(refusal) => Event::Refused(refusal),
-        Outcome::Unknown(doubt) => Event::Unknown(doubt),
     }
 }
 
@@ -415,12 +284,4 @@ fn keystore_fault(error: &keystore::KeystoreError) -> Event {
 
 fn disk_fault(error: &StateError) -> Event {
     Event::Fault(Failure::Environment(error.to_string()))
-}
-
-fn not_simulated(doubt: Doubt) -> rotakey_core::iam::Refusal {
-    rotakey_core::iam::Refusal {
-        class: rotakey_core::iam::RefusalClass::Invalid,
-        code: "NotSimulated".to_owned(),
-        message: doubt.reason,
-    }
 }

@@ -1,4 +1,4 @@
-//! The one module that looks into `/proc`: which process is at the other end.
+//! The one module that looks into `/proc`: which process is at the other end, and which boot this is.
 #![allow(clippy::disallowed_methods, reason = "/proc is no file system that anything is kept in")]
 
 use std::collections::{HashMap, HashSet};
@@ -17,6 +17,12 @@ pub struct Program {
     pub started: u64,
     /// Its executable, if that can be read.
     pub exe: Option<String>,
+}
+
+/// What names this boot, if the kernel says so.
+pub fn boot() -> Option<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
 }
 
 /// This very program, as it can be run. After an upgrade the kernel calls the file that we were started from deleted;

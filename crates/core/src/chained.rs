@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 /// What the first line is chained to.
-pub const BEGINNING: &str = "rotakey-audit 1";
+const BEGINNING: &str = "rotakey-audit 1";
 
 const MARK: &str = ",\"chain\":\"";
 

@@ -1,5 +1,6 @@
 //! A client of event streams that does wrong on purpose.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,10 +9,17 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::head::Signer;
 use super::pieces::Pieces;
@@ -20,6 +28,9 @@ use crate::support::World;
 use crate::support::agent::Agent;
 
 const MODE: &str = "STREAMING-AWS4-HMAC-SHA256-EVENTS";
+
+/// AWS's own.
+const HOST: &str = "transcribestreaming.eu-west-1.amazonaws.com";
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -37,14 +48,68 @@ pub(super) struct Stream {
     read: Vec<u8>,
 }
 
+/// Sends it over HTTP/2.
+async fn ask<S>(stream: S, request: Request<Pieces>) -> Response<Incoming>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let executor = TokioExecutor::new();
+    let shaken = hyper::client::conn::http2::handshake(executor, TokioIo::new(stream));
+    let (mut client, connection) = shaken.await.expect("HTTP/2");
+    tokio::spawn(connection);
+    client.send_request(request).await.expect("an answer")
+}
+
+/// TLS for HTTP/2, and the proxy's authority as the only one that is trusted.
+fn connector(world: &World) -> TlsConnector {
+    let pem = std::fs::read(world.home.path().join("state/ca.pem")).expect("an authority");
+    let mut roots = RootCertStore::empty();
+    for root in CertificateDer::pem_slice_iter(&pem) {
+        roots.add(root.expect("a certificate")).expect("a root");
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    let config = config.with_safe_default_protocol_versions().expect("TLS 1.3");
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    TlsConnector::from(Arc::new(config))
+}
+
+async fn connect(mut stream: TcpStream, trusted: &TlsConnector) -> TlsStream<TcpStream> {
+    let head = format!("CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.expect("it reads");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await.expect("an answer"));
+    }
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(answer.contains(" 200 "), "{answer}");
+    let name = ServerName::try_from(HOST).expect("a name");
+    let stream = trusted.connect(name, stream).await.expect("a certificate for that host");
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    stream
+}
+
 impl Stream {
     /// Signs a head as a program of the world's profile, and sends it.
     pub(super) fn begin(world: &World, agent: &Agent) -> Self {
+        Self::begin_by(world, agent, false)
+    }
+
+    /// The same for AWS's own host, which is connected to through the proxy.
+    pub(super) fn begin_inside(world: &World, agent: &Agent) -> Self {
+        Self::begin_by(world, agent, true)
+    }
+
+    fn begin_by(world: &World, agent: &Agent, is_inside: bool) -> Self {
         let env = world.expect(0, &["env", "--source", "proxy", "--format", "json"]);
         let env: serde_json::Value = serde_json::from_str(&env.stdout).expect("JSON");
         let text = |name: &str| env[name].as_str().expect("a text").to_owned();
         let authority = agent.status()["proxy_listen"].as_str().expect("it listens").to_owned();
-        let url = format!("http://{authority}/stream-transcription");
+        let url = match is_inside {
+            true => format!("https://{HOST}/stream-transcription"),
+            false => format!("http://{authority}/stream-transcription"),
+        };
+        let trusted = is_inside.then(|| connector(world));
         let signer = Signer {
             id: text("AWS_ACCESS_KEY_ID"),
             secret: text("AWS_SECRET_ACCESS_KEY"),
@@ -66,11 +131,10 @@ impl Stream {
             .expect("a runtime");
         let answering = runtime.spawn(async move {
             let stream = TcpStream::connect(authority).await.expect("it listens");
-            let executor = TokioExecutor::new();
-            let shaken = hyper::client::conn::http2::handshake(executor, TokioIo::new(stream));
-            let (mut client, connection) = shaken.await.expect("HTTP/2");
-            tokio::spawn(connection);
-            client.send_request(request).await.expect("an answer")
+            match trusted {
+                None => ask(stream, request).await,
+                Some(trusted) => ask(connect(stream, &trusted).await, request).await,
+            }
         });
         let Signer { secret, region, service, .. } = signer;
         Self {

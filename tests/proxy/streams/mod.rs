@@ -4,6 +4,7 @@
 mod client;
 mod faults;
 mod head;
+mod inside;
 mod keys;
 mod pieces;
 mod sdk;

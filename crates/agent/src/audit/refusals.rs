@@ -10,9 +10,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rotakey_core::credential::AccessKeyId;
 use rotakey_core::time::later;
+use rotakey_endpoint::proxy::keys::Virtualised;
 use rotakey_endpoint::proxy::refusal::Refusal;
 use rotakey_endpoint::table::{Caller, Refused};
 
+use super::sessions::{Flood, Made};
 use super::{Audit, By};
 use crate::clock::SystemClock;
 use crate::proc;
@@ -48,6 +50,7 @@ pub struct Refusals {
 enum Note {
     Refused(Why, Option<Caller>, String),
     Used { placeholder: AccessKeyId, profile: String, caller: Caller },
+    Made(Made),
 }
 
 /// Why somebody was turned away: by what serves credentials, or by the proxy.
@@ -134,10 +137,18 @@ impl Refusals {
         let (placeholder, profile) = (placeholder.clone(), profile.to_owned());
         let _ = self.queue.try_send(Note::Used { placeholder, profile, caller: caller.clone() });
     }
+
+    /// A program got a session through the proxy.
+    pub fn made(&self, session: &Virtualised<'_>) {
+        if self.queue.try_send(Note::Made(Made::of(session))).is_err() {
+            let (profile, local) = (session.profile, session.local);
+            tracing::warn!(profile, %local, "a session is not in the audit trail: it is behind");
+        }
+    }
 }
 
 fn work(inbox: &Receiver<Note>, tally: &mut Tally, audit: &Audit, clock: &SystemClock) {
-    let mut uses = Uses::default();
+    let (mut uses, mut flood) = (Uses::default(), Flood::default());
     loop {
         let got = inbox.recv_timeout(LOOK);
         let now = clock.wall();
@@ -151,6 +162,7 @@ fn work(inbox: &Receiver<Note>, tally: &mut Tally, audit: &Audit, clock: &System
             Ok(Note::Used { placeholder, profile, caller }) => {
                 write_use(audit, &mut uses, (placeholder, profile, caller), now);
             }
+            Ok(Note::Made(made)) => write_made(audit, &mut flood, made, now),
             Err(_) => {}
         }
         let is_over = matches!(got, Err(RecvTimeoutError::Disconnected));
@@ -190,10 +202,7 @@ fn write_use(
     (placeholder, profile, caller): (&AccessKeyId, &str, &Caller),
     now: Timestamp,
 ) {
-    let program = match caller {
-        Caller::Socket { inode, .. } => proc::owner_of(*inode),
-        Caller::Process { pid, .. } => proc::program(*pid),
-    };
+    let program = program_of(caller);
     // We look whether the proxy works.
     if program.as_ref().is_some_and(proc::is_own) {
         return;
@@ -201,13 +210,41 @@ fn write_use(
     if !uses.note(placeholder, program.as_ref().and_then(|program| program.exe.clone()), now) {
         return;
     }
-    let by = match &program {
-        Some(program) => By::process(uid(caller), program.pid),
-        None => By { uid: uid(caller), pid: None, exe: None, parent_exe: None },
-    };
+    let by = by_of(caller, program.as_ref());
     let detail = "through the proxy; further uses of this program are not written for a day";
     if let Err(error) = audit.record_of(&by, "proxy-use", profile, Some(placeholder), detail) {
         tracing::warn!(%error, "the use of a placeholder is not in the audit trail");
+    }
+}
+
+fn write_made(audit: &Audit, flood: &mut Flood, made: &Made, now: Timestamp) {
+    let Made { profile, placeholder, by, detail } = made;
+    let write = |detail: &str| {
+        let written = audit.record_of(by, "proxy-session", profile, Some(placeholder), detail);
+        if let Err(error) = written {
+            tracing::warn!(%error, "a session is not in the audit trail");
+        }
+    };
+    let (may, left_out) = flood.note(now);
+    if let Some(count) = left_out {
+        write(&format!("{count} more, of any profile, are not written one by one"));
+    }
+    if may {
+        write(detail);
+    }
+}
+
+pub(super) fn program_of(caller: &Caller) -> Option<proc::Program> {
+    match caller {
+        Caller::Socket { inode, .. } => proc::owner_of(*inode),
+        Caller::Process { pid, .. } => proc::program(*pid),
+    }
+}
+
+pub(super) fn by_of(caller: &Caller, program: Option<&proc::Program>) -> By {
+    match program {
+        Some(program) => By::process(uid(caller), program.pid),
+        None => By { uid: uid(caller), pid: None, exe: None, parent_exe: None },
     }
 }
 
@@ -277,66 +314,4 @@ impl Tally {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_700_000_000 + second).expect("in range")
-    }
-
-    /// A flood of a day is a few dozen lines.
-    #[test]
-    fn a_flood_fills_no_disk_and_every_refusal_is_counted() {
-        let mut tally = Tally::default();
-        let (mut lines, mut counted) = (0u64, 0u64);
-        for second in 0..86_400 {
-            for uid in [0, 1000] {
-                if tally.note((Refused::User.into(), Some(uid)), "GET /", at(second)).is_some() {
-                    (lines, counted) = (lines + 1, counted + 1);
-                }
-            }
-            for (_, line) in tally.due(at(second)) {
-                lines += 1;
-                counted += line.split(' ').next().expect("a count").parse::<u64>().expect("one");
-            }
-        }
-        let rest = tally.due(Timestamp::MAX);
-        counted += rest
-            .iter()
-            .map(|(_, line)| line.split(' ').next().expect("a count").parse::<u64>().expect("one"))
-            .sum::<u64>();
-        assert_eq!(counted, 2 * 86_400);
-        assert!((20..100).contains(&lines), "{lines}");
-    }
-
-    #[test]
-    fn what_is_quiet_for_a_while_is_told_at_once_again() {
-        let mut tally = Tally::default();
-        let kind = (Refused::Token.into(), Some(1));
-        assert!(tally.note(kind, "one", at(0)).is_some());
-        assert!(tally.note(kind, "two", at(1)).is_none());
-        assert_eq!(tally.due(at(60)), [(kind, "1 more, the last one: two".to_owned())]);
-        assert_eq!(tally.due(at(60 + 120)), []);
-        assert!(tally.note(kind, "three", at(200)).is_some());
-    }
-
-    #[test]
-    fn strangers_of_many_kinds_share_a_line() {
-        let mut tally = Tally::default();
-        let told = (0..1000)
-            .filter(|uid| tally.note((Refused::User.into(), Some(*uid)), "", at(0)).is_some());
-        assert_eq!(told.count(), KINDS_MAX + 1);
-    }
-
-    #[test]
-    fn a_programs_use_of_a_placeholder_is_written_once_a_day() {
-        let mut uses = Uses::default();
-        let (one, two): (AccessKeyId, AccessKeyId) =
-            ("ROTAKEYONE".parse().expect("an id"), "ROTAKEYTWO".parse().expect("an id"));
-        let exe = |name: &str| Some(name.to_owned());
-        assert!(uses.note(&one, exe("/a"), at(0)) && uses.note(&one, exe("/b"), at(0)));
-        assert!(uses.note(&two, exe("/a"), at(0)) && uses.note(&one, None, at(0)));
-        assert!(!uses.note(&one, exe("/a"), at(86_399)));
-        assert!(uses.note(&one, exe("/a"), at(86_400)));
-    }
-}
+mod tests;

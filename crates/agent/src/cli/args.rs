@@ -7,20 +7,28 @@ use crate::command::history::HistoryArgs;
 use crate::command::import::ImportArgs;
 use crate::command::status::StatusArgs;
 
+/// What every verb takes stands behind what is its own.
+const LAST: usize = 1000;
+
 /// Rotates AWS IAM access keys, and hands the current one to the programs of this machine.
 #[derive(Debug, Parser)]
 #[command(
     name = "rotakey",
     version,
-    after_help = "First: rotakey add default\nThen:  rotakey rotate"
+    disable_help_flag = true,
+    after_help = "First: rotakey add default\nThen:  rotakey rotate\n`rotakey` alone says what to do next."
 )]
 pub struct Arguments {
     /// The profile [default: $AWS_PROFILE, then "default"]
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", display_order = LAST)]
     pub profile: Option<String>,
-    /// Say more on standard error (twice, three times: more still)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    /// Say more on standard error; -vv, -vvv: more still
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = LAST + 1)]
     pub verbose: u8,
+    /// Print help; more: `rotakey help VERB`
+    // Short with `--help`, too: what each value means would fill the screen.
+    #[arg(short, long, global = true, action = clap::ArgAction::HelpShort, display_order = LAST + 2)]
+    pub help: Option<bool>,
     /// What to do; without one, what to do next is said.
     #[command(subcommand)]
     pub verb: Option<Verb>,
@@ -29,17 +37,17 @@ pub struct Arguments {
 /// What rotakey can do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Take a key over: check it with AWS, store its secret, remember the profile
+    /// Take a key over: check it with AWS, store its secret
     #[command(
         after_help = "Example: rotakey add deploy --access-key-id AKIA... --region eu-west-1"
     )]
     Add(AddArgs),
-    /// Take keys out of ~/.aws/credentials and ~/.aws/config; programs go on getting them
+    /// Take keys out of ~/.aws; programs go on getting them
     #[command(
         after_help = "Example: rotakey import --all --dry-run\n         rotakey import --all"
     )]
     Import(ImportArgs),
-    /// Print the key of a profile: from then on, others may hold it
+    /// Print the key of a profile: others may hold it then
     #[command(after_help = "Example: rotakey export deploy")]
     Export(ExportArgs),
     /// Give a profile up; its key stays as it is in IAM
@@ -56,7 +64,7 @@ pub enum Verb {
         after_help = "Example: rotakey rotate deploy --wait deleted\nIt leaked: rotakey rotate deploy --compromised\nAnother user's: rotakey rotate --user alice --as admin --output env"
     )]
     Rotate(RotateArgs),
-    /// Serve the previous key again: from publish to the end of the soak
+    /// Serve the previous key again, until it is deleted
     #[command(after_help = "Example: rotakey undo deploy")]
     Undo {
         /// The profile
@@ -73,8 +81,7 @@ pub enum Verb {
         /// How far to go
         #[arg(long, value_enum, default_value_t = Milestone::Published)]
         wait: Milestone,
-        /// Deactivate the old key although it is used from outside, as far as you were told of that. At a terminal this is
-        /// what resume does anyway
+        /// Deactivate the old key although it is used from outside, as far as you were told; at a terminal it does anyway
         #[arg(long)]
         despite_use: bool,
     },
@@ -92,34 +99,36 @@ pub enum Verb {
     /// Have the agent run whenever its user does
     #[command(after_help = "Example: rotakey service install", subcommand)]
     Service(crate::command::service::ServiceVerb),
-    /// Run a program whose SDK gets its credentials from rotakey, and from nowhere else
+    /// Run a program that gets its key from rotakey alone
     #[command(after_help = "Example: rotakey exec deploy -- aws s3 ls")]
     Exec(ExecArgs),
     /// Print the variables by which an SDK finds rotakey
     #[command(after_help = "Example: eval \"$(rotakey env deploy)\"")]
     Env(EnvArgs),
-    /// Print a URL by which anybody may get, put or delete one object of S3, for a while
+    /// Print a URL to get, put or delete one object of S3
     #[command(
         after_help = "Example: rotakey presign deploy s3://bucket/key --expires-in 3600\n         rotakey presign 'http://127.0.0.1:25000/bucket/key?X-Amz-Algorithm=...'   # a URL that a program signed for the proxy"
     )]
     Presign(crate::command::presign::PresignArgs),
-    /// Make a new token for the container endpoint, and new placeholders; the old ones are worth nothing from then on
+    /// Replace the container token and the proxy's placeholders
+    ///
+    /// The old ones are worth nothing from then on.
     #[command(after_help = "Example: rotakey revoke deploy")]
     Revoke {
         /// The profile
         name: Option<String>,
     },
-    /// Keys, ages, the rotation under way and what it waits for, until when
+    /// Keys, ages, the rotation under way and what it waits for
     #[command(
         after_help = "Example: rotakey status --watch\n         rotakey status deploy --json"
     )]
     Status(StatusArgs),
-    /// Does every program here get its key from rotakey, and can it be rotated?
+    /// Does every program here get its key from rotakey?
     #[command(
         after_help = "Example: rotakey doctor deploy\nExit code: 0 nothing bad, 1 something bad, 5 no keystore or no agent where one is needed"
     )]
     Doctor(crate::command::doctor::DoctorArgs),
-    /// What was done, by which rotation, when; receipts; and whether that record is whole
+    /// What was done, and when; receipts; is the record whole?
     #[command(
         after_help = "Example: rotakey history deploy --json\n         rotakey history deploy --receipts\n         rotakey history --verify"
     )]
@@ -127,15 +136,15 @@ pub enum Verb {
     /// Access keys of IAM users, as IAM has them
     #[command(after_help = "Example: rotakey keys --all-users")]
     Keys(KeysArgs),
-    /// Find copies of the managed key ids in files and in this user's processes
+    /// Find copies of the managed keys in files and processes
     #[command(after_help = crate::command::scan::places::help())]
     Scan(crate::command::scan::ScanArgs),
-    /// Print the credential for an AWS SDK (`credential_process` in ~/.aws/config)
+    /// Print the credential for an SDK (`credential_process`)
     #[command(
         after_help = "Example, in ~/.aws/config:\n  [profile deploy]\n  credential_process = /usr/bin/rotakey credential-process --profile deploy"
     )]
     CredentialProcess,
-    /// Give an MFA code, or keep the device's seed so that no person is needed
+    /// Give an MFA code, or keep the device's seed for codes
     #[command(
         after_help = "Example: rotakey mfa deploy\n         rotakey mfa deploy --totp-seed-stdin < seed"
     )]
@@ -153,7 +162,7 @@ pub enum Verb {
         after_help = "Example: rotakey man | man -l -\n         rotakey man --dir ~/.local/share/man/man1"
     )]
     Man(crate::command::man::ManArgs),
-    /// Show a whole rotation on the embedded simulator: no AWS account, about half a minute
+    /// Watch a whole rotation: no AWS account, half a minute
     #[cfg(feature = "demo")]
     #[command(after_help = "Example: rotakey demo")]
     Demo,
@@ -239,7 +248,7 @@ pub enum ExecSource {
 #[derive(Debug, Args)]
 pub struct ExecArgs {
     /// The profile
-    pub name: String,
+    pub name: Option<String>,
     /// By which source [default: process]
     #[arg(long, value_enum)]
     pub source: Option<ExecSource>,

@@ -28,20 +28,77 @@ pub fn cut(line: &str, most: usize) -> String {
     kept.map(|(c, _)| c).collect()
 }
 
-/// Breaks a text into lines of at most `most` columns, at blanks; a word that is longer stands alone, uncut.
+/// `1 user`, `7 users`.
+#[must_use]
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Breaks a text into lines of at most `most` columns, at blanks; a word that is longer stands alone, uncut. A command
+/// `in backticks` stays on one line where it fits, so that it can be copied.
 #[must_use]
 pub fn wrap(text: &str, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in pieces(text, most) {
         match lines.last_mut() {
-            Some(line) if width(line) + 1 + width(word) <= most => {
+            Some(line) if width(line) + 1 + width(&word) <= most => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word),
         }
     }
     lines
+}
+
+/// The words, and what stands between two backticks as one if it is not too wide.
+fn pieces(text: &str, most: usize) -> Vec<String> {
+    let mut pieces: Vec<String> = Vec::new();
+    let mut words = text.split_whitespace();
+    let is_open = |word: &str| word.matches('`').count() % 2 == 1;
+    while let Some(word) = words.next() {
+        if is_open(word) {
+            let mut rest = words.clone();
+            let length = rest.position(is_open).map(|at| at + 1);
+            let quoted = length.map(|length| {
+                let more = words.clone().take(length);
+                more.fold(word.to_owned(), |whole, word| format!("{whole} {word}"))
+            });
+            if let Some(quoted) = quoted.filter(|quoted| width(quoted) <= most) {
+                pieces.push(quoted);
+                words = rest;
+                continue;
+            }
+        }
+        pieces.push(word.to_owned());
+    }
+    pieces
+}
+
+/// The same, for what is printed as it is said: a line that fits, or that begins with a blank, stays. The lines after the
+/// first stand under the text behind `error: `, `hint: ` and `warning: `, and two columns in otherwise.
+#[must_use]
+pub fn fold(text: &str, most: usize) -> Vec<String> {
+    let mut folded = Vec::new();
+    for line in text.split('\n') {
+        if width(line) <= most || line.starts_with(' ') {
+            folded.push(line.to_owned());
+            continue;
+        }
+        let behind =
+            ["error: ", "hint: ", "warning: "].iter().find(|word| line.starts_with(**word));
+        let indent = behind.map_or(2, |word| word.len());
+        let (first, rest) = match behind {
+            Some(word) => line.split_at(word.len()),
+            None => ("", line),
+        };
+        let lines = wrap(rest, most.saturating_sub(indent));
+        folded.extend(lines.iter().enumerate().map(|(at, line)| match at {
+            0 => format!("{first}{line}"),
+            _ => format!("{:indent$}{line}", ""),
+        }));
+    }
+    folded
 }
 
 #[cfg(test)]
@@ -58,6 +115,27 @@ mod tests {
             assert!(lines.iter().all(fits), "{width}: {lines:?}");
         }
         assert_eq!(wrap("  ", 10), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_command_stays_on_one_line() {
+        let text = "then run `rotakey resume deploy --wait deleted`, or `undo` it";
+        assert_eq!(
+            wrap(text, 42),
+            ["then run", "`rotakey resume deploy --wait deleted`, or", "`undo` it"]
+        );
+        let lines = wrap(text, 20);
+        assert_eq!(lines.join(" "), text, "what is too wide is broken");
+        assert!(lines.iter().all(|line| line.len() <= 20), "{lines:?}");
+        assert_eq!(wrap("a ` stands alone", 8), ["a `", "stands", "alone"]);
+    }
+
+    #[test]
+    fn what_is_said_is_folded_under_itself() {
+        assert_eq!(fold("hint: one two three", 12), ["hint: one", "      two", "      three"]);
+        assert_eq!(fold("app: one two three", 12), ["app: one", "  two three"]);
+        let table = "error: at\n  |       a picture of it\nend";
+        assert_eq!(fold(table, 12), table.split('\n').collect::<Vec<_>>(), "drawn lines stay");
     }
 
     #[test]

@@ -37,7 +37,16 @@ pub fn run() -> ExitCode {
     let is_agent = matches!(arguments.verb, Some(Verb::Agent));
     log::init(arguments.verbose, !is_agent, log_format(is_agent));
     let printer = Printer::new();
-    match dispatch(arguments, &printer) {
+    let done = dispatch(arguments, &printer);
+    let done = match printer.lost() {
+        Some(why) if done.is_ok() => {
+            let message = format!("cannot write to standard output: {why}");
+            Err(Failed::new(failure::Exit::Failed, message)
+                .hint("send it elsewhere, or make room there; what was shown is not all"))
+        }
+        _ => done,
+    };
+    match done {
         Ok(code) => code,
         Err(failed) => {
             printer.error(&failed);
@@ -97,6 +106,9 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
         Verb::Rotate(args) => {
             if args.all {
                 let names: Vec<String> = app(None)?.managed()?;
+                if names.is_empty() {
+                    printer.say("no profiles yet: `rotakey add default` takes a key over");
+                }
                 let runtime = runtime()?;
                 command::rotate::all(names, &args, |name| app(Some(name)), &runtime)?;
                 return Ok(ExitCode::SUCCESS);
@@ -127,7 +139,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
         Verb::Service(verb) => command::service::run(&app(None)?, &verb),
         Verb::Agent => agent(app(None)?),
         Verb::Exec(args) => {
-            let app = app(Some(args.name.clone()))?;
+            let app = app(args.name.clone())?;
             return runtime()?.block_on(command::exec::run(&app, &args));
         }
         Verb::Env(args) => runtime()?.block_on(command::env::run(&app(args.name.clone())?, &args)),

@@ -1,25 +1,38 @@
 //! The one place that writes: data to standard output, talk to standard error.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::{Arc, OnceLock};
 
 use super::failure::Failed;
+use super::layout;
 
 /// Writes to the terminal or to whatever stands in for it.
 #[derive(Clone, Debug)]
 pub struct Printer {
     talks_to_person: bool,
+    /// Why data did not arrive, if it did not.
+    lost: Arc<OnceLock<String>>,
 }
 
 impl Printer {
     /// A printer for this process.
     pub fn new() -> Self {
-        Self { talks_to_person: std::io::stderr().is_terminal() }
+        Self { talks_to_person: std::io::stderr().is_terminal(), lost: Arc::default() }
     }
 
     /// Data: one line on standard output. A reader who went away is not an error.
     pub fn data(&self, line: &str) {
-        let _ = writeln!(std::io::stdout(), "{line}");
+        if let Err(error) = writeln!(std::io::stdout(), "{line}")
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            let _ = self.lost.set(error.to_string());
+        }
+    }
+
+    /// Why data did not arrive, where that is an error: the disk is full, say.
+    pub fn lost(&self) -> Option<&str> {
+        self.lost.get().map(String::as_str)
     }
 
     /// Data that must arrive whole, without a newline of its own; says whether it did.
@@ -29,14 +42,35 @@ impl Printer {
         out.flush()
     }
 
-    /// Talk: one line on standard error.
+    /// Talk: one line on standard error. On a terminal it is broken between words, elsewhere it stays one.
     pub fn say(&self, line: &str) {
-        let _ = writeln!(std::io::stderr(), "{line}");
+        let lines = match self.columns() {
+            Some(columns) => layout::fold(line, columns).join("\n"),
+            None => line.to_owned(),
+        };
+        let _ = writeln!(std::io::stderr(), "{lines}");
+    }
+
+    /// How wide the terminal is that data goes to, if it goes to one.
+    pub fn data_columns(&self) -> Option<usize> {
+        let out = std::io::stdout();
+        let size = rustix::termios::tcgetwinsize(&out).ok()?;
+        let columns = usize::from(size.ws_col);
+        (out.is_terminal() && columns > 0).then_some(columns)
+    }
+
+    /// How wide the terminal is that a person looks at, if one does.
+    fn columns(&self) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+        let columns = usize::from(size.ws_col);
+        (self.talks_to_person && columns > 0).then_some(columns)
     }
 
     /// Progress that replaces itself, on a terminal only.
     pub fn progress(&self, line: &str) {
         if self.talks_to_person {
+            // One that went over the edge could not be replaced.
+            let line = layout::cut(line, self.columns().unwrap_or(80).saturating_sub(1));
             let _ = write!(std::io::stderr(), "\r\x1b[2K{line}");
             let _ = std::io::stderr().flush();
         }

@@ -1,10 +1,10 @@
 //! `add`: a person hands a key over.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 
 use rotakey_core::credential::{AccessKeyId, Credentials, SecretAccessKey};
 
-use super::{App, enrol, env};
+use super::{App, enrol, env, no_key_hint};
 use crate::cli::args::AddArgs;
 use crate::cli::failure::{Exit, Failed};
 use crate::config::{self, edit};
@@ -28,7 +28,8 @@ pub async fn run(app: &App, args: &AddArgs) -> Result<(), Failed> {
         settings.endpoints.iam = Some(url.clone());
         settings.endpoints.sts = Some(url.clone());
     }
-    let checked = enrol::check(app, &settings, ask(args)?).await?;
+    let credentials = ask(app, args)?;
+    let checked = enrol::check(app, &settings, credentials).await?;
     let (id, user) = (&checked.credentials.access_key_id, &checked.user);
     if args.user.as_ref().is_some_and(|wanted| wanted != user) {
         let wanted = args.user.as_deref().unwrap_or_default();
@@ -75,8 +76,12 @@ fn is_new(app: &App) -> Result<(), Failed> {
     if !app.config.contains(name) {
         return Ok(());
     }
-    Err(Failed::new(Exit::Usage, format!("there is a profile {name} already"))
-        .hint(format!("choose another name, or `rotakey remove {name}` first")))
+    let has_key = app.state()?.read().is_ok_and(|(_, status)| status.current.is_some());
+    let hint = match has_key || app.key_profile()? != name {
+        true => format!("choose another name, or `rotakey remove {name}` first"),
+        false => no_key_hint(name),
+    };
+    Err(Failed::new(Exit::Usage, format!("there is a profile {name} already")).hint(hint))
 }
 
 /// How programs come to use it, and what would keep them from it.
@@ -101,12 +106,18 @@ fn say_how(app: &App, id: &AccessKeyId) -> Result<(), Failed> {
     Ok(())
 }
 
-fn ask(args: &AddArgs) -> Result<Credentials, Failed> {
+fn ask(app: &App, args: &AddArgs) -> Result<Credentials, Failed> {
     let usage = |message: String, hint: &str| Failed::new(Exit::Usage, message).hint(hint);
     let id = match &args.access_key_id {
         Some(id) => id.clone(),
         None if args.secret_stdin => {
             return Err(usage("--secret-stdin needs --access-key-id".to_owned(), "give both"));
+        }
+        None if !std::io::stdin().is_terminal() => {
+            return Err(usage(
+                "no access key id is given".to_owned(),
+                "without a terminal, use --access-key-id ID --secret-stdin",
+            ));
         }
         None => prompt("Access key id: ", false)?,
     };
@@ -122,15 +133,21 @@ fn ask(args: &AddArgs) -> Result<Credentials, Failed> {
             .map_err(|error| usage(format!("cannot read the secret: {error}"), "pipe it in"))?;
         secret
     } else {
-        prompt("Secret access key: ", true)?
+        // A keystore that is not there is told before a secret is looked up and pasted. Nobody is asked twice for a
+        // passphrase for it.
+        if app.config.store.passphrase_command.is_none() {
+            app.keystore()?.get(&access_key_id)?;
+        }
+        prompt("Secret access key (not shown): ", true)?
     };
     let secret = zeroize::Zeroizing::new(secret);
     let trimmed = secret.trim();
     if trimmed.is_empty() {
-        return Err(usage(
-            "the secret access key is empty".to_owned(),
-            "give it on standard input",
-        ));
+        let hint = match args.secret_stdin {
+            true => "give it on standard input",
+            false => "paste it, then Enter: it is not shown",
+        };
+        return Err(usage("the secret access key is empty".to_owned(), hint));
     }
     let secret_access_key = SecretAccessKey::new(trimmed.to_owned());
     Ok(Credentials::long_term(access_key_id, secret_access_key))

@@ -82,8 +82,12 @@ fn replace(app: &App, args: &ExecArgs, variables: &Variables) -> Failed {
 
 fn not_started(args: &ExecArgs, error: &std::io::Error) -> Failed {
     let program = args.command[0].to_string_lossy();
-    Failed::new(Exit::Failed, format!("cannot run {program}: {error}"))
-        .hint("give the command after --, as you would type it")
+    let hint = match error.kind() {
+        std::io::ErrorKind::NotFound if !program.contains('/') => "it is in no folder of PATH",
+        std::io::ErrorKind::NotFound => "there is no such file, or not the interpreter it names",
+        _ => "what stands behind -- is run as it is, without a shell",
+    };
+    Failed::new(Exit::Failed, format!("cannot run {program}: {error}")).hint(hint)
 }
 
 /// No agent runs: serves the program from this process, for as long as it lives.

@@ -31,9 +31,14 @@ pub fn run(args: &ManArgs, printer: &Printer) -> Result<(), Failed> {
                 .hint("`rotakey --help` lists them")
         })?;
         let text = render(page)?.1;
-        return printer
+        printer
             .data_whole(&String::from_utf8_lossy(&text))
-            .map_err(|error| Failed::new(Exit::Failed, format!("cannot write: {error}")));
+            .map_err(|error| Failed::new(Exit::Failed, format!("cannot write: {error}")))?;
+        if printer.data_columns().is_some() {
+            let verb = args.verb.iter().map(|verb| format!(" {verb}")).collect::<String>();
+            printer.say(&format!("hint: that is for man to read: `rotakey man{verb} | man -l -`"));
+        }
+        return Ok(());
     };
     let mut written = 0;
     let mut left = vec![&whole];

@@ -96,16 +96,27 @@ impl App {
     /// The profile that holds the key, which is the one that is meant or the one it takes its key from.
     pub fn key_profile(&self) -> Result<&str, Failed> {
         if !self.config.contains(&self.profile) {
-            let names: Vec<_> = self.config.profile_names().collect();
-            let known = if names.is_empty() {
-                format!("`rotakey add {}` makes it", self.profile)
-            } else {
-                format!("known: {}; `rotakey add {}` makes it", names.join(", "), self.profile)
-            };
-            let message = format!("there is no profile {}", self.profile);
-            return Err(Failed::new(Exit::Usage, message).hint(known));
+            return Err(self.no_such_profile());
         }
         Ok(self.config.key_profile(&self.profile)?)
+    }
+
+    /// The profile that is meant is in no table: the nearest one, or what there is.
+    fn no_such_profile(&self) -> Failed {
+        let name = &self.profile;
+        let names: Vec<_> = self.config.profile_names().collect();
+        let near = names.iter().find(|known| strsim::damerau_levenshtein(known, name) <= 2);
+        let hint = match (near, names.as_slice()) {
+            (Some(near), _) => format!("did you mean {near}? `rotakey add {name}` makes another"),
+            (None, []) => format!("`rotakey add {name}` makes it"),
+            (None, [only]) => {
+                format!("name the one there is, {only}; or `rotakey add {name}` makes it")
+            }
+            (None, _) => {
+                format!("name one of {}; or `rotakey add {name}` makes it", names.join(", "))
+            }
+        };
+        Failed::new(Exit::Usage, format!("there is no profile {name}")).hint(hint)
     }
 
     /// The profiles that hold a key of their own.
@@ -179,8 +190,7 @@ impl App {
         let (_, status) = self.state()?.read()?;
         if status.current.is_none() {
             let message = format!("profile {} has no key", self.profile);
-            return Err(Failed::new(Exit::Usage, message)
-                .hint(format!("`rotakey add {}` takes one over", self.profile)));
+            return Err(Failed::new(Exit::Usage, message).hint(no_key_hint(&self.profile)));
         }
         Ok(status)
     }
@@ -224,6 +234,13 @@ impl App {
         })?;
         credentials(keystore, id)
     }
+}
+
+/// What to do about a profile that somebody wrote into config.toml himself.
+fn no_key_hint(profile: &str) -> String {
+    format!(
+        "take [profile.{profile}] out of config.toml, `rotakey add {profile}`, then put its settings back"
+    )
 }
 
 /// 16 hexadecimal digits.

@@ -1,81 +1,143 @@
 //! `rotakey` alone: says what to do next, by how things stand.
 
-use rotakey_core::journal::Step;
+use serde_json::Value;
 
 use super::App;
+use super::status::{self, Headline, Standing};
+use crate::cis::AGE_DAYS;
 use crate::cli::failure::Failed;
+use crate::cli::layout::{counted, wrap};
 use crate::config::Env;
 use crate::control::Agent;
 use crate::shared_files::{self, Document, Kind, Places};
 
+/// How wide it is made where no terminal says.
+const WIDTH: usize = 80;
+/// Narrower than this, an explanation stands below its command.
+const BESIDE_MIN: usize = 24;
+
 /// Something to do: the command, and what it does.
 type Advice = (String, String);
+
+/// What there is to say.
+#[derive(Default)]
+struct Told {
+    /// What is under way by itself.
+    news: Vec<String>,
+    /// What a person can do, the most urgent first.
+    advice: Vec<Advice>,
+}
+
+impl Told {
+    fn advise(&mut self, command: impl Into<String>, why: impl Into<String>) {
+        self.advice.push((command.into(), why.into()));
+    }
+}
 
 /// Runs it.
 pub fn run(app: &App) -> Result<(), Failed> {
     let agent = Agent::at(app.paths.socket()).status();
-    let advice = advice(app, &agent)?;
+    let told = told(app, &agent)?;
     let profiles = app.config.profile_names().count();
     let agent = match &agent {
         Ok(Some(agent)) => format!("the agent runs (pid {})", agent["pid"]),
         Ok(None) => "no agent runs".to_owned(),
         Err(failed) => failed.message.clone(),
     };
-    let what = if profiles == 1 { "profile" } else { "profiles" };
-    app.printer.data(&format!("{profiles} {what}, {agent}"));
-    if advice.is_empty() {
-        app.printer.data("nothing to do; `rotakey status` shows the rest");
+    let width = app.printer.data_columns().unwrap_or(WIDTH);
+    let mut lines = vec![format!("{}, {agent}", counted(profiles, "profile"))];
+    lines.extend(told.news.iter().flat_map(|news| wrap(news, width)));
+    if told.advice.is_empty() {
+        lines.push("nothing to do; `rotakey status` shows the rest".to_owned());
     }
-    for (n, (command, why)) in advice.iter().enumerate() {
-        app.printer.data(&format!("{}  {command:30}  {why}", if n == 0 { "next" } else { "then" }));
-    }
-    app.printer.data("all commands: `rotakey --help`");
+    lines.extend(laid_out(&told.advice, width));
+    lines.push("all commands: `rotakey --help`".to_owned());
+    lines.iter().for_each(|line| app.printer.data(line));
     Ok(())
 }
 
-fn advice(
-    app: &App,
-    agent: &Result<Option<serde_json::Value>, Failed>,
-) -> Result<Vec<Advice>, Failed> {
-    let say = |command: String, why: &str| (command, why.to_owned());
-    let mut advice = Vec::new();
+/// The commands one below the other, each whole, and beside or below it what it does.
+fn laid_out(advice: &[Advice], width: usize) -> Vec<String> {
+    let longest = advice.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
+    let beside = width.saturating_sub(6 + longest + 2);
+    let mut lines = Vec::new();
+    for (n, (command, why)) in advice.iter().enumerate() {
+        let word = if n == 0 { "next" } else { "then" };
+        if beside >= BESIDE_MIN {
+            for (at, part) in wrap(why, beside).iter().enumerate() {
+                let (word, command) = if at == 0 { (word, command.as_str()) } else { ("", "") };
+                lines.push(format!("{word:4}  {command:longest$}  {part}"));
+            }
+        } else {
+            lines.push(format!("{word}  {command}"));
+            let below = wrap(why, width.saturating_sub(8));
+            lines.extend(below.iter().map(|part| format!("        {part}")));
+        }
+    }
+    lines
+}
+
+fn told(app: &App, agent: &Result<Option<Value>, Failed>) -> Result<Told, Failed> {
+    let mut told = Told::default();
     if app.config.profile_names().next().is_none() {
         match has_plain_keys(&app.env) {
-            false => advice.push(say("rotakey add default".to_owned(), "takes a key over")),
-            true => {
-                let command = "rotakey import --all --dry-run".to_owned();
-                advice.push(say(command, "shows which keys it would take"));
-            }
+            false => told.advise("rotakey add default", "takes a key over"),
+            true => told.advise("rotakey import --all --dry-run", "shows which keys it would take"),
         }
-        advice.push(say("rotakey doctor".to_owned(), "proves that programs find it"));
-        return Ok(advice);
+        told.advise("rotakey doctor", "proves that programs find it");
+        #[cfg(feature = "demo")]
+        told.advise("rotakey demo", "shows a rotation first, without AWS");
+        return Ok(told);
     }
+    let seen = agent.as_ref().ok().and_then(Option::as_ref);
     for name in app.managed()? {
-        let app = app.for_profile(&name);
-        let (_, status) = app.state()?.read()?;
-        let Some(open) = &status.rotation else { continue };
-        if open.stuck.is_some() {
-            advice.push(say(format!("rotakey status {name}"), "it is stuck: a person must decide"));
-        } else if matches!(agent, Ok(None)) {
-            let why = match open.step {
-                Step::Soak => "the old key is to be deleted after its soak",
-                _ => "a rotation was begun, and nobody goes on with it",
-            };
-            advice.push(say(format!("rotakey resume {name} --wait deleted"), why));
+        match status::standing(&app.for_profile(&name), seen) {
+            Ok(standing) => of_profile(&mut told, &name, &standing),
+            Err(_) => told.advise(format!("rotakey status {name}"), "it cannot be read: says why"),
         }
     }
     match agent {
         Ok(None) => {
-            advice.push(say("rotakey agent".to_owned(), "serves programs, rotates unattended"));
-            let command = "rotakey service install".to_owned();
-            advice.push(say(command, "has it run from every login on"));
+            told.advise("rotakey agent", "serves programs, rotates unattended");
+            told.advise("rotakey service install", "has it run from every login on");
         }
-        Err(_) => {
-            advice.push(say("rotakey doctor".to_owned(), "says what is wrong with the agent"))
-        }
+        Err(_) => told.advise("rotakey doctor", "says what is wrong with the agent"),
         Ok(Some(_)) => {}
     }
-    Ok(advice)
+    Ok(told)
+}
+
+fn of_profile(told: &mut Told, name: &str, standing: &Standing) {
+    let look = || format!("rotakey status {name}");
+    match standing.headline {
+        Headline::Incident => told.advise(look(), "a key of it leaked: says what is left to do"),
+        Headline::Stuck => told.advise(look(), "it is stuck: a person must decide"),
+        Headline::Held => told.advise(look(), "it is held: says by what, and how it goes on"),
+        Headline::Unreadable => told.advise(look(), "it cannot be read: says why"),
+        Headline::Empty => told.advise(look(), "it has no key yet: says how it gets one"),
+        _ => {}
+    }
+    if let Some(waits_for) = &standing.waits_for {
+        let word = standing.headline.word();
+        told.news.push(format!("{name}: {word}; it waits for {waits_for}"));
+        let goes_on = standing.headline != Headline::Stuck;
+        if standing.is_left_alone && goes_on {
+            let resume = format!("rotakey resume {name} --wait deleted");
+            told.advise(resume, "goes on with its rotation");
+        }
+        return;
+    }
+    match (standing.headline, &standing.due_since) {
+        (Headline::TooOld, _) => told.advise(
+            format!("rotakey rotate {name}"),
+            format!("its key is older than the {AGE_DAYS} days of CIS"),
+        ),
+        (Headline::Failed, _) => told.advise(look(), "the last rotation failed: says why"),
+        (Headline::Ok, Some(since)) if standing.is_left_alone => {
+            told.advise(format!("rotakey rotate {name}"), format!("its key is due since {since}"));
+        }
+        _ => {}
+    }
 }
 
 /// Whether a key stands in one of the shared files.

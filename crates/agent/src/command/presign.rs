@@ -14,7 +14,7 @@ use rotakey_endpoint::proxy::verify::{Placeholder, Placeholders, Policy};
 use super::{App, credential_process};
 use crate::cli::failure::{Exit, Failed};
 use crate::clock::Clock;
-use crate::config::ProfileSettings;
+use crate::config::{ProfileSettings, duration};
 use crate::control::{self, Agent, LONG_PATIENCE};
 use crate::local_http::escape;
 use crate::presigning::{self, Made, NotMade, Wanted};
@@ -25,14 +25,22 @@ use crate::store::keystore::file::Asker;
 /// How long a URL is good, unless it is said: the AWS CLI's `--expires-in`.
 const EXPIRES_SECONDS: u64 = 3600;
 
+/// A count of seconds, or a duration.
+fn expiry(text: &str) -> Result<u64, String> {
+    let seconds = text.parse().ok().or_else(|| Some(duration::parse(text).ok()?.as_secs()));
+    seconds.filter(|seconds| (1..=EXPIRES_SECONDS_MAX).contains(seconds)).ok_or_else(|| {
+        format!("give seconds, 1 to {EXPIRES_SECONDS_MAX}, or a duration such as 15m, 1h or 7d")
+    })
+}
+
 /// The arguments.
 #[derive(Debug, Args)]
 pub struct PresignArgs {
     /// s3://bucket/key, or a URL that a program signed with its placeholder; before it, the profile may be named
     #[arg(value_name = "TARGET", num_args = 1..=2, required = true)]
     pub target: Vec<String>,
-    /// For how many seconds the URL is good, 7 days (604800) at most [default: 3600, or as long as the program's URL]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=EXPIRES_SECONDS_MAX))]
+    /// For how many seconds the URL is good, or 15m, 1h, 7d; 7 days at most [default: 1h, or as long as the program's URL]
+    #[arg(long, value_name = "SECONDS", value_parser = expiry)]
     pub expires_in: Option<u64>,
     /// What whoever has it may do [default: GET, or what the program's URL is for]
     #[arg(long, value_enum, ignore_case = true)]
@@ -101,6 +109,7 @@ pub fn run(app: &App, args: &PresignArgs) -> Result<(), Failed> {
         .data_whole(&format!("{}\n", made.url))
         .map_err(|error| Failed::new(Exit::Failed, format!("cannot write: {error}")))?;
     let lease = app.settings()?.policy.lease;
+    let until = super::status::when(made.until, app.clock.now().wall);
     if made.is_cut_short {
         app.printer.say(&format!("the URL ends at {until}, with the session that signed it"));
     }
@@ -108,7 +117,7 @@ pub fn run(app: &App, args: &PresignArgs) -> Result<(), Failed> {
         > SignedDuration::try_from(lease).unwrap_or_default()
     {
         app.printer.say(&format!(
-            "{} signed it: a rotation of {holder} does not retire that key before {until}",
+            "{} signed it: a rotation of {holder} does not retire that key before the URL ends, {until}",
             made.key
         ));
     }

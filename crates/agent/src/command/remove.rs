@@ -35,9 +35,13 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
     let status = journal.status();
     if let Some(open) = &status.rotation {
         let message = format!("{name} is being rotated (step {})", open.step);
-        return Err(Failed::new(Exit::Decide, message).hint(format!(
-            "`rotakey resume {name} --wait deleted` or `rotakey abort {name}` first"
-        )));
+        // What is published cannot be given up any more.
+        let or = match open.published.is_none() && open.undone.is_none() {
+            true => format!(" or `rotakey abort {name}`"),
+            false => String::new(),
+        };
+        return Err(Failed::new(Exit::Decide, message)
+            .hint(format!("`rotakey resume {name} --wait deleted`{or} first")));
     }
     let now = app.clock.now().wall;
     let agent = Agent::at(app.paths.socket());
@@ -48,20 +52,19 @@ pub fn run(app: &App, yes: bool) -> Result<(), Failed> {
     };
     // A key that was taken out of service is of no use to whoever holds it.
     if let Some(until) = lease.filter(|until| *until > now && status.withdrawn.is_none()) {
-        let until = super::status::seconds(until);
+        let until = super::status::when(until, now);
         let message = format!("a program may hold the key of {name} until {until}");
-        return Err(Failed::new(Exit::Decide, message).hint("wait until then"));
+        return Err(Failed::new(Exit::Decide, message)
+            .hint(format!("wait until then; `rotakey status {name}` says who")));
     }
     if let Some(current) = &status.current {
         let keystore = app.keystore()?;
-        let question = format!(
-            "{} is the only copy of the secret of {}. Remove it?",
-            keystore.describe(),
-            current.id
-        );
-        if !yes && !app.printer.confirm(&question) {
-            return Err(Failed::new(Exit::Decide, format!("{question} Nothing was changed"))
-                .hint("`--yes` does it"));
+        let only =
+            format!("the only copy of the secret of {} is in {}", current.id, keystore.describe());
+        if !yes && !app.printer.confirm(&format!("{only}. Remove it?")) {
+            let message = format!("{name} is not removed: {only}");
+            return Err(Failed::new(Exit::Decide, message)
+                .hint(format!("`rotakey remove {name} --yes` destroys it")));
         }
         keystore.delete(&current.id)?;
         // The configuration may not name the device any more.

@@ -138,19 +138,16 @@ fn proxy_hosts(read: &Reader<'_>) -> Result<Hosts, ConfigError> {
     Ok(hosts)
 }
 
-pub(super) fn profile(
+/// The durations and counts, with their floors, which `unsafe_durations` lifts.
+fn policy(
     name: &str,
-    table: &toml::Table,
-    env: &Env,
-    inherited_mfa: Option<MfaSettings>,
-) -> Result<ProfileSettings, ConfigError> {
-    let read = Reader { at: format!("[profile.{name}]"), table };
+    read: &Reader<'_>,
+    region: &str,
+    lifted: bool,
+) -> Result<Policy, ConfigError> {
     let none = toml::Table::new();
-    let probe = table.get("probe").and_then(toml::Value::as_table).unwrap_or(&none);
+    let probe = read.table.get("probe").and_then(toml::Value::as_table).unwrap_or(&none);
     let probe = Reader { at: format!("[profile.{name}.probe]"), table: probe };
-    let lifted = read.flag("unsafe_durations")?.unwrap_or(false);
-
-    let serve = session::serve(&read)?;
     let on_straggler = match read.text("on_straggler")?.unwrap_or("hold") {
         "hold" => OnStraggler::Hold,
         "proceed" => OnStraggler::Proceed,
@@ -158,28 +155,18 @@ pub(super) fn profile(
             return Err(read.wrong("on_straggler", &format!("{other:?}"), "`hold` or `proceed`"));
         }
     };
-    let region = read
-        .text("region")?
-        .or_else(|| env.get("AWS_REGION"))
-        .or_else(|| env.get("AWS_DEFAULT_REGION"))
-        .unwrap_or("us-east-1")
-        .to_owned();
     let floor = |floor| if lifted { Duration::ZERO } else { floor };
     let lease = read.duration("lease", 60 * MINUTE, floor(30 * MINUTE))?.max(SECOND);
     let soak = read.duration("soak", 7 * DAY, floor(HOUR))?;
     let window = if lifted { lease.min(15 * MINUTE) } else { 15 * MINUTE };
-    let policy = Policy {
+    Ok(Policy {
         successes: probe.count("successes", 5, if lifted { 1 } else { 3 })?,
         spacing: probe.duration("spacing", 2 * SECOND, floor(SECOND))?,
-        settle: probe.duration(
-            "settle",
-            if lifted { Duration::ZERO } else { 30 * SECOND },
-            floor(10 * SECOND),
-        )?,
+        settle: probe.duration("settle", floor(30 * SECOND), floor(10 * SECOND))?,
         deadline: probe.duration("deadline", 5 * MINUTE, floor(30 * SECOND))?,
         vantages: probe
             .list("regions")?
-            .unwrap_or_else(|| vec![region.clone()])
+            .unwrap_or_else(|| vec![region.to_owned()])
             .into_iter()
             .map(Vantage::Sts)
             .chain([Vantage::Iam])
@@ -188,11 +175,7 @@ pub(super) fn profile(
         client_backoff: window,
         signature_window: window,
         presigned_ttl: read.duration("presigned_ttl", Duration::ZERO, Duration::ZERO)?,
-        observe: read.duration(
-            "observe",
-            if lifted { Duration::ZERO } else { 4 * HOUR },
-            Duration::ZERO,
-        )?,
+        observe: read.duration("observe", floor(4 * HOUR), Duration::ZERO)?,
         soak,
         orphan_wait: read.duration(
             "orphan_wait",
@@ -202,7 +185,26 @@ pub(super) fn profile(
         on_straggler,
         create_timeout: CALL_TIMEOUT,
         lost_reply_wait: 30 * SECOND,
-    };
+    })
+}
+
+pub(super) fn profile(
+    name: &str,
+    table: &toml::Table,
+    env: &Env,
+    inherited_mfa: Option<MfaSettings>,
+) -> Result<ProfileSettings, ConfigError> {
+    let read = Reader { at: format!("[profile.{name}]"), table };
+    let lifted = read.flag("unsafe_durations")?.unwrap_or(false);
+
+    let serve = session::serve(&read)?;
+    let region = read
+        .text("region")?
+        .or_else(|| env.get("AWS_REGION"))
+        .or_else(|| env.get("AWS_DEFAULT_REGION"))
+        .unwrap_or("us-east-1")
+        .to_owned();
+    let policy = policy(name, &read, &region, lifted)?;
     let own = read.url("endpoint_url")?;
     // With a placeholder beside it, it is our own proxy, and the environment that of a program of ours.
     let is_program = env.get("AWS_ACCESS_KEY_ID").is_some_and(is_placeholder);
@@ -220,7 +222,7 @@ pub(super) fn profile(
         },
         region,
         user: read.text("user")?.map(str::to_owned),
-        max_age: read.duration("max_age", 30 * DAY, floor(DAY))?,
+        max_age: read.duration("max_age", 30 * DAY, if lifted { Duration::ZERO } else { DAY })?,
         quiet_hours: quiet::read(&read)?,
         policy,
         serve,

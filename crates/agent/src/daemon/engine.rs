@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -181,34 +182,40 @@ async fn run(
                 continue;
             }
         };
-        match order {
-            Order::TakeUp(profile, done) => {
-                workshop.supply(&profile, supply::Order::TakeUp(done));
-            }
-            Order::Wake(profile) => workshop.wake(&profile),
-            Order::Yield(profile) => {
-                if let Some(worker) = workshop.worker(&profile) {
-                    worker.yielding.set(true);
-                }
-            }
-            Order::Report(profile, what, done) => {
-                if let Some(worker) = workshop.worker(&profile) {
-                    let _ = worker.rotations.send(rotations::Order::Report(what, done));
-                }
-            }
-            Order::Mfa(profile, code, done) => {
-                workshop.supply(&profile.clone(), supply::Order::Mfa(profile.clone(), code, done));
-                workshop.wake(&profile);
-            }
-            Order::Configure(app) => workshop.configure(*app),
-            Order::Rotate => workshop.rotate(),
-            Order::End => break,
+        if workshop.obey(order).is_break() {
+            break;
         }
     }
     workshop.end().await;
 }
 
 impl Workshop {
+    /// Carries out an order; the last one breaks off.
+    fn obey(&mut self, order: Order) -> ControlFlow<()> {
+        match order {
+            Order::TakeUp(profile, done) => self.supply(&profile, supply::Order::TakeUp(done)),
+            Order::Wake(profile) => self.wake(&profile),
+            Order::Yield(profile) => {
+                if let Some(worker) = self.worker(&profile) {
+                    worker.yielding.set(true);
+                }
+            }
+            Order::Report(profile, what, done) => {
+                if let Some(worker) = self.worker(&profile) {
+                    let _ = worker.rotations.send(rotations::Order::Report(what, done));
+                }
+            }
+            Order::Mfa(profile, code, done) => {
+                self.supply(&profile.clone(), supply::Order::Mfa(profile.clone(), code, done));
+                self.wake(&profile);
+            }
+            Order::Configure(app) => self.configure(*app),
+            Order::Rotate => self.rotate(),
+            Order::End => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+
     /// Gives each key that has none its tasks; those of keys that are gone end by themselves.
     fn open(&mut self) -> Vec<oneshot::Receiver<()>> {
         let serving = self.serving.load_full();

@@ -20,6 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Both sockets may be full of connections, and the agent needs files of its own. Most systems give a process 1024.
 const FILES: u64 = 4096;
 
+/// What the TCP sockets are called, in `config.toml` and in `LISTEN_FDNAMES`.
+const HTTP: &str = "listen";
+const PROXY: &str = "proxy_listen";
+
 /// Makes room for files, as far as the system allows it.
 pub(super) fn make_room_for_files() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -61,8 +65,8 @@ pub(super) struct Sockets {
     pub(super) http: Option<TcpListener>,
     /// Programs that sign with placeholders; `None` if there is no proxy.
     pub(super) proxy: Option<TcpListener>,
-    /// Those that were handed over, not yet told apart.
-    inherited: Vec<TcpListener>,
+    /// Those that were handed over, not yet told apart, and what they are called.
+    inherited: Vec<(String, TcpListener)>,
     /// `credential-process` and the command line.
     pub(super) control: Option<UnixListener>,
 }
@@ -71,13 +75,17 @@ impl Sockets {
     /// Takes over the sockets that systemd holds for us (`sd_listen_fds(3)`), if it does. While we are restarted it keeps
     /// them open, so that no connection is refused.
     pub(super) fn inherited() -> Self {
+        // Only the names are taken from here: sockets are made of descriptors by listenfd, without unsafe code.
+        let names = sd_notify::listen_fds_with_names().map(|fds| fds.map(|(_, name)| name));
+        let mut names = names.ok().into_iter().flatten();
         let mut fds = ListenFd::from_env();
         let mut sockets = Self::default();
         for index in 0..fds.len() {
+            let name = names.next().unwrap_or_default();
             if let Ok(Some(unix)) = fds.take_unix_listener(index) {
                 sockets.control.get_or_insert(unix);
             } else if let Ok(Some(tcp)) = fds.take_tcp_listener(index) {
-                sockets.inherited.push(tcp);
+                sockets.inherited.push((name, tcp));
             }
         }
         sockets
@@ -90,8 +98,8 @@ impl Sockets {
         listen: Option<SocketAddr>,
         proxy: Option<SocketAddr>,
     ) -> Result<Self, Failed> {
-        self.proxy = proxy.map(|at| self.tcp(at, "proxy_listen", true)).transpose()?;
-        self.http = listen.map(|at| self.tcp(at, "listen", false)).transpose()?;
+        self.proxy = proxy.map(|at| self.tcp(at, PROXY, true)).transpose()?;
+        self.http = listen.map(|at| self.tcp(at, HTTP, false)).transpose()?;
         if self.control.is_none() {
             let path = paths.socket();
             // We have the lock: a socket that is there was left behind.
@@ -113,14 +121,19 @@ impl Sockets {
         Ok(self)
     }
 
-    /// A socket that was handed over (for the proxy only one at its very address), or a new one.
+    /// A socket that was handed over, or a new one. By the key's name, if one is called so, wherever it listens; else by its
+    /// address (for the proxy only one at its very address): all sockets of one unit of systemd have one name.
     fn tcp(&mut self, at: SocketAddr, key: &str, exact: bool) -> Result<TcpListener, Failed> {
-        let is_it = |tcp: &TcpListener| !exact || tcp.local_addr().is_ok_and(|addr| addr == at);
-        let Some(found) = self.inherited.iter().position(is_it) else {
+        let is_it = |(name, tcp): &(String, TcpListener)| {
+            let is_of_other = name == HTTP || name == PROXY;
+            !is_of_other && (!exact || tcp.local_addr().is_ok_and(|addr| addr == at))
+        };
+        let named = self.inherited.iter().position(|(name, _)| name == key);
+        let Some(found) = named.or_else(|| self.inherited.iter().position(is_it)) else {
             let tcp = server::listen_tcp(at).and_then(tokio::net::TcpListener::into_std);
             return tcp.map_err(|error| taken(at, key, &error));
         };
-        let inherited = self.inherited.remove(found);
+        let (_, inherited) = self.inherited.remove(found);
         if inherited.local_addr().is_ok_and(|at| at.ip().is_loopback()) {
             return Ok(inherited);
         }

@@ -5,8 +5,11 @@
 
 mod answers;
 mod board;
+mod desk;
 mod engine;
+mod gather;
 mod instance;
+mod orders;
 mod presign;
 pub mod reach;
 mod rotations;
@@ -29,12 +32,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-pub use self::answers::{Control, Desk, Listening, Programs};
+pub use self::answers::{Control, Programs};
 pub use self::board::Board;
+pub use self::desk::{Desk, Listening};
 pub use self::engine::{Engine, Order, Orders};
 use self::instance::Sockets;
 use crate::audit::refusals::Refusals;
 use crate::cli::failure::{Exit, Failed};
+use crate::cli::layout::counted;
 use crate::clock::{Clock, SystemClock};
 use crate::command::App;
 use crate::config::{Config, Sources};
@@ -203,7 +208,8 @@ pub async fn run(mut app: App) -> Result<(), Failed> {
     if let Some(at) = listening.proxy {
         app.printer.say(&format!("the proxy is at http://{at}"));
     }
-    app.printer.say(&format!("serving {} profiles at {where_to}", names.len()));
+    let profiles = counted(names.len(), "profile");
+    app.printer.say(&format!("serving {profiles} at {where_to}"));
     notify(&[sd_notify::NotifyState::Ready]);
     let _ = service.engine.orders().send(Order::Rotate);
 

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::Full;
 
-use super::answers::{Control, Desk, answer_json, say};
+use super::answers::{Control, answer_json, say};
+use super::desk::Desk;
 use crate::clock::Clock;
 use crate::presigning::{self, Made, NotMade, Wanted};
 

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rotakey_endpoint::proxy::refusal::Refusal;
 
-use super::{Sample, one, sample};
+use super::counters::one;
+use super::{Sample, sample};
 
 /// The labels of refusals.
 pub(super) const REASONS: [&str; 11] = [
@@ -45,6 +46,7 @@ pub(super) fn reason(why: Refusal) -> &'static str {
         | Refusal::RegionNotAllowed
         | Refusal::ConnectNotAllowed
         | Refusal::OperationRefused
+        | Refusal::BucketSession
         | Refusal::NotVirtual
         | Refusal::HiddenOperation
         | Refusal::ForeignProgram => "policy",
@@ -72,7 +74,7 @@ impl Answered {
         one(usize::from(status / 100).checked_sub(2).and_then(|at| self.0.get(at)));
     }
 
-    pub(super) fn samples(&self, profile: &str) -> impl Iterator<Item = Sample> {
+    pub(crate) fn samples(&self, profile: &str) -> impl Iterator<Item = Sample> {
         let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed) as f64);
         CLASSES
             .iter()

@@ -1,3 +1,8 @@
+use std::time::Duration;
+
+use rotakey_endpoint::table::{Refused, Source};
+
+use super::counters::REASONS;
 use super::*;
 
 #[test]

@@ -8,7 +8,7 @@ use rotakey_core::receipt::{self, Receipt};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{Found, Receipts};
+use super::{Found, Receipts, Written};
 use crate::audit::verify::Found as Trail;
 use crate::store::disk;
 
@@ -48,21 +48,8 @@ impl Receipts {
                     if written.previous != previous {
                         say("the receipt before it was changed, removed or put in".to_owned());
                     }
-                    if let Some(remade) = &remade {
-                        for why in
-                            against(&written.receipt, remade, &journal, &written.journal_digest)
-                        {
-                            say(why);
-                        }
-                    }
-                    if let Some(head) = &written.audit {
-                        let link = Link { n: head.n, chain: head.chain.clone() };
-                        if !trail.contains(&link) {
-                            say(format!(
-                                "the audit trail's line number {} is not the one it has seen",
-                                head.n
-                            ));
-                        }
+                    for why in of_one(written, remade.as_deref(), &journal, trail) {
+                        say(why);
                     }
                 }
             }
@@ -160,6 +147,26 @@ fn digest_of(path: &Path) -> Option<String> {
 
 fn names(found: &Found, receipt: &Receipt) -> bool {
     found.written.as_ref().is_ok_and(|written| written.receipt.rotation == receipt.rotation)
+}
+
+/// What is wrong with one receipt by itself: against the journal, and against the trail.
+fn of_one(
+    written: &Written,
+    remade: Option<&[Receipt]>,
+    journal: &[String],
+    trail: &Trail,
+) -> Vec<String> {
+    let mut wrong = remade.map_or_else(Vec::new, |remade| {
+        against(&written.receipt, remade, journal, &written.journal_digest)
+    });
+    if let Some(head) = &written.audit {
+        let link = Link { n: head.n, chain: head.chain.clone() };
+        if !trail.contains(&link) {
+            let n = head.n;
+            wrong.push(format!("the audit trail's line number {n} is not the one it has seen"));
+        }
+    }
+    wrong
 }
 
 /// What the journal does not say.

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Generation};
 use rotakey_core::time::later;
+use rotakey_endpoint::proxy::keys::Virtualised;
 use rotakey_endpoint::proxy::refusal::Refusal;
 use rotakey_endpoint::table::{Accounts, Caller, Handed, Profile, Refused, Source};
 
@@ -63,6 +64,11 @@ impl Books {
         if self.holders.note(key, &handed) {
             self.refusals.used(placeholder, &served.profile.name, caller);
         }
+    }
+
+    /// A program got a session through the proxy.
+    pub fn made_session(&self, session: &Virtualised<'_>) {
+        self.refusals.made(session);
     }
 
     /// The proxy refused a request.

@@ -10,6 +10,7 @@ pub mod holders;
 pub mod leases;
 pub mod placeholders;
 pub mod proxying;
+pub mod seals;
 pub mod sessions;
 pub mod supply;
 pub mod through;
@@ -31,10 +32,11 @@ use rotakey_endpoint::table::{Imds, Profile, Table};
 
 pub use self::asked::AskedSts;
 use self::proxying::Proxied;
+use self::seals::Seals;
 use self::through::Through;
 use crate::cli::failure::Failed;
 use crate::command::App;
-use crate::config::{Serve, Sources};
+use crate::config::{ProfileSettings, Serve, Sources};
 use crate::session::Plan;
 use crate::store::profile::ProfileState;
 
@@ -52,6 +54,8 @@ pub struct ServedKey {
     /// The key of the other generation, as long as it is Active. The proxy tries it where AWS does not know the served one.
     /// Shared with what is made when the configuration is read again: what changes meanwhile is not lost.
     pub other: Arc<ArcSwapOption<Snapshot>>,
+    /// What its programs' sessions are sealed with. Shared likewise.
+    pub seals: Arc<Seals>,
     /// How often and when it was tried, and what sessions are worth. Shared likewise.
     pub through: Arc<Through>,
     /// The profiles that use it: the one that holds it, and those that share it.
@@ -119,7 +123,6 @@ impl Serving {
         for name in names {
             let holder = config.key_profile(name)?.to_owned();
             let settings = config.settings(name, &app.env)?;
-            let lease = config.settings(&holder, &app.env)?.policy.lease;
             let wanted = sources.container || (sources.imds && settings.imds);
             let plan = (wanted || settings.serve != Serve::Key)
                 .then(|| Plan::of(config, &app.env, name))
@@ -133,20 +136,8 @@ impl Serving {
                 Some(old) if old.plan == plan => Arc::clone(&old.temporary),
                 _ => Arc::default(),
             };
-            let profile = Arc::new(Profile {
-                name: name.clone(),
-                account_id: account_id(app, &holder, plan.as_ref()),
-                lease,
-                process: match settings.serve {
-                    Serve::Key => key.subscribe(),
-                    Serve::Session | Serve::Role => temporary.subscribe(),
-                },
-                temporary: temporary.subscribe(),
-                token: ArcSwap::from_pointee(token::load_or_make(&app.paths.state, name)?),
-                ready: ArcSwapOption::empty(),
-                out_of_service: ArcSwapOption::empty(),
-                executables: settings.executables.iter().map(PathBuf::from).collect(),
-            });
+            let profile =
+                profile_of(app, name, &holder, &settings, plan.as_ref(), key, &temporary)?;
             if sources.imds && settings.imds {
                 imds = Some(Imds { profile: Arc::clone(&profile), v1: settings.imds_v1 });
             }
@@ -171,26 +162,12 @@ impl Serving {
             ..Self::default()
         };
         for (holder, profiles) in profiles {
-            let old = before.keys.get(&holder);
             let lease = config.settings(&holder, &app.env)?.policy.lease;
-            let key = Arc::new(ServedKey {
-                state: ProfileState::new(&app.paths.state, &holder),
-                lease,
-                key: keys.remove(&holder).unwrap_or_default(),
-                other: old.map_or_else(Arc::default, |old| Arc::clone(&old.other)),
-                through: old.map_or_else(Arc::default, |old| Arc::clone(&old.through)),
-                covered_until: AtomicI64::new(
-                    old.map_or(i64::MIN, |old| old.covered_until.load(Ordering::Relaxed)),
-                ),
-                raising: AtomicBool::new(false),
-                // The same one: what fails while the configuration is read counts.
-                health: old.map_or_else(
-                    || Arc::new(Mutex::new(Health::new(now.clone()))),
-                    |old| Arc::clone(&old.health),
-                ),
-                name: holder.clone(),
-                profiles,
-            });
+            let state = ProfileState::new(&app.paths.state, &holder);
+            let (publisher, old) =
+                (keys.remove(&holder).unwrap_or_default(), before.keys.get(&holder));
+            let old = old.map(Arc::as_ref);
+            let key = Arc::new(ServedKey::going_on(state, lease, publisher, profiles, old, now));
             for served in &key.profiles {
                 let name = served.profile.name.clone();
                 serving.table.profiles.insert(name.clone(), Arc::clone(&served.profile));
@@ -204,6 +181,32 @@ impl Serving {
     }
 }
 
+/// What the endpoint knows of a profile.
+fn profile_of(
+    app: &App,
+    name: &str,
+    holder: &str,
+    settings: &ProfileSettings,
+    plan: Option<&Plan>,
+    key: &Publisher,
+    temporary: &Publisher,
+) -> Result<Arc<Profile>, Failed> {
+    Ok(Arc::new(Profile {
+        name: name.to_owned(),
+        account_id: account_id(app, holder, plan),
+        lease: app.config.settings(holder, &app.env)?.policy.lease,
+        process: match settings.serve {
+            Serve::Key => key.subscribe(),
+            Serve::Session | Serve::Role => temporary.subscribe(),
+        },
+        temporary: temporary.subscribe(),
+        token: ArcSwap::from_pointee(token::load_or_make(&app.paths.state, name)?),
+        ready: ArcSwapOption::empty(),
+        out_of_service: ArcSwapOption::empty(),
+        executables: settings.executables.iter().map(PathBuf::from).collect(),
+    }))
+}
+
 /// The account that a profile's credentials are of: its role's, or its user's.
 fn account_id(app: &App, holder: &str, plan: Option<&Plan>) -> Option<String> {
     if let Some(role) = plan.and_then(Plan::role_arn) {
@@ -214,6 +217,35 @@ fn account_id(app: &App, holder: &str, plan: Option<&Plan>) -> Option<String> {
 }
 
 impl ServedKey {
+    /// With all that goes on as it was when the configuration is read again.
+    fn going_on(
+        state: ProfileState,
+        lease: Duration,
+        key: Arc<Publisher>,
+        profiles: Vec<ServedProfile>,
+        old: Option<&Self>,
+        now: &Now,
+    ) -> Self {
+        let covered_until = old.map_or(i64::MIN, |old| old.covered_until.load(Ordering::Relaxed));
+        Self {
+            name: state.profile().to_owned(),
+            state,
+            lease,
+            key,
+            other: old.map_or_else(Arc::default, |old| Arc::clone(&old.other)),
+            seals: old.map_or_else(Arc::default, |old| Arc::clone(&old.seals)),
+            through: old.map_or_else(Arc::default, |old| Arc::clone(&old.through)),
+            covered_until: AtomicI64::new(covered_until),
+            raising: AtomicBool::new(false),
+            // The same one: what fails while the configuration is read counts.
+            health: old.map_or_else(
+                || Arc::new(Mutex::new(Health::new(now.clone()))),
+                |old| Arc::clone(&old.health),
+            ),
+            profiles,
+        }
+    }
+
     /// One that no profile uses yet.
     #[cfg(test)]
     pub(crate) fn for_test(state: ProfileState, lease: Duration) -> Self {
@@ -224,6 +256,7 @@ impl ServedKey {
             lease,
             key: Arc::default(),
             other: Arc::default(),
+            seals: Arc::default(),
             through: Arc::default(),
             profiles: Vec::new(),
             covered_until: AtomicI64::new(i64::MIN),

@@ -10,6 +10,7 @@ use rotakey_endpoint::proxy::connect::Connecting;
 use rotakey_endpoint::proxy::grants::{Granting, Grants};
 use rotakey_endpoint::proxy::keys::{Endpoint, Forwarded, Keys, Pair, Virtualised};
 use rotakey_endpoint::proxy::refusal::Refusal;
+use rotakey_endpoint::proxy::seal::{Seal, SealName};
 use rotakey_endpoint::proxy::upstream::Hosts;
 use rotakey_endpoint::proxy::verify::{Placeholder, Placeholders};
 use rotakey_endpoint::table::{Accounts, Caller, Refused, Source};
@@ -258,16 +259,30 @@ impl Keys for Ring {
         );
     }
 
+    fn seal(&self, profile: &str, key: &AccessKeyId) -> Option<Arc<Seal>> {
+        self.serving.load().key_of.get(profile)?.seals.of(key)
+    }
+
+    fn seal_named(&self, name: &SealName) -> Result<Option<Arc<Seal>>, Refusal> {
+        let serving = self.serving.load();
+        let found = serving.keys.values().find_map(|key| key.seals.named(name));
+        // A keystore may be slow, or locked. Programs ask again then, and do not take a session for one that is over.
+        let are_known = || serving.keys.values().all(|key| key.seals.are_known());
+        if found.is_some() || are_known() { Ok(found) } else { Err(Refusal::NoKey) }
+    }
+
     fn virtualised(&self, session: &Virtualised<'_>) {
         tracing::info!(
             profile = session.profile,
             placeholder = %session.placeholder,
             operation = session.operation,
+            role = session.role,
             real = %session.real,
             local = %session.local,
             until = %session.until,
             "a session was virtualised"
         );
+        self.books.made_session(session);
     }
 
     fn turned_away(&self, why: Refusal, profile: Option<&str>, caller: &Caller) {

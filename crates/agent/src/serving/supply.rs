@@ -11,6 +11,7 @@ use rotakey_core::credential::{AccessKeyId, Credentials, Generation};
 use rotakey_core::journal::Open;
 use rotakey_core::lease::Ledger;
 use rotakey_core::time::later;
+use rotakey_endpoint::proxy::seal::Seal;
 use rotakey_endpoint::publish::Snapshot;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
@@ -95,6 +96,7 @@ impl Supply {
             Ok(None) => later(clock.now().wall, self.poll),
             Ok(Some((generation, credentials))) => {
                 let keystore = self.keystore.as_ref();
+                self.take_up_seals(key, &credentials);
                 let (app, sessions) = (&self.app, &mut self.sessions);
                 let fresh = sessions.refresh(app, keystore, key, generation, &credentials).await;
                 fresh.min(later(clock.now().wall, self.poll))
@@ -170,6 +172,24 @@ impl Supply {
         Ok(Some((ledger.generation, credentials)))
     }
 
+    /// Takes up what sessions are sealed with: those that were made with a key that is Inactive by now go on, too.
+    fn take_up_seals(&self, key: &ServedKey, served: &Credentials) {
+        if !self.serving.load().proxy {
+            return;
+        }
+        let status = key.state.read().map(|(_, status)| status);
+        let open = status.ok().and_then(|status| status.rotation);
+        let served_id = &served.access_key_id;
+        let beside = open.as_ref().and_then(|open| beside(open, served_id));
+        let ids: Vec<&AccessKeyId> = [served_id].into_iter().chain(beside).collect();
+        key.seals.take_up(&ids, |id| {
+            if id == served_id {
+                return Some(Seal::of(&served.secret_access_key));
+            }
+            self.keystore.get(id).ok().flatten().map(|secret| Seal::of(&secret))
+        });
+    }
+
     /// Takes up the other key of a rotation whose keys are both Active, for the proxy.
     fn take_up_other(&self, key: &ServedKey, ledger: &Ledger) {
         if !self.serving.load().proxy {
@@ -197,10 +217,18 @@ impl Supply {
     }
 }
 
+/// The key of a rotation beside the served one, Active or not, unless it is in a stranger's hands.
+fn beside<'a>(open: &'a Open, served: &AccessKeyId) -> Option<&'a AccessKeyId> {
+    let outgoing = Some(&open.outgoing).filter(|_| !open.is_cut_off());
+    let mut both = open.incoming.iter().chain(outgoing).map(|key| &key.id);
+    both.find(|id| *id != served)
+}
+
 /// Nothing is served from now on; programs are told why, if there is a reason.
 fn withdraw(key: &ServedKey, why: Option<String>) {
     key.key.withdraw();
     key.other.store(None);
+    key.seals.take_up(&[], |_| None);
     let why = why.map(Arc::new);
     for served in &key.profiles {
         served.temporary.withdraw();

@@ -53,7 +53,7 @@ pub(super) async fn read(
 /// The scope of the signature says it, or the request's form.
 fn protocol(parts: &Parts, claim: Option<&Claim>) -> Protocol {
     match claim.map(|claim| claim.service.as_str()) {
-        Some("s3") => return Protocol::S3,
+        Some("s3" | "s3express") => return Protocol::S3,
         Some("dynamodb") => return Protocol::Json,
         Some(_) => return Protocol::Query,
         None => {}

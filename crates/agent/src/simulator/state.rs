@@ -65,11 +65,6 @@ impl Simulator {
         &self.behaviour
     }
 
-    /// Changes how it behaves, from the next call on.
-    pub fn set_behaviour(&mut self, behaviour: Behaviour) {
-        self.behaviour = behaviour;
-    }
-
     /// The server's own time.
     pub fn server_time(&self, now: Timestamp) -> Timestamp {
         let offset = SignedDuration::from_millis(self.behaviour.server_offset);
@@ -80,6 +75,11 @@ impl Simulator {
     pub fn secret_of(&self, id: &str) -> Option<&str> {
         let session = || self.sessions.get(id).map(|session| session.row.secret.as_str());
         self.key(id).map(|key| key.secret.as_str()).or_else(session)
+    }
+
+    /// What goes with the secret of a session.
+    pub fn token_of(&self, id: &str) -> Option<&str> {
+        self.sessions.get(id).map(|session| session.row.token.as_str())
     }
 
     /// The keys as they truly are, in the order of their creation.

@@ -10,6 +10,7 @@ use rotakey_core::credential::AccessKeyId;
 use super::connect::Connecting;
 use super::grants::Granting;
 use super::refusal::Refusal;
+use super::seal::{Seal, SealName};
 use super::upstream::Hosts;
 use super::verify::Placeholders;
 use crate::publish::Snapshot;
@@ -61,6 +62,16 @@ pub trait Keys: Placeholders + Granting + Send + Sync + 'static {
     /// A request that is signed by nobody of ours was sent on as it was, and answered.
     fn passed(&self, _host: &str, _status: u16, _caller: &Caller) {}
 
+    /// What a profile's sessions are sealed with that were made with a long-term key. `None`: they are in memory alone.
+    fn seal(&self, _profile: &str, _key: &AccessKeyId) -> Option<Arc<Seal>> {
+        None
+    }
+
+    /// The seal of that name, of any profile, if there is one. Fails if that cannot be told yet.
+    fn seal_named(&self, _name: &SealName) -> Result<Option<Arc<Seal>>, Refusal> {
+        Ok(None)
+    }
+
     /// A program was given a local session in the place of a real one.
     fn virtualised(&self, session: &Virtualised<'_>);
 
@@ -101,6 +112,10 @@ pub struct Virtualised<'a> {
     pub placeholder: &'a AccessKeyId,
     /// By which operation: `AssumeRole`.
     pub operation: &'a str,
+    /// The role, as it was asked for.
+    pub role: Option<&'a str>,
+    /// By whom.
+    pub caller: &'a Caller,
     /// What AWS gave.
     pub real: &'a AccessKeyId,
     /// What stands for it.

@@ -36,6 +36,7 @@ pub mod refusal;
 pub mod render;
 pub mod roots;
 mod screen;
+pub mod seal;
 mod sessions;
 pub mod sign;
 mod told;

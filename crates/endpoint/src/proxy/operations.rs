@@ -47,6 +47,8 @@ pub(crate) enum Asks {
     Nothing,
     /// A session, by an operation of [`VIRTUAL`] whose answer can be virtualised.
     Session(&'static str),
+    /// S3's CreateSession: what it hands out is good for one bucket, and programs can do without.
+    BucketSession,
     /// Credentials that there is no way to keep from it.
     Other,
 }
@@ -55,6 +57,9 @@ pub(crate) enum Asks {
 pub(crate) fn asks(service: &str, head: &Parts, body: &[u8]) -> Asks {
     if !is_refused(service, head, body) {
         return Asks::Nothing;
+    }
+    if uri::is_s3(service) && is_bucket_session(head) {
+        return Asks::BucketSession;
     }
     // A form that cannot be read in two ways, of the service that answers as we know.
     let is_plain = service == "sts"
@@ -72,6 +77,14 @@ pub(crate) fn asks(service: &str, head: &Parts, body: &[u8]) -> Asks {
     virtual_one.map_or(Asks::Other, |name| Asks::Session(name))
 }
 
+/// What a plain question names in a parameter.
+pub(crate) fn parameter(head: &Parts, body: &[u8], wanted: &str) -> Option<String> {
+    let query = head.uri.query().unwrap_or_default().as_bytes();
+    let mut pairs = uri::pairs(query).chain(uri::pairs(body));
+    let (_, value) = pairs.find(|(name, _)| name == wanted.as_bytes())?;
+    String::from_utf8(value).ok()
+}
+
 fn is_refused(service: &str, head: &Parts, body: &[u8]) -> bool {
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default().as_bytes());
     // S3 gets its path in one form, others as it came, and make of it what they like: what any of them could see is looked at.
@@ -81,9 +94,7 @@ fn is_refused(service: &str, head: &Parts, body: &[u8]) -> bool {
         let is_control = paths
             .iter()
             .any(|path| path.starts_with(b"/v20180820/accessgrantsinstance/dataaccess"));
-        let is_session = head.method == Method::GET
-            && uri::pairs(query).any(|(name, _)| name.eq_ignore_ascii_case(b"session"));
-        return is_control || is_session;
+        return is_control || is_bucket_session(head);
     }
     let target = head.headers.get(names::TARGET).map(http::HeaderValue::as_bytes);
     let target = target.map(|target| target.rsplit(|byte| *byte == b'.').next().unwrap_or(target));
@@ -91,6 +102,12 @@ fn is_refused(service: &str, head: &Parts, body: &[u8]) -> bool {
     let named = target.into_iter().chain(in_path).map(<[u8]>::to_vec);
     named.chain(actions(query)).chain(actions(body)).any(|operation| is_named(&operation))
         || paths.iter().any(|path| is_path(service, path))
+}
+
+fn is_bucket_session(head: &Parts) -> bool {
+    let query = head.uri.query().unwrap_or_default().as_bytes();
+    head.method == Method::GET
+        && uri::pairs(query).any(|(name, _)| name.eq_ignore_ascii_case(b"session"))
 }
 
 /// `/service/Prefix/operation/Operation`.
@@ -159,6 +176,8 @@ mod tests {
         let query = head("GET", "/?Version=1&Action=GetSessionToken", &[]);
         assert_eq!(asks("sts", &query, b""), Asks::Session("GetSessionToken"));
         assert_eq!(asks("sts", &plain, b"Action=GetCallerIdentity"), Asks::Nothing);
+        let bucket = head("GET", "/b--use1-az4--x-s3?session", &[]);
+        assert_eq!(asks("s3express", &bucket, b""), Asks::BucketSession);
         let target = [("x-amz-target", "AWSX.AssumeRole")];
         for (service, head, body) in [
             ("sts", &plain, "Action=assumerole"),
@@ -173,7 +192,7 @@ mod tests {
             ("sts", &plain, "Action=AssumeRoot"),
             ("iam", &plain, "Action=AssumeRole"),
             ("iam", &plain, "Action=CreateAccessKey"),
-            ("s3", &head("GET", "/b?session", &[]), ""),
+            ("s3", &head("GET", "/v20180820/accessgrantsinstance/dataaccess", &[]), ""),
         ] {
             assert_eq!(asks(service, head, body.as_bytes()), Asks::Other, "{head:?} {body}");
         }

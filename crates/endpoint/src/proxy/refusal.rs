@@ -81,6 +81,11 @@ pub enum Refusal {
         "this operation hands out credentials and is refused; hint: `rotakey` makes and rotates keys"
     )]
     OperationRefused,
+    /// The same of S3, for directory buckets.
+    #[error(
+        "CreateSession hands out credentials and is refused; hint: set AWS_S3_DISABLE_EXPRESS_SESSION_AUTH=true, or s3_disable_express_session_auth = true in AWS's config file"
+    )]
+    BucketSession,
     /// One that cannot be told, of a service of which some are refused.
     #[error(
         "the body has to say which operation it asks for; hint: send it with its length, 1 MiB at most, and not encoded"
@@ -241,6 +246,7 @@ impl Refusal {
             | Self::ServiceNotAllowed
             | Self::RegionNotAllowed
             | Self::OperationRefused
+            | Self::BucketSession
             | Self::HiddenOperation
             | Self::NotVirtual
             | Self::ForeignProgram

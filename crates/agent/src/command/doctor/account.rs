@@ -100,7 +100,7 @@ fn rotation(profile: &str, status: &Status) -> Check {
     match &open.stuck {
         Some(why) => Check::bad("rotation", format!("stuck at {}: {why}", open.step))
             .hint(format!("look with `rotakey status {profile}`; then resume, undo or abort")),
-        None => Check::ok("rotation", format!("one is under way, at {}", open.step)),
+        None => Check::ok("rotation", format!("a rotation is under way, at {}", open.step)),
     }
 }
 
@@ -211,7 +211,7 @@ fn cis(app: &App, status: &Status, list: &KeyList, now: Timestamp) -> Check {
 /// What a rotation would look at before it begins; nothing is changed.
 async fn permissions(app: &App, status: &Status) -> Check {
     if status.rotation.is_some() {
-        return Check::ok("account.permissions", "were enough when the rotation began");
+        return Check::ok("account.permissions", "permissions were enough when the rotation began");
     }
     let run = match engine::run(app, Goal::Check, None, &mut Impatient).await {
         Ok(run) => run,

@@ -70,7 +70,7 @@ fn running(scene: &Scene<'_>) -> Check {
             )
             .run(format!("kill -HUP {pid}"));
     }
-    Check::ok("agent", format!("pid {pid}, version {version}, with {path} as it is"))
+    Check::ok("agent", format!("the agent is pid {pid}, version {version}, with {path} as it is"))
 }
 
 /// Whether programs of `proxy_connect` trust the certificates that the agent makes.

@@ -130,13 +130,14 @@ fn profile(scene: &Scene<'_>, env: &Env) -> Check {
             None => format!("rotakey import --profile {}", quoted(name)),
         }),
         None if env.get(FULL).is_some() || env.get(IMDS).is_some() => {
-            Check::ok("env.profile", "not set: an endpoint is")
+            Check::ok("env.profile", "AWS_PROFILE is not set: an endpoint is")
         }
         None if names.contains(&"default") => {
-            Check::ok("env.profile", "not set: programs use default")
+            Check::ok("env.profile", "AWS_PROFILE is not set: programs use default")
         }
         None => {
-            let found = "not set: programs that name no profile use [default], not rotakey";
+            let found =
+                "AWS_PROFILE is not set: programs that name no profile use [default], not rotakey";
             let check = Check::ok("env.profile", found);
             match names.first() {
                 Some(first) => check.hint(format!(

@@ -48,7 +48,11 @@ fn private_by(path: &Path, mode: &str) -> Option<Check> {
 
 fn room(state: &Path) -> Option<Check> {
     let (bytes, files) = disk::room(state).ok()?;
-    let found = format!("{} MiB and {files} files are free at {}", bytes >> 20, state.display());
+    let free = match bytes >> 20 {
+        mib @ 0..10_240 => format!("{mib} MiB"),
+        mib => format!("{} GiB", mib >> 10),
+    };
+    let found = format!("{free} and {files} files are free at {}", state.display());
     // Some file systems do not count files.
     let few_files = files > 0 && files < LEAST_FILES;
     Some(if bytes < LEAST_BYTES || few_files {

@@ -3,11 +3,13 @@
 use serde_json::json;
 
 use super::check::{CHECKS, Check, Verdict};
-use crate::cli::layout::wrap;
+use crate::cli::layout::{counted, wrap};
 use crate::cli::printer::Printer;
 
-/// How wide text is made.
+/// How wide text is made where no terminal says.
 const WIDTH: usize = 80;
+/// Narrower terminals get no narrower lines.
+const WIDTH_MIN: usize = 40;
 /// Behind a mark.
 const INDENT: usize = 11;
 
@@ -25,6 +27,7 @@ pub(super) fn print(printer: &Printer, checks: &[Check], home: Option<&str>) {
         Some(home) if home.len() > 1 => text.replace(&format!("{home}/"), "~/"),
         _ => text.to_owned(),
     };
+    let width = printer.data_columns().map_or(WIDTH, |columns| columns.max(WIDTH_MIN));
     let (mut bad, mut warnings) = (0, 0);
     let group_of = |check: &Check| {
         let row = CHECKS.iter().find(|(id, ..)| *id == check.id);
@@ -51,22 +54,18 @@ pub(super) fn print(printer: &Printer, checks: &[Check], home: Option<&str>) {
                 hint: check.hint.as_deref().map(short),
                 ..check.clone()
             };
-            for line in lines(&told, &subjects) {
+            for line in lines(&told, &subjects, width) {
                 printer.data(&line);
             }
         }
     }
     let sum = match (bad, warnings) {
         (0, 0) => "all is well".to_owned(),
-        (0, warnings) => format!("nothing bad, {}", plural(warnings, "warning")),
+        (0, warnings) => format!("nothing bad, {}", counted(warnings, "warning")),
         (bad, 0) => format!("{bad} bad"),
-        (bad, warnings) => format!("{bad} bad, {}", plural(warnings, "warning")),
+        (bad, warnings) => format!("{bad} bad, {}", counted(warnings, "warning")),
     };
     printer.data(&sum);
-}
-
-fn plural(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Checks that say the same of several subjects, with those.
@@ -88,7 +87,7 @@ fn together<'a>(checks: &[&'a Check]) -> Vec<(&'a Check, Vec<&'a str>)> {
     found
 }
 
-fn lines(check: &Check, subjects: &[&str]) -> Vec<String> {
+fn lines(check: &Check, subjects: &[&str], width: usize) -> Vec<String> {
     let mark = match check.verdict {
         Verdict::Ok => "ok",
         Verdict::Warning => "warning",
@@ -101,13 +100,13 @@ fn lines(check: &Check, subjects: &[&str]) -> Vec<String> {
     };
     let mut lines = Vec::new();
     let text = format!("{profile}{subjects}{}", check.found);
-    for (n, line) in wrap(&text, WIDTH - INDENT).iter().enumerate() {
+    for (n, line) in wrap(&text, width - INDENT).iter().enumerate() {
         let mark = if n == 0 { mark } else { "" };
         lines.push(format!("  {mark:8} {line}"));
     }
     let indent = " ".repeat(INDENT);
     if let Some(hint) = &check.hint {
-        let hint = wrap(&format!("hint: {hint}"), WIDTH - INDENT);
+        let hint = wrap(&format!("hint: {hint}"), width - INDENT);
         lines.extend(hint.iter().map(|line| format!("{indent}{line}")));
     }
     // Whole, so that it can be copied.
@@ -123,7 +122,7 @@ mod tests {
     fn lines_are_not_too_wide_and_commands_stay_whole() {
         let long = "word ".repeat(40);
         let check = Check::bad("env.keys", long.trim()).hint(long.trim()).run(long.trim());
-        let lines = lines(&check, &["boto3"]);
+        let lines = lines(&check, &["boto3"], WIDTH);
         let (commands, text): (Vec<_>, Vec<_>) =
             lines.iter().partition(|line| line.trim_start().starts_with('$'));
         assert_eq!(commands.len(), 1);

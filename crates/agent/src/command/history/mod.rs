@@ -74,7 +74,11 @@ fn receipts(app: &App, json: bool) -> Result<(), Failed> {
         let now = app.clock.now().wall;
         receipts.write_missing(&app.audit(), &app.install_tag()?, now).map_err(cannot)?;
     }
-    for found in receipts.read().map_err(cannot)? {
+    let found = receipts.read().map_err(cannot)?;
+    if found.is_empty() {
+        app.printer.say(&format!("{}: no receipts: no rotation has ended yet", app.profile));
+    }
+    for found in found {
         let written = found.written.map_err(|why| {
             let path = found.path.display();
             Failed::new(Exit::Failed, format!("{path} cannot be read: {why}"))

@@ -250,5 +250,9 @@ pub(super) fn say(app: &App, places: &Places, taken: &[Group], keep_plaintext: b
             }
         }
     }
-    app.printer.say("`rotakey rotate` makes every copy of what was in the files worthless.");
+    let rotate = match taken {
+        [only] => format!("rotakey rotate {}", only.first().profile),
+        _ => "rotakey rotate --all".to_owned(),
+    };
+    app.printer.say(&format!("`{rotate}` makes every copy of what was in the files worthless."));
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use rotakey_core::credential::{Credentials, KeyStatus};
 use rotakey_core::iam::{LastUsed, ListedKey, Outcome, RefusalClass};
 
-use self::show::Summary;
+use self::show::{Form, Summary};
 use super::scan::wanted;
 use super::{App, expect};
 use crate::cli::args::KeysArgs;
@@ -53,12 +53,11 @@ pub async fn run(app: &App, args: &KeysArgs) -> Result<(), Failed> {
         vec![args.user.clone().unwrap_or(own)]
     };
     app.printer.progress_done();
-    if !args.json {
-        app.printer.data(&show::header());
-    }
     let now = app.clock.now().wall;
     let reader = Reader { service: &service, signer: &signer, ours: ours(app)? };
     let mut summary = Summary::default();
+    let form = Form::of(app.printer.data_columns());
+    let mut is_headed = args.json;
     for (n, name) in names.iter().enumerate() {
         if names.len() > 1 {
             app.printer.progress(&format!("{}/{} {name}", n + 1, names.len()));
@@ -68,14 +67,19 @@ pub async fn run(app: &App, args: &KeysArgs) -> Result<(), Failed> {
             // One of many must not hide the others.
             Err(Unread::Gone) if args.all_users => continue,
             Err(unread) if args.all_users => {
-                summary.unread(name, unread.why());
+                summary.unread(name, unread.why(name));
                 continue;
             }
-            Err(unread) => return Err(unread.failed()),
+            Err(unread) => return Err(unread.failed(name)),
         };
         summary.count(&user, now);
         app.printer.progress_done();
-        let lines = if args.json { show::json(&user, now) } else { show::text(&user, now) };
+        // Not above an error.
+        if !is_headed {
+            app.printer.data(&form.header());
+            is_headed = true;
+        }
+        let lines = if args.json { show::json(&user, now) } else { form.text(&user, now) };
         lines.iter().for_each(|line| app.printer.data(line));
     }
     app.printer.progress_done();
@@ -107,16 +111,16 @@ enum Unread {
 }
 
 impl Unread {
-    fn failed(self) -> Failed {
+    fn failed(self, name: &str) -> Failed {
         match self {
             Self::Failed(failed) => failed,
-            Self::Gone => Failed::new(Exit::Refused, "there is no such IAM user")
+            Self::Gone => Failed::new(Exit::Refused, format!("there is no IAM user {name}"))
                 .hint("`rotakey keys --all-users` lists them"),
         }
     }
 
-    fn why(self) -> String {
-        self.failed().message
+    fn why(self, name: &str) -> String {
+        self.failed(name).message
     }
 }
 

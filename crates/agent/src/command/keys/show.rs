@@ -7,44 +7,94 @@ use serde_json::json;
 use super::{Row, User};
 use crate::cis::{self, findings};
 use crate::cli::failure::{Exit, Failed};
+use crate::cli::layout::counted;
 use crate::command::status::seconds;
 
 /// No more users than these are named who could not be read.
 const UNREAD_SHOWN: usize = 3;
 
-pub(super) fn header() -> String {
-    format!(
-        "{:24}  {:20}  {:8}  {:>8}  {:24}  {:24}  CIS",
-        "USER", "ACCESS KEY ID", "STATUS", "AGE", "LAST USED", "ROTAKEY"
-    )
+/// Terminals that are not as wide get two lines for a key.
+const WIDE: usize = 130;
+
+/// How a key is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// All in a line.
+    Wide,
+    /// For a terminal of 80 columns: what rotakey and CIS say of a key stands on a line below it.
+    Narrow,
 }
 
-/// A line for each key, or one that says that there is none.
-pub(super) fn text(user: &User, now: Timestamp) -> Vec<String> {
-    if user.rows.is_empty() {
-        return vec![format!("{:24}  no keys", user.name)];
+impl Form {
+    /// For a terminal of so many columns, or for what is none.
+    pub(super) fn of(columns: Option<usize>) -> Self {
+        if columns.is_some_and(|columns| columns < WIDE) { Self::Narrow } else { Self::Wide }
     }
-    user.rows.iter().map(|row| line(user, row, now)).collect()
+
+    pub(super) fn header(self) -> String {
+        match self {
+            Self::Wide => format!(
+                "{:24}  {:20}  {:8}  {:>8}  {:24}  {:24}  CIS",
+                "USER", "ACCESS KEY ID", "STATUS", "AGE", "LAST USED", "ROTAKEY"
+            ),
+            Self::Narrow => format!(
+                "{:20}  {:8}  {:>5}  {:20}  USER",
+                "ACCESS KEY ID", "STATUS", "AGE", "LAST USED"
+            ),
+        }
+    }
+
+    /// What there is of each key, or that there is none.
+    pub(super) fn text(self, user: &User, now: Timestamp) -> Vec<String> {
+        if user.rows.is_empty() {
+            return vec![match self {
+                Self::Wide => format!("{:24}  no keys", user.name),
+                Self::Narrow => format!("{:59}  {}", "no keys", user.name),
+            }];
+        }
+        user.rows.iter().flat_map(|row| self.lines(user, row, now)).collect()
+    }
+
+    fn lines(self, user: &User, row: &Row, now: Timestamp) -> Vec<String> {
+        let (id, status) = (&row.key.access_key_id, row.key.status);
+        let age = format!("{}d", now.duration_since(row.key.created).as_secs() / 86_400);
+        let (last, whose, verdict) = (self.last(row), whose(user, row), verdict(user, row, now));
+        let name = &user.name;
+        match self {
+            Self::Wide => vec![format!(
+                "{name:24}  {id:20}  {status:8}  {age:>8}  {last:24}  {whose:24}  {verdict}"
+            )],
+            Self::Narrow => vec![
+                format!("{id:20}  {status:8}  {age:>5}  {last:20}  {name}"),
+                format!("{:22}rotakey: {whose}; CIS: {verdict}", ""),
+            ],
+        }
+    }
+
+    fn last(self, row: &Row) -> String {
+        match &row.used {
+            Ok(Some(used)) if self == Self::Narrow => {
+                format!("{} {}", used.at.strftime("%Y-%m-%d"), used.service)
+            }
+            Ok(Some(used)) => format!("{} {}", seconds(used.at), used.service),
+            Ok(None) => "never".to_owned(),
+            Err(why) => format!("? ({why})"),
+        }
+    }
 }
 
-fn line(user: &User, row: &Row, now: Timestamp) -> String {
-    let Row { key, used, ours } = row;
-    let age = format!("{}d", now.duration_since(key.created).as_secs() / 86_400);
-    let last = match used {
-        Ok(Some(used)) => format!("{} {}", seconds(used.at), used.service),
-        Ok(None) => "never".to_owned(),
-        Err(why) => format!("? ({why})"),
-    };
-    let whose = match (ours, &user.installs) {
+fn whose(user: &User, row: &Row) -> String {
+    match (&row.ours, &user.installs) {
         (Some((profile, stage)), _) => format!("{stage} of {profile}"),
         // Another installation rotates this user; whether this key is one of its own, its tag does not say.
         (None, Ok(installs)) => installs.first().cloned().unwrap_or_else(|| "-".to_owned()),
         (None, Err(why)) => format!("? ({why})"),
-    };
-    let found = findings(key, used, user.active(), now);
-    let verdict = if found.is_empty() { "ok".to_owned() } else { found.join("; ") };
-    let (name, id, status) = (&user.name, &key.access_key_id, key.status);
-    format!("{name:24}  {id:20}  {status:8}  {age:>8}  {last:24}  {whose:24}  {verdict}")
+    }
+}
+
+fn verdict(user: &User, row: &Row, now: Timestamp) -> String {
+    let found = findings(&row.key, &row.used, user.active(), now);
+    if found.is_empty() { "ok".to_owned() } else { found.join("; ") }
 }
 
 /// An object for each key, or one without.
@@ -123,8 +173,13 @@ impl Summary {
 
     pub(super) fn text(&self) -> String {
         let mut parts = vec![
-            format!("{} users, {} without keys", self.users, self.without_keys),
-            format!("{} keys, {} active, {} of this rotakey", self.keys, self.active, self.ours),
+            format!("{}, {} without keys", counted(self.users, "user"), self.without_keys),
+            format!(
+                "{}, {} active, {} of this rotakey",
+                counted(self.keys, "key"),
+                self.active,
+                self.ours
+            ),
             format!("{} with CIS findings (numbers of v1.4 to v4.0.1)", self.with_findings),
         ];
         if self.unsure > 0 {
@@ -160,7 +215,8 @@ impl Summary {
         let shown = self.unread.iter().take(UNREAD_SHOWN);
         let named: Vec<String> = shown.map(|(user, why)| format!("{user}: {why}")).collect();
         let (count, named) = (self.unread.len(), named.join("; "));
-        Err(Failed::new(Exit::Failed, format!("{count} users could not be read: {named}"))
+        let users = counted(count, "user");
+        Err(Failed::new(Exit::Failed, format!("{users} could not be read: {named}"))
             .hint("what is above is not all; allow iam:ListAccessKeys on all users, or try again"))
     }
 }

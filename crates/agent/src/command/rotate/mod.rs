@@ -13,9 +13,10 @@ use tokio::runtime::Runtime;
 pub(super) use self::attempt::{Terms, attempt};
 pub(super) use self::outcome::stopped;
 use super::App;
-use super::status::seconds;
+use super::status::when;
 use crate::cli::args::{Milestone, RotateArgs};
 use crate::cli::failure::{Exit, Failed};
+use crate::clock::Clock;
 use crate::daemon::telling::Told;
 use crate::incident::quarantine;
 use crate::shared_files::plaintext_copies;
@@ -39,6 +40,12 @@ pub async fn rotate(app: &App, args: &RotateArgs) -> Result<(), Failed> {
         return Err(soaking(app, open)?);
     }
     warn_of_copies(app, &status);
+    if let Some(open) = &status.rotation {
+        let (name, step) = (&app.profile, open.step);
+        app.printer.say(&format!(
+            "{name}: a rotation is under way already (step {step}): that one goes on"
+        ));
+    }
     run(app, Goal::Rotate(Reason::Forced), args.wait, false).await
 }
 
@@ -63,7 +70,9 @@ pub fn all(
     for name in names {
         let result = app(name.clone()).and_then(|app| runtime.block_on(rotate(&app, args)));
         if let Err(mut error) = result {
-            error.message = format!("{name}: {}", error.message);
+            if !error.message.contains(&name) {
+                error.message = format!("{name}: {}", error.message);
+            }
             if let Some(earlier) = failed.take() {
                 error.message = format!("{}; {}", earlier.message, error.message);
                 error.exit = earlier.exit;
@@ -121,7 +130,8 @@ pub async fn undo(app: &App, force: bool) -> Result<(), Failed> {
                 .hint("rotate again for another key"));
         }
         None => {
-            return Err(Failed::new(Exit::Usage, "there is nothing to undo")
+            let message = format!("there is no rotation of {} to undo", app.profile);
+            return Err(Failed::new(Exit::Usage, message)
                 .hint("undo applies from publish to the end of the soak"));
         }
     }
@@ -133,8 +143,10 @@ pub async fn undo(app: &App, force: bool) -> Result<(), Failed> {
 pub async fn abort(app: &App) -> Result<(), Failed> {
     match app.status()?.rotation {
         None => {
-            return Err(Failed::new(Exit::Usage, "there is no rotation to abort")
-                .hint("`rotakey status` says what is under way"));
+            let message = format!("there is no rotation of {} to abort", app.profile);
+            return Err(
+                Failed::new(Exit::Usage, message).hint("`rotakey status` says what is under way")
+            );
         }
         Some(open) if open.can_undo() || open.published.is_some() || open.undone.is_some() => {
             return Err(Failed::new(Exit::Usage, "the new key is published already")
@@ -147,17 +159,21 @@ pub async fn abort(app: &App) -> Result<(), Failed> {
 
 fn soaking(app: &App, open: &Open) -> Result<Failed, Failed> {
     let soak = app.settings()?.policy.soak;
-    let until = open.deactivated.map(|at| seconds(rotakey_core::time::later(at, soak)));
+    let now = app.clock.now().wall;
+    let until = open.deactivated.map(|at| when(rotakey_core::time::later(at, soak), now));
     let message = format!(
         "{} is soaking: {} is Inactive and will be deleted after {}",
         app.profile,
         open.outgoing.id,
         until.unwrap_or_default()
     );
-    Ok(Failed::new(Exit::Decide, message).hint(format!(
-        "`rotakey resume {0} --wait deleted` waits for that, `rotakey undo {0}` goes back",
-        app.profile
-    )))
+    // One that leaked is not to come back for the asking.
+    let undo = match open.is_cut_off() {
+        true => String::new(),
+        false => format!(", `rotakey undo {}` goes back", app.profile),
+    };
+    Ok(Failed::new(Exit::Decide, message)
+        .hint(format!("`rotakey resume {} --wait deleted` waits for that{undo}", app.profile)))
 }
 
 async fn run(app: &App, goal: Goal, wait: Milestone, passes_use: bool) -> Result<(), Failed> {

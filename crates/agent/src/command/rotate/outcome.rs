@@ -49,17 +49,18 @@ pub(in crate::command) fn stopped(app: &App, run: Run, wait: Milestone) -> Resul
 /// Says who finishes it, and when at the earliest.
 fn finishes(app: &App, open: &Open, wait: Milestone) -> Result<(), Failed> {
     let (profile, id) = (&app.profile, &open.outgoing.id);
-    let next = match wait {
-        Milestone::Published => "drains, deactivates and deletes",
-        _ => "deletes, after its soak,",
+    let (next, left) = match wait {
+        Milestone::Published => {
+            ("drains, deactivates and deletes", "is still to be drained, deactivated and deleted")
+        }
+        _ => ("deletes, after its soak,", "is still to be deleted, after its soak"),
     };
     let agent = Agent::at(app.paths.socket()).profile(profile).ok().flatten();
-    if agent.is_some() {
-        app.printer.say(&format!("{profile}: the agent {next} {id}"));
-    } else {
-        app.printer.say(&format!("{profile}: `rotakey resume {profile} --wait deleted`"));
-        app.printer.say(&format!("{profile}: {next} {id}: no agent runs"));
-    }
+    let is_alone = agent.is_none();
+    app.printer.say(&match is_alone {
+        true => format!("{profile}: {id} {left}"),
+        false => format!("{profile}: the agent {next} {id}"),
+    });
     let soak = duration::format(app.settings()?.policy.soak);
     let (what, until) = status::waits(app, agent)?;
     app.printer.say(&match (wait, until) {
@@ -69,6 +70,14 @@ fn finishes(app: &App, open: &Open, wait: Milestone) -> Result<(), Failed> {
         (_, Some(at)) => format!("{profile}: deleted {at} at the earliest"),
         (_, None) => format!("{profile}: it waits for {what}"),
     });
+    if open.can_undo() && open.undone.is_none() && !open.is_cut_off() {
+        app.printer.say(&format!("{profile}: until then, `rotakey undo {profile}` goes back"));
+    }
+    if is_alone {
+        app.printer.say(&format!(
+            "{profile}: no agent runs: go on with `rotakey resume {profile} --wait deleted`"
+        ));
+    }
     Ok(())
 }
 

@@ -15,7 +15,7 @@ pub(super) async fn show(app: &App) -> Result<(), Failed> {
     if let Some(open) = app.status()?.rotation {
         return Err(Failed::new(
             Exit::Decide,
-            format!("a rotation is under way (step {})", open.step),
+            format!("{} is being rotated already (step {})", app.profile, open.step),
         )
         .hint(format!("`rotakey status {}` says what it waits for", app.profile)));
     }
@@ -49,5 +49,7 @@ pub(super) async fn show(app: &App) -> Result<(), Failed> {
     for finding in findings.iter().filter(|finding| finding.is_warning()) {
         app.printer.data(&format!("warning: {}", describe(finding)));
     }
-    blocked(app, findings.into_iter().filter(|f| !f.is_warning()).collect())
+    blocked(app, findings.into_iter().filter(|f| !f.is_warning()).collect())?;
+    app.printer.say(&format!("nothing is missing: `rotakey rotate {}` does it", app.profile));
+    Ok(())
 }

@@ -21,6 +21,7 @@ use self::finder::Finder;
 use self::walk::{Root, Scan, Tally};
 use super::App;
 use crate::cli::failure::{Exit, Failed};
+use crate::cli::layout::counted;
 use crate::store::disk;
 
 /// The arguments of `scan`.
@@ -163,6 +164,7 @@ impl Seen<'_> {
     }
 
     fn text(&self) -> String {
+        let processes_of = |n| format!("{n} process{}", if n == 1 { "" } else { "es" });
         let of = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
         let tally = self.tally;
         let copies = match self.copies + self.more {
@@ -178,7 +180,7 @@ impl Seen<'_> {
             (of(&tally.links), "links to folders"),
             (of(&tally.folders), "folders of git's objects or the kernel's"),
             (of(&tally.changed), "gone meanwhile"),
-            (self.closed, "processes that nobody may look into"),
+            (self.closed, "of the processes, which nobody may look into"),
         ]
         .iter()
         .filter(|(count, _)| *count > 0)
@@ -186,7 +188,8 @@ impl Seen<'_> {
         .collect();
         let mib = of(&tally.bytes) >> 20;
         let (files, processes) = (of(&tally.files), self.processes);
-        let mut text = format!("{copies} in {files} files ({mib} MiB) and {processes} processes");
+        let (files, processes) = (counted(files, "file"), processes_of(processes));
+        let mut text = format!("{copies} in {files} ({mib} MiB) and {processes}");
         if !skipped.is_empty() {
             text.push_str("; left out: ");
             text.push_str(&skipped.join(", "));

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::cli::layout::wrap;
+
 /// A kind of file.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -125,7 +127,10 @@ pub fn in_home(home: &Path) -> Vec<PathBuf> {
 
 /// The table, for the end of `rotakey scan --help`.
 pub fn help() -> String {
-    let mut text = "Places, without paths:\n".to_owned();
+    let mut text = "Example: rotakey scan\n         rotakey scan ~/projects /srv/app --json\n\n\
+                    Ends with 0 if there is no copy outside of rotakey's own places, with 1 if there is one.\n\n\
+                    Places, without paths:\n"
+        .to_owned();
     for place in &PLACES {
         let home: Vec<String> = place.home.iter().map(|at| format!("~/{at}")).collect();
         let mut at = home.join(", ");
@@ -134,12 +139,13 @@ pub fn help() -> String {
             at.push_str(begin);
             at.push_str(&place.names.join(", "));
         }
-        let _ = writeln!(text, "  {:21}{at}", place.kind);
+        for (n, line) in wrap(&at, 80 - 23).iter().enumerate() {
+            let kind = if n == 0 { place.kind } else { "" };
+            let _ = writeln!(text, "  {kind:21}{line}");
+        }
     }
     text.push_str(
-        "and what AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE name. With paths: these trees, whole.\n\n\
-         Ends with 0 if there is no copy outside of rotakey's own places, with 1 if there is one.\n\n\
-         Example: rotakey scan\n         rotakey scan ~/projects /srv/app --json",
+        "and what AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE name. With paths: these trees, whole.",
     );
     text
 }

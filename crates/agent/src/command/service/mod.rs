@@ -222,7 +222,8 @@ fn status(app: &App, as_json: bool) -> Result<(), Failed> {
     } else {
         for (name, file, found, active, enabled) in &units {
             let path = file.path.display();
-            app.printer.data(&format!("{name:16}  {active}, {enabled}  {path}: {}", found.name()));
+            app.printer.data(&format!("{name:16}  {active}, {enabled}"));
+            app.printer.data(&format!("  {path}: {}", found.name()));
         }
         if let Some(why) = &manager {
             app.printer.data(&format!("no service manager: {why}"));

@@ -11,7 +11,7 @@ const NEEDS_A_PERSON: [&str; 3] = ["straggler", "mfa", "a person"];
 
 /// How a profile is, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Headline {
+pub(in crate::command) enum Headline {
     /// The key leaked.
     Incident,
     /// A person has to decide.
@@ -76,7 +76,7 @@ impl Headline {
     }
 
     /// The word.
-    pub(super) fn word(self) -> &'static str {
+    pub(in crate::command) fn word(self) -> &'static str {
         match self {
             Self::Incident => "INCIDENT",
             Self::Stuck => "STUCK",

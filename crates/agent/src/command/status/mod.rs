@@ -13,6 +13,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+pub(super) use self::headline::Headline;
 use self::style::Style;
 use self::view::View;
 use super::App;
@@ -23,6 +24,12 @@ use crate::news::recent;
 /// A time as written in data: RFC 3339, UTC, whole seconds.
 pub fn seconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// A time to come, for a person: `14:32 (in 40 min)`.
+pub fn when(at: Timestamp, now: Timestamp) -> String {
+    let near = style::near(at, now);
+    style::ahead(at, now).map_or_else(|| near.clone(), |ahead| format!("{near} ({ahead})"))
 }
 
 /// The arguments of `status`.
@@ -100,6 +107,36 @@ pub(super) fn waits(app: &App, agent: Option<Value>) -> Result<(String, Option<S
     let wait = view.status.rotation.as_ref().map(|open| view.wait(open));
     let until = wait.as_ref().and_then(|wait| wait.until).map(|until| view.at(until));
     Ok((wait.map(|wait| wait.what).unwrap_or_default(), until))
+}
+
+/// How a profile is, as far as `rotakey` alone goes by it.
+pub(super) struct Standing {
+    /// In a word.
+    pub(super) headline: Headline,
+    /// What its rotation waits for, and until when; `None` if there is none.
+    pub(super) waits_for: Option<String>,
+    /// Since when it is to be rotated, if it is.
+    pub(super) due_since: Option<String>,
+    /// Nobody goes on with it by himself.
+    pub(super) is_left_alone: bool,
+}
+
+/// How a profile is. `agent` is what the agent says of all of them.
+pub(super) fn standing(app: &App, agent: Option<&Value>) -> Result<Standing, Failed> {
+    let seen = agent.map(|agent| agent["profiles"][&app.profile].clone());
+    let view = View::of(app, seen, &recent(&app.paths.state.join("news.jsonl")))?;
+    let waits_for = view.status.rotation.as_ref().map(|open| {
+        let wait = view.wait(open);
+        let until = wait.until.map(|until| format!(", until {}", view.at(until)));
+        format!("{}{}", wait.what, until.unwrap_or_default())
+    });
+    let due = view.next_rotation().filter(|due| *due <= view.now.wall);
+    Ok(Standing {
+        headline: Headline::of(&view),
+        waits_for,
+        due_since: due.map(|due| when(due, view.now.wall)),
+        is_left_alone: view.is_left_alone(),
+    })
 }
 
 impl Seen {

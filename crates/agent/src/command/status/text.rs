@@ -2,15 +2,17 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use rotakey_core::journal::{Key, Open};
+use rotakey_core::journal::{Key, Open, Step};
 use rotakey_core::time::later;
 use rotakey_endpoint::table::Source;
 use serde_json::json;
 
 use super::headline::Headline;
-use super::style::{Style, ahead, near};
+use super::style::{Style, near};
 use super::view::View;
+use super::when;
 use crate::cis::{self, AGE_DAYS};
+use crate::command::no_key_hint;
 use crate::config::duration;
 use crate::serving::holders::Holder;
 
@@ -22,6 +24,9 @@ impl View {
         let mut lines = vec![style.headline(&self.name, Headline::of(self))];
         let whose = self.status.enrolment.as_ref().map_or("no key yet", |e| e.arn.as_str());
         lines.extend(style.row("user", whose));
+        if self.status.current.is_none() && self.status.rotation.is_none() {
+            lines.extend(style.row("hint", &no_key_hint(&self.name)));
+        }
         if let Some(key) = &self.status.current {
             lines.extend(style.row("serves", &self.key(key, style, "")));
         }
@@ -84,6 +89,7 @@ impl View {
                     let after = later(at, self.settings.policy.soak);
                     format!(" Inactive, deleted after {}", self.at(after))
                 }
+                None if open.step > Step::Drain => " Active, to be deactivated".to_owned(),
                 None => " Active, to be drained".to_owned(),
             };
             lines.extend(style.row("previous", &format!("{}{fate}", previous.id)));
@@ -123,7 +129,7 @@ impl View {
             false => format!("due since {}", near(next, self.now.wall)),
         };
         let by = if self.is_left_alone() { "; no agent runs that would do it" } else { "" };
-        style.row("rotates", &format!("{when} (at {max_age}){by}"))
+        style.row("rotates", &format!("{when}, {max_age} old{by}"))
     }
 
     fn sources_text(&self, style: &Style) -> Vec<String> {
@@ -163,11 +169,7 @@ impl View {
 
     /// `14:32 (in 40 min)`
     pub(super) fn at(&self, at: Timestamp) -> String {
-        let near = near(at, self.now.wall);
-        match ahead(at, self.now.wall) {
-            Some(ahead) => format!("{near} ({ahead})"),
-            None => near,
-        }
+        when(at, self.now.wall)
     }
 }
 

@@ -35,7 +35,8 @@ fn bucket_of_host(parts: &Parts) -> Option<&str> {
     let host = parts.headers.get(http::header::HOST)?.to_str().ok()?;
     let name = host.strip_suffix(":443").unwrap_or(host).strip_suffix(".amazonaws.com")?;
     let (bucket, rest) = name.rsplit_once(".s3")?;
-    (rest.is_empty() || rest.starts_with('.')).then_some(bucket)
+    let is_s3 = rest.is_empty() || rest.starts_with('.') || rest.starts_with("express-");
+    is_s3.then_some(bucket)
 }
 
 impl Call {

@@ -3,6 +3,7 @@
 pub mod file;
 pub mod keyring;
 pub mod passphrase;
+mod private;
 
 use rotakey_core::credential::{AccessKeyId, SecretAccessKey};
 use sha2::{Digest, Sha256};
@@ -91,6 +92,10 @@ impl KeystoreError {
             Self::Locked { .. } => {
                 "unlock the keyring (log in to the desktop, or open it in its own program); \
                  without a desktop, set `[store] kind = \"file\"`"
+            }
+            Self::Unreachable { store, .. } if store.starts_with("the key file") => {
+                "make right what `[store]` names: passphrase_file, passphrase_command or \
+                 passphrase_credential"
             }
             Self::Unreachable { .. } => {
                 "start the keyring in this session; on a machine without one, set \

@@ -99,7 +99,7 @@ fn read(path: &Path, must_be_private: bool) -> Result<Zeroizing<Vec<u8>>, String
     let file = File::open(path).map_err(|error| why(&error))?;
     if must_be_private {
         let metadata = file.metadata().map_err(|error| why(&error))?;
-        if let Some(reason) = super::file::not_private(&metadata) {
+        if let Some(reason) = super::private::not_private(&metadata) {
             return Err(why(&reason));
         }
     }

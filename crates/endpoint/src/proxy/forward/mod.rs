@@ -5,6 +5,7 @@ mod body;
 mod continuing;
 mod outbound;
 mod passing;
+mod recall;
 mod request;
 mod stream;
 mod trial;
@@ -105,7 +106,7 @@ impl<K: Keys> Proxy<K> {
     ) -> Response<Download> {
         let (mut head, body) = request.into_parts();
         let has_body = !hyper::body::Body::is_end_stream(&body);
-        let settled = self.settle_version_2(&mut head);
+        let settled = self.recall(&head).and_then(|()| self.settle_version_2(&mut head));
         let answered = match settled {
             Ok(region) => self.forward(caller, &head, body, way, region.as_deref()).await,
             Err(why) => Err(why.into()),

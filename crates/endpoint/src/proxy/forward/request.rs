@@ -127,7 +127,7 @@ impl<'a> Asked<'a> {
         };
         // Of S3 none is told by its body, which may be long.
         let seen = if is_s3(service) { Bytes::new() } else { body.bytes() };
-        let wanted = proxy.wanted(head, &seen, &verified, session.as_ref());
+        let wanted = proxy.wanted(head, &seen, &verified, session.as_ref(), caller);
         let wanted = wanted.map_err(refused)?;
         let Some(mut pair) = proxy.keys.pair(profile, service) else {
             proxy.keys.unserved(profile);

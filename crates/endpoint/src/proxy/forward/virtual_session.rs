@@ -12,8 +12,9 @@ use crate::proxy::error_body;
 use crate::proxy::keys::{Keys, Virtualised};
 use crate::proxy::operations::{self, Asks};
 use crate::proxy::refusal::Refusal;
-use crate::proxy::sessions::{NotReadable, Session, Temporary};
+use crate::proxy::sessions::{NotReadable, Session, Temporary, token_of};
 use crate::publish::Snapshot;
+use crate::table::Caller;
 
 /// A session that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(super) struct Wanted {
     parent: rotakey_core::credential::AccessKeyId,
     /// The profile's, before AWS is asked: what is made void meanwhile is this session, too.
     epoch: u64,
+    role: Option<String>,
+    caller: Caller,
 }
 
 impl<K: Keys> Proxy<K> {
@@ -33,10 +36,12 @@ impl<K: Keys> Proxy<K> {
         body: &[u8],
         verified: &crate::proxy::verify::Verified,
         by: Option<&Arc<Session>>,
+        caller: &Caller,
     ) -> Result<Option<Wanted>, Refusal> {
         let placeholder = verified.placeholder();
         let operation = match operations::asks(&verified.scope().service, head, body) {
             Asks::Nothing => return Ok(None),
+            Asks::BucketSession => return Err(Refusal::BucketSession),
             Asks::Other => return Err(Refusal::OperationRefused),
             Asks::Session(operation) => operation,
         };
@@ -51,7 +56,8 @@ impl<K: Keys> Proxy<K> {
         // One that asks for another is not older than that.
         let epoch = by
             .map_or_else(|| self.keys.session_epoch(&placeholder.profile), |session| session.epoch);
-        Ok(Some(Wanted { operation, parent, epoch }))
+        let role = operations::parameter(head, body, "RoleArn");
+        Ok(Some(Wanted { operation, parent, epoch, role, caller: caller.clone() }))
     }
 
     /// The answer with a local triple in the place of the real one.
@@ -66,27 +72,38 @@ impl<K: Keys> Proxy<K> {
         let plain = error_body::inflated(&head.headers, &body);
         let bytes = plain.as_deref().unwrap_or(&body);
         let unreadable = |NotReadable| Refusal::AnswerUnreadable;
-        let found = Temporary::read(bytes).map_err(unreadable)?;
-        let rewritten = found.rewritten(bytes).map_err(unreadable)?;
-        let Temporary { real, local, expires, .. } = found;
+        let mut found = Temporary::read(bytes).map_err(unreadable)?;
         let profile = &asked.verified.placeholder().profile;
-        self.keys.virtualised(&Virtualised {
-            profile,
-            placeholder: &wanted.parent,
-            operation: wanted.operation,
-            real: &real.access_key_id,
-            local: &local.access_key_id,
-            until: expires,
-        });
-        let real = Snapshot { credentials: real, valid_until: Some(expires), ..with.clone() };
-        let session = Session {
-            local,
-            real: Arc::new(real),
+        let (real, expires) = (found.real.clone(), found.expires);
+        let mut session = Session {
+            local: found.local.clone(),
+            real: Arc::new(Snapshot {
+                credentials: real,
+                valid_until: Some(expires),
+                ..with.clone()
+            }),
             parent: wanted.parent.clone(),
             profile: profile.clone(),
             expires,
             epoch: wanted.epoch,
         };
+        // Without a seal the session ends with this process.
+        let seal = self.keys.seal(profile, &with.key);
+        if let Some(token) = seal.and_then(|seal| token_of(&session, &seal)) {
+            session.local.session_token = Some(token.clone());
+            found.local.session_token = Some(token);
+        }
+        let rewritten = found.rewritten(bytes).map_err(unreadable)?;
+        self.keys.virtualised(&Virtualised {
+            profile,
+            placeholder: &wanted.parent,
+            operation: wanted.operation,
+            role: wanted.role.as_deref(),
+            caller: &wanted.caller,
+            real: &found.real.access_key_id,
+            local: &found.local.access_key_id,
+            until: expires,
+        });
         self.sessions.keep(session, self.keys.now());
         let bytes = error_body::replaced(&mut head.headers, plain.is_some(), rewritten);
         // It holds what a program signs with.

@@ -2,12 +2,13 @@
 //! here.
 //!
 //! A local triple is bound to the placeholder that its request was signed with, and is worth what that is worth: it ends when
-//! the placeholder is revoked, the profile is removed, the key that it was made with leaks, or the real one ends. It is
-//! in memory alone, and ends with the process; whoever signs with it then is told that it has expired, so that SDKs that look
-//! for that make another one.
+//! the placeholder is revoked, the profile is removed, the key that it was made with leaks, or the real one ends. Its token
+//! has the real one in it, sealed ([`super::seal`]): after a restart it is taken up from there. Whoever signs with what is over
+//! is told that it has expired, so that SDKs that look for that make another one.
 
 mod answer;
 mod local;
+mod sealed;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,13 +17,14 @@ use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials};
 
 pub(crate) use self::answer::{NotReadable, Temporary};
-pub(crate) use self::local::is_local;
+pub(crate) use self::local::{find_local, is_local};
+pub(crate) use self::sealed::{Sealed, token_of};
 use super::keys::Keys;
 use super::refusal::Refusal;
 use super::verify::{Placeholder, Placeholders};
 use crate::publish::Snapshot;
 
-/// How many one program may have, and all of them together. What would go over that takes the place of the one of the same
+/// How many of one program are in memory, and all of them together. What would go over that takes the place of the one of the same
 /// program that ends first: a program that never keeps what it gets does harm to itself alone.
 const OF_ONE_MAX: usize = 256;
 const ALL_MAX: usize = 8192;

@@ -96,7 +96,8 @@ pub fn route_with(
 pub fn route(asked: &Asked<'_>, more_regions: &[String]) -> Result<Route, NotRouted> {
     let (table, region) = (table(), asked.region);
     let partition = partition(region, more_regions)?;
-    if !is_label(asked.service) {
+    // Directory buckets are in hosts of their own, which the scope does not tell.
+    if !is_label(asked.service) || asked.service == "s3express" {
         return Err(NotRouted::Service);
     }
     let destinations = table.destinations(asked.service);

@@ -47,6 +47,11 @@ fn services_are_where_botocore_says() {
     }
 }
 
+#[test]
+fn directory_buckets_are_not_told_by_the_scope() {
+    assert!(matches!(to("s3express", "us-east-1"), Err(NotRouted::Service)));
+}
+
 /// botocore has no Transcribe Streaming, nor HTTP/2.
 #[test]
 fn operations_that_need_http_2_are_known() {

@@ -1,4 +1,4 @@
-//! What is looked up when somebody asks: keys, rotations and leases of each profile, from its files and from the agent.
+//! Metrics: what is looked up when somebody asks: keys, rotations and leases of each profile, from its files and from the agent.
 
 use jiff::Timestamp;
 use rotakey_core::journal::{Act, Entry, Open, Record, Status, Step};
@@ -6,9 +6,9 @@ use rotakey_core::receipt::{self, Outcome, Receipt};
 use rotakey_core::time::later;
 use serde_json::Value;
 
-use super::{Sample, sample};
+use super::desk::Desk;
 use crate::clock::Clock;
-use crate::daemon::Desk;
+use crate::metrics::{Sample, sample};
 use crate::serving::ServedKey;
 
 const STEPS: [Step; 7] = [
@@ -22,8 +22,7 @@ const STEPS: [Step; 7] = [
 ];
 
 /// Reads files: for a thread that answers nobody.
-#[must_use]
-pub fn gather(desk: &Desk) -> Vec<Sample> {
+pub(super) fn gather(desk: &Desk) -> Vec<Sample> {
     let mut samples = vec![
         sample("rotakey_build_info", &[env!("CARGO_PKG_VERSION")], 1.0),
         sample("rotakey_start_time_seconds", &[], unix(desk.since)),

@@ -1,22 +1,27 @@
 //! An agent on sockets that somebody else holds open, as systemd does: it may end and come again.
+#![allow(clippy::print_stdout, reason = "what the agent of a test that failed said")]
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 
 use serde_json::Value;
 
-use super::support::{World, venv};
+use super::{World, venv};
 
-/// Holds the sockets; see tests/clients/activator.py.
-pub(crate) struct Held {
+/// Holds the sockets; see tests/support/activator.py. The agent's log is `agent.log` in the world's home.
+pub struct Activator {
     child: Child,
     pipes: Option<Mutex<(ChildStdin, BufReader<ChildStdout>)>>,
+    log: PathBuf,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
 }
 
-impl Held {
-    /// Starts the agent behind a socket at this port, which its configuration names.
-    pub(crate) fn start(world: &World, port: u16) -> Self {
+impl Activator {
+    /// Starts the agent behind a socket at this port; 0 is any.
+    pub fn start(world: &World, port: u16) -> Self {
         let run = world.home.path().join("run");
         std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
             .recursive(true)
@@ -26,7 +31,7 @@ impl Held {
         let mut command = Command::new(venv().join("bin/python"));
         command.env_clear().envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let log = world.home.path().join("agent.log");
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/clients/activator.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/support/activator.py");
         let mut child = command
             .env("ACTIVATOR_PORT", port.to_string())
             .arg(script)
@@ -40,21 +45,31 @@ impl Held {
             .expect("python starts");
         let stdin = child.stdin.take().expect("piped");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
-        assert_eq!(line(&mut stdout)["port"], port);
-        Self { child, pipes: Some(Mutex::new((stdin, stdout))) }
+        let port = line(&mut stdout)["port"].as_u64().expect("a port");
+        let port = u16::try_from(port).expect("a port");
+        Self { child, pipes: Some(Mutex::new((stdin, stdout))), log, port }
     }
 
-    /// SIGTERM; when the agent has ended, it is started again.
-    pub(crate) fn restart(&self) {
+    /// Gives it an order: `kill`, `restart`, `down` or `up`.
+    pub fn order(&self, order: &str) {
         let (stdin, stdout) = &mut *self.pipes.as_ref().expect("there").lock().unwrap();
-        writeln!(stdin, "restart").expect("it lives");
-        assert_eq!(line(stdout)["done"], "restart");
+        writeln!(stdin, "{order}").expect("it lives");
+        assert_eq!(line(stdout)["done"], order);
+    }
+
+    /// Ends it, and the agent with it.
+    pub fn end(mut self) -> ExitStatus {
+        // The end of its input ends it, and the agent.
+        drop(self.pipes.take());
+        self.child.wait().expect("ours")
     }
 }
 
-impl Drop for Held {
+impl Drop for Activator {
     fn drop(&mut self) {
-        // The end of its input ends it, and the agent.
+        if std::thread::panicking() {
+            println!("{}", std::fs::read_to_string(&self.log).unwrap_or_default());
+        }
         drop(self.pipes.take());
         let _ = self.child.wait();
     }
