@@ -68,6 +68,30 @@ impl Stage {
     }
 }
 
+/// Goes off at a time that is asked for. It is set to that time or an earlier one, and so not anew for each request.
+pub(crate) struct Alarm(Pin<Box<Sleep>>);
+
+impl Alarm {
+    /// One that is set to this time.
+    pub(crate) fn at(until: Instant) -> Self {
+        Self(Box::pin(sleep_until(until)))
+    }
+
+    /// Whether a time is over; if not, this task is woken when it is.
+    pub(crate) fn poll_over(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        if until < self.0.deadline() {
+            self.0.as_mut().reset(until);
+        }
+        loop {
+            ready!(self.0.as_mut().poll(cx));
+            if until <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.0.as_mut().reset(until);
+        }
+    }
+}
+
 /// A stream that ends when its time is over.
 pub(crate) struct Paced<S> {
     stream: S,
@@ -79,34 +103,20 @@ pub(crate) struct Paced<S> {
     in_head: bool,
     /// When the answer must have been taken; none while it is being taken.
     write_until: Option<Instant>,
-    /// Goes off at either time or earlier, so that it need not be set anew for each request.
-    alarm: Pin<Box<Sleep>>,
+    /// For either time.
+    alarm: Alarm,
 }
 
 impl<S> Paced<S> {
     pub(crate) fn new(stream: S, stage: Arc<Stage>, limits: Limits) -> Self {
         let read_until = Instant::now() + limits.header_read;
-        let alarm = Box::pin(sleep_until(read_until));
+        let alarm = Alarm::at(read_until);
         Self { stream, stage, limits, read_until, in_head: true, write_until: None, alarm }
     }
 
     /// What it is made of.
     pub(crate) fn into_inner(self) -> S {
         self.stream
-    }
-
-    /// Whether a time is over; if not, this task is woken when it is.
-    fn poll_over(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        if until < self.alarm.deadline() {
-            self.alarm.as_mut().reset(until);
-        }
-        loop {
-            ready!(self.alarm.as_mut().poll(cx));
-            if until <= Instant::now() {
-                return Poll::Ready(());
-            }
-            self.alarm.as_mut().reset(until);
-        }
     }
 
     /// Once the answer is sent, the time for the next request begins.
@@ -130,7 +140,7 @@ impl<S> Paced<S> {
         }
         let limit = self.limits.request;
         let until = *self.write_until.get_or_insert_with(|| Instant::now() + limit);
-        ready!(self.poll_over(until, cx));
+        ready!(self.alarm.poll_over(until, cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer was not taken")))
     }
 }
@@ -153,7 +163,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         if !matches!(this.stage.0.load(Ordering::Acquire), FRESH | IDLE) {
             return Poll::Pending;
         }
-        ready!(this.poll_over(this.read_until, cx));
+        ready!(this.alarm.poll_over(this.read_until, cx));
         if this.in_head {
             Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no request came in time")))
         } else {
@@ -192,7 +202,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
-        if this.settle() && this.poll_over(this.read_until, cx).is_ready() {
+        if this.settle() && this.alarm.poll_over(this.read_until, cx).is_ready() {
             // The next read finds out.
             cx.waker().wake_by_ref();
         }

@@ -6,9 +6,10 @@
 //! as they are encoded already, so `%2f` and `(` sign differently from `%2F` and `%28`; its header values must be
 //! UTF-8; and it signs all headers that it is given, where a verifier signs those that were named.
 
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 
+use super::key::digits;
 use super::uri::{PathStyle, canonical_query};
 
 /// The pseudo-header of HTTP/2 that some SDKs sign in the place of `Host`.
@@ -41,12 +42,14 @@ impl Canonical<'_> {
         let mut text = Vec::with_capacity(1024);
         text.extend_from_slice(self.method.as_bytes());
         text.push(b'\n');
-        text.extend(self.style.canonical(self.path));
+        text.extend_from_slice(&self.style.canonical(self.path));
         text.push(b'\n');
-        text.extend(canonical_query(self.query));
+        if !self.query.is_empty() {
+            text.extend_from_slice(&canonical_query(self.query));
+        }
         text.push(b'\n');
-        for name in self.signed_headers.split(';') {
-            text.extend_from_slice(name.as_bytes());
+        for name in self.signed_headers.as_bytes().split(|byte| *byte == b';') {
+            text.extend_from_slice(name);
             text.push(b':');
             self.write_values(&mut text, name);
             text.push(b'\n');
@@ -65,13 +68,10 @@ impl Canonical<'_> {
 
     /// The same.
     pub(super) fn hash_digits(&self) -> [u8; 64] {
-        let mut digits = [0; 64];
-        let hash = Sha256::digest(self.text());
-        hex::encode_to_slice(hash, &mut digits).expect("twice as long");
-        digits
+        digits(&Sha256::digest(self.text()).into())
     }
 
-    fn write_values(&self, text: &mut Vec<u8>, name: &str) {
+    fn write_values(&self, text: &mut Vec<u8>, name: &[u8]) {
         let mut values = values(self.headers, self.authority, name);
         if let Some(first) = values.next() {
             write_collapsed(text, first);
@@ -87,17 +87,22 @@ impl Canonical<'_> {
 pub(crate) fn values<'a>(
     headers: &'a HeaderMap,
     authority: Option<&'a str>,
-    name: &str,
+    name: &[u8],
 ) -> impl Iterator<Item = &'a [u8]> {
-    let is_authority = name == AUTHORITY || (name == "host" && !headers.contains_key("host"));
+    let is_authority =
+        name == AUTHORITY.as_bytes() || (name == b"host" && !headers.contains_key(header::HOST));
     let authority = authority.filter(|_| is_authority).map(str::as_bytes);
     // There are few, and a look-up by text hashes it.
-    let values = headers.iter().filter(move |(own, _)| own.as_str() == name);
+    let values = headers.iter().filter(move |(own, _)| own.as_str().as_bytes() == name);
     authority.into_iter().chain(values.map(|(_, value)| value.as_bytes()))
 }
 
 /// Without spaces at its ends, and with one for each run of them within. Only spaces: a tab is left as it is, by AWS too.
 fn write_collapsed(text: &mut Vec<u8>, value: &[u8]) {
+    // Most have none.
+    if !value.contains(&b' ') {
+        return text.extend_from_slice(value);
+    }
     let start = text.len();
     for word in value.split(|byte| *byte == b' ').filter(|word| !word.is_empty()) {
         if text.len() > start {
@@ -148,8 +153,8 @@ mod tests {
     #[test]
     fn the_authority_of_http_2_is_a_header_of_its_own_and_stands_in_for_host() {
         let with_host = headers(&[("host", b"a")]);
-        let get = |headers: &HeaderMap, name| -> Vec<Vec<u8>> {
-            values(headers, Some("b"), name).map(<[u8]>::to_vec).collect()
+        let get = |headers: &HeaderMap, name: &str| -> Vec<Vec<u8>> {
+            values(headers, Some("b"), name.as_bytes()).map(<[u8]>::to_vec).collect()
         };
         assert_eq!(get(&with_host, ":authority"), [b"b"]);
         assert_eq!(get(&with_host, "host"), [b"a"]);

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use http::header;
 use http::request::Parts;
 use jiff::{SignedDuration, Timestamp};
 
 use super::date::{format_basic, parse_basic, parse_http};
-use super::grammar::{scoped, signature, signed_headers};
+use super::grammar::{cut, scoped, signature, signed_headers};
 use super::key::{ALGORITHM, Scope};
+use super::names::{AMZ_DATE, text};
 use super::presigned::Parameters;
 use super::refusal::Refusal;
 
@@ -53,12 +55,12 @@ impl Claim {
     pub(super) fn read(head: &Parts, version_2_region: Option<&str>) -> Result<Self, Refusal> {
         let query = head.uri.query().unwrap_or_default();
         let in_url = Parameters::read(query)?;
-        match (head.headers.get("authorization"), in_url) {
+        match (head.headers.get(header::AUTHORIZATION), in_url) {
             (Some(_), Some(_)) => Err(Refusal::SignedTwice),
             (Some(header), None) => {
-                let text = header.to_str().map_err(|_| Refusal::Malformed)?;
+                let header = text(header).ok_or(Refusal::Malformed)?;
                 let (at, date) = date_of(head)?;
-                Self::in_header(text, at, date)
+                Self::in_header(header, at, date)
             }
             (None, Some(parameters)) => parameters.claim(version_2_region),
             (None, None) => Err(Refusal::Unsigned),
@@ -99,7 +101,7 @@ struct Authorization<'a> {
 impl<'a> Authorization<'a> {
     /// The three fields in any order, each once, with commas between them and spaces where SDKs put them.
     fn parse(text: &'a str) -> Result<Self, Refusal> {
-        let (algorithm, fields) = text.split_once(' ').unwrap_or((text, ""));
+        let (algorithm, fields) = cut(text, b' ');
         match algorithm {
             ALGORITHM => {}
             "AWS4-ECDSA-P256-SHA256" => return Err(Refusal::Asymmetric),
@@ -107,9 +109,12 @@ impl<'a> Authorization<'a> {
             _ => return Err(Refusal::Malformed),
         }
         let (mut credential, mut headers, mut signature) = (None, None, None);
-        for field in fields.split(',') {
-            let (name, value) =
-                field.trim_matches(' ').split_once('=').ok_or(Refusal::Malformed)?;
+        let mut rest = Some(fields.unwrap_or_default());
+        while let Some(fields) = rest {
+            let (field, behind) = cut(fields, b',');
+            rest = behind;
+            let (name, value) = cut(field.trim_matches(' '), b'=');
+            let value = value.ok_or(Refusal::Malformed)?;
             let place = match name {
                 "Credential" => &mut credential,
                 "SignedHeaders" => &mut headers,
@@ -129,12 +134,11 @@ impl<'a> Authorization<'a> {
 
 /// `X-Amz-Date`, or else `Date`, which is signed in the form of the other.
 fn date_of(head: &Parts) -> Result<(Timestamp, String), Refusal> {
-    let text =
-        |name| head.headers.get(name).map(|value| value.to_str().map_err(|_| Refusal::Malformed));
-    if let Some(date) = text("x-amz-date").transpose()? {
+    let of = |name| head.headers.get(name).map(|value| text(value).ok_or(Refusal::Malformed));
+    if let Some(date) = of(AMZ_DATE).transpose()? {
         return Ok((parse_basic(date).ok_or(Refusal::Malformed)?, date.to_owned()));
     }
-    let date = text("date").transpose()?.ok_or(Refusal::Malformed)?;
+    let date = of(header::DATE).transpose()?.ok_or(Refusal::Malformed)?;
     let at = parse_http(date).ok_or(Refusal::Malformed)?;
     Ok((at, format_basic(at)))
 }

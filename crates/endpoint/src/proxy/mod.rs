@@ -24,6 +24,7 @@ pub mod grants;
 pub mod key;
 pub mod keys;
 pub mod listener;
+mod names;
 mod operations;
 pub mod payload;
 mod pool;

@@ -5,7 +5,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 
 use super::grants::VIRTUAL;
-use super::uri;
+use super::{names, uri};
 
 /// In small letters. Those of IAM, STS, S3, S3 Control, Lake Formation, DataZone, SSO and Lightsail.
 const REFUSED: [&str; 20] = [
@@ -96,7 +96,7 @@ fn is_refused(service: &str, head: &Parts, body: &[u8]) -> bool {
             .any(|path| path.starts_with(b"/v20180820/accessgrantsinstance/dataaccess"));
         return is_control || is_bucket_session(head);
     }
-    let target = head.headers.get("x-amz-target").map(http::HeaderValue::as_bytes);
+    let target = head.headers.get(names::TARGET).map(http::HeaderValue::as_bytes);
     let target = target.map(|target| target.rsplit(|byte| *byte == b'.').next().unwrap_or(target));
     let in_path = paths.iter().filter_map(|path| operation_of(path));
     let named = target.into_iter().chain(in_path).map(<[u8]>::to_vec);

@@ -1,7 +1,9 @@
 //! Connections to AWS, and to the servers that a profile's `endpoint_url` names. No redirect is followed, and no proxy of
 //! the environment is used.
 
+mod http1;
 mod http2;
+mod idle;
 
 use std::future::Future;
 use std::io;
@@ -12,18 +14,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
-use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls::crypto::ring;
+use tokio::time::timeout;
 use tower_service::Service;
 
+use self::http1::Http1;
 use self::http2::Http2;
 use super::connect::host;
 use super::roots;
@@ -36,19 +39,22 @@ pub(crate) type Upload = UnsyncBoxBody<Bytes, Broken>;
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Lambda's functions may take a quarter of an hour.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(960);
+
 /// AWS closes idle connections after about 20 seconds; whoever is first meets no request on its way.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
-
-const IDLE_MAX: usize = 64;
 
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// The connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
-    aws: Client<HttpsConnector<HttpConnector<Public>>, Upload>,
-    named: Client<HttpsConnector<HttpConnector<Public>>, Upload>,
-    own: Client<HttpsConnector<HttpConnector>, Upload>,
+    aws: Http1<Public>,
+    named: Http1<Public>,
+    own: Http1<GaiResolver>,
+    /// Without TLS.
+    plain: Http1<GaiResolver>,
     http2: Http2,
 }
 
@@ -74,24 +80,55 @@ impl Pool {
         let aws = tls().https_only().enable_http1().wrap_connector(public(table));
         let named = tls().https_only().enable_http1().wrap_connector(public(is_public));
         let own = tls().https_or_http().enable_http1().wrap_connector(any);
-        let (aws, named, own) =
-            (builder().build(aws), builder().build(named), builder().build(own));
-        Ok(Self { aws, named, own, http2 })
+        let [aws, named] = [aws, named].map(|connector| Http1::new(connector, Scheme::HTTPS));
+        let plain = Http1::new(own.clone(), Scheme::HTTP);
+        Ok(Self { aws, named, own: Http1::new(own, Scheme::HTTPS), plain, http2 })
     }
 
-    /// Sends a request to its host.
+    /// Sends a request, whose target is a path, to a server. Its answer has to begin in time.
     pub(crate) async fn send(
         &self,
         request: Request<Upload>,
-        whose: Whose,
+        to: &Server,
         over_http2: bool,
-    ) -> Result<Response<Incoming>, Error> {
-        match whose {
-            whose if over_http2 => self.http2.send(request, whose).await,
-            Whose::Own => self.own.request(request).await,
-            Whose::Table => self.aws.request(request).await,
-            Whose::Named => self.named.request(request).await,
+    ) -> Result<Response<Incoming>, Broken> {
+        let authority = &to.authority;
+        if over_http2 {
+            let sending = self.http2.send(to.absolute(request)?, to.whose);
+            return Ok(timeout(ANSWER_TIMEOUT, sending).await??);
         }
+        match to.whose {
+            Whose::Own if to.scheme == Scheme::HTTP => self.plain.send(request, authority).await,
+            Whose::Own => self.own.send(request, authority).await,
+            Whose::Table => self.aws.send(request, authority).await,
+            Whose::Named => self.named.send(request, authority).await,
+        }
+    }
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    pub(crate) whose: Whose,
+    pub(crate) scheme: Scheme,
+    pub(crate) authority: Authority,
+}
+
+impl Server {
+    /// The whole URL of a target.
+    fn url(&self, target: PathAndQuery) -> Result<Uri, http::Error> {
+        let mut uri = http::uri::Parts::default();
+        uri.scheme = Some(self.scheme.clone());
+        uri.authority = Some(self.authority.clone());
+        uri.path_and_query = Some(target);
+        Ok(Uri::from_parts(uri)?)
+    }
+
+    /// The request with its whole URL, as HTTP/2 has it.
+    fn absolute(&self, mut request: Request<Upload>) -> Result<Request<Upload>, http::Error> {
+        let target = request.uri().path_and_query().cloned();
+        *request.uri_mut() = self.url(target.unwrap_or(PathAndQuery::from_static("/")))?;
+        Ok(request)
     }
 }
 
@@ -111,16 +148,6 @@ fn set_up<R>(connector: &mut HttpConnector<R>) {
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
     connector.set_keepalive(Some(KEEPALIVE));
-}
-
-fn builder() -> hyper_util::client::legacy::Builder {
-    let mut builder = Client::builder(TokioExecutor::new());
-    builder
-        .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_MAX);
-    builder
 }
 
 /// Resolves names of AWS, and never to this machine or its link: 169.254.169.254 is the metadata service of EC2. Private
@@ -182,7 +209,10 @@ fn is_public(address: IpAddr, name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod addresses {
     use super::*;
 
     #[test]

@@ -76,7 +76,7 @@ pub fn presign(
         }
         query.extend_from_slice(name.as_bytes());
         query.push(b'=');
-        query.extend(encode(value.as_bytes()));
+        query.extend_from_slice(&encode(value.as_bytes()));
     };
     add("X-Amz-Algorithm", ALGORITHM);
     add("X-Amz-Credential", &credential);
@@ -175,11 +175,11 @@ fn place(
     more_regions: &[String],
     hosts: &Hosts,
 ) -> Result<(String, String, String), Refusal> {
-    let path = text(PathStyle::Once.canonical(asked.path.as_bytes()));
+    let path = text(PathStyle::Once.canonical(asked.path.as_bytes()).into_owned());
     // Without the slash it would go on where the host ends.
     let rest = path.strip_prefix('/').ok_or(Refusal::NoBucket)?;
     if let Some(Endpoint { scheme, authority, prefix }) = endpoint {
-        let prefix = text(PathStyle::Once.canonical(prefix.as_bytes()));
+        let prefix = text(PathStyle::Once.canonical(prefix.as_bytes()).into_owned());
         return Ok((format!("{scheme}://{authority}"), authority.to_string(), prefix + &path));
     }
     let question = Asked {

@@ -5,7 +5,6 @@
 use http::request::Parts;
 use http::{HeaderMap, Method, Version, header};
 
-use super::canonical::values;
 use super::refusal::Refusal;
 
 /// What may stand there once. No SDK sends any of them twice.
@@ -62,8 +61,10 @@ fn is_method(method: &Method) -> bool {
 /// The one host that the request names, in its `Host` header, its target or `:authority`.
 pub(super) fn host(head: &Parts) -> Result<&str, Refusal> {
     let authority = head.uri.authority().map(http::uri::Authority::as_str);
-    let host = values(&head.headers, authority, "host").next().ok_or(Refusal::BadHead)?;
-    let host = std::str::from_utf8(host).map_err(|_| Refusal::BadHead)?;
+    let host = match head.headers.get(header::HOST) {
+        Some(host) => std::str::from_utf8(host.as_bytes()).map_err(|_| Refusal::BadHead)?,
+        None => authority.ok_or(Refusal::BadHead)?,
+    };
     match authority {
         Some(other) if other != host => Err(Refusal::BadHead),
         _ => Ok(host),

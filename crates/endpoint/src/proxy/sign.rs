@@ -3,6 +3,8 @@
 //! The canonical request is [`Canonical`]'s, for the reasons that stand there. What was verified is what is signed: the body's
 //! hash or mode, every header that AWS acts on, and the path and the query in the one form that cannot be misread.
 
+use std::borrow::Cow;
+
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
@@ -14,14 +16,14 @@ use super::canonical::Canonical;
 use super::claim::has_name;
 use super::date::format_basic;
 use super::key::{ALGORITHM, Scope, SigningKeys};
+use super::names::{AMZ_DATE, CONTENT_SHA256, TOKEN};
 use super::payload::{ChunkSigner, Payload};
 use super::refusal::Refusal;
 use super::uri::{PathStyle, is_s3, outbound_query};
 use super::verify::{Verified, sign_head};
 
-const DATE: HeaderName = HeaderName::from_static("x-amz-date");
-const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
-const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+/// More than the rest of `Authorization` has beside the names of headers.
+const AUTHORIZATION_BYTES: usize = 256;
 
 /// Where a request goes to, and what it is signed for there.
 #[derive(Clone, Copy, Debug)]
@@ -73,13 +75,14 @@ pub fn sign(
     let scope = Scope { day, region: to.region.to_owned(), service: to.service.to_owned() };
     let mut headers = kept(&head.headers);
     headers.insert(header::HOST, value(to.host)?);
-    headers.insert(DATE, value(&date)?);
+    headers.insert(AMZ_DATE, value(&date)?);
     if let Some(token) = &with.session_token {
         headers.insert(TOKEN, secret(token.expose())?);
     }
     // A mode that was said in the URL has to be said here too.
     let is_mode = !matches!(verified.payload, Payload::Implicit | Payload::Hash(_));
-    if is_s3(to.service) || is_mode {
+    let is_said = headers.get(CONTENT_SHA256).is_some_and(|said| said == &*verified.payload_text);
+    if (is_s3(to.service) || is_mode) && !is_said {
         headers.insert(CONTENT_SHA256, value(&verified.payload_text)?);
     }
     let target = target(head, verified, to)?;
@@ -101,7 +104,9 @@ pub fn sign(
     let credential =
         [" Credential=", with.access_key_id.as_str(), "/", day, "/", region, "/", service];
     let rest = ["/aws4_request, SignedHeaders=", &names, ", Signature=", text];
-    let authorization = [&[ALGORITHM][..], &credential, &rest].concat().concat();
+    let mut authorization = String::with_capacity(AUTHORIZATION_BYTES + names.len());
+    authorization.push_str(ALGORITHM);
+    credential.into_iter().chain(rest).for_each(|part| authorization.push_str(part));
     headers.insert(header::AUTHORIZATION, secret(&authorization)?);
     let chunks = ChunkSigner::new(key, &date, &scope, signature);
     let chunks = match verified.payload {
@@ -113,11 +118,13 @@ pub fn sign(
     Ok(Signed { method: head.method.clone(), target, headers, chunks })
 }
 
-/// The headers that go on as they are.
+/// The headers that go on as they are; `Host` and the date are overwritten.
 fn kept(headers: &HeaderMap) -> HeaderMap {
-    let mut kept = HeaderMap::with_capacity(headers.len() + 4);
-    for (name, value) in headers.iter().filter(|(name, _)| !is_dropped(name.as_str())) {
-        kept.append(name, value.clone());
+    // To copy all takes less than to put each in its place again.
+    let mut kept = headers.clone();
+    let is_set = |name: &HeaderName| *name == header::HOST || *name == AMZ_DATE;
+    for name in headers.keys().filter(|name| is_dropped(name.as_str()) && !is_set(name)) {
+        kept.remove(name);
     }
     kept
 }
@@ -158,17 +165,18 @@ fn target(
     let query = head.uri.query().unwrap_or_default().as_bytes();
     let mut target = match PathStyle::of(to.service) {
         PathStyle::Once => PathStyle::Once.canonical(path),
-        _ => path.to_vec(),
+        _ => Cow::Borrowed(path),
     };
     let query = outbound_query(query, verified.is_presigned);
     if !query.is_empty() {
+        let target = target.to_mut();
         target.push(b'?');
         target.extend(query);
     }
     // Most are as they should be.
     match head.uri.path_and_query() {
-        Some(own) if own.as_str().as_bytes() == target => Ok(own.clone()),
-        _ => PathAndQuery::from_maybe_shared(bytes::Bytes::from(target))
+        Some(own) if own.as_str().as_bytes() == &*target => Ok(own.clone()),
+        _ => PathAndQuery::from_maybe_shared(bytes::Bytes::from(target.into_owned()))
             .map_err(|_| Refusal::CannotSign),
     }
 }

@@ -43,16 +43,14 @@ impl PathStyle {
         if is_s3(service) { Self::Once } else { Self::Twice }
     }
 
-    /// The canonical form of the path of a request, as it was sent.
-    pub fn canonical(self, path: &[u8]) -> Vec<u8> {
+    /// The canonical form of the path of a request, as it was sent. Most paths are in it.
+    pub fn canonical(self, path: &[u8]) -> Cow<'_, [u8]> {
         match self {
-            Self::Once => {
-                let decoded: Cow<'_, [u8]> = percent_decode(path).into();
-                encode_with(&decoded, STRICT_PATH)
-            }
-            Self::Twice => encode_with(&normalized(path), STRICT_PATH),
+            Self::Once => encode_with(decode(path), STRICT_PATH, true),
+            Self::Twice => encode_with(normalized(path), STRICT_PATH, true),
             Self::TwiceAsSent => {
-                encode_with(if path.is_empty() { b"/" } else { path }, STRICT_PATH)
+                let path = if path.is_empty() { b"/" } else { path };
+                encode_with(Cow::Borrowed(path), STRICT_PATH, true)
             }
         }
     }
@@ -64,29 +62,42 @@ pub fn is_s3(service: &str) -> bool {
 }
 
 /// Percent-encodes all but letters, digits and `-._~`.
-pub fn encode(bytes: &[u8]) -> Vec<u8> {
-    encode_with(bytes, STRICT)
+pub fn encode(bytes: &[u8]) -> Cow<'_, [u8]> {
+    encode_with(Cow::Borrowed(bytes), STRICT, false)
 }
 
 /// Percent-decodes. What is no good escape stays as it is, and so does `+`.
-pub fn decode(bytes: &[u8]) -> Vec<u8> {
-    percent_decode(bytes).collect()
+pub fn decode(bytes: &[u8]) -> Cow<'_, [u8]> {
+    // Found at once, where the decoder looks at each byte.
+    if bytes.contains(&b'%') { percent_decode(bytes).into() } else { Cow::Borrowed(bytes) }
 }
 
 /// What a server may take a path for: decoded, without dot segments and empty ones. To look at, and never to sign or to send.
-pub(crate) fn plain_path(path: &[u8]) -> Vec<u8> {
-    normalized(&decode(path)).into_owned()
+pub(crate) fn plain_path(path: &[u8]) -> Cow<'_, [u8]> {
+    match decode(path) {
+        Cow::Borrowed(path) => normalized(path),
+        Cow::Owned(path) => Cow::Owned(normalized(&path).into_owned()),
+    }
 }
 
-fn encode_with(bytes: &[u8], set: &'static AsciiSet) -> Vec<u8> {
-    let is_plain =
-        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    if bytes.iter().all(is_plain) {
-        return bytes.to_vec();
+/// Encodes all but what `set` leaves out: the unreserved characters, and maybe slashes.
+fn encode_with<'a>(
+    bytes: Cow<'a, [u8]>,
+    set: &'static AsciiSet,
+    keeps_slashes: bool,
+) -> Cow<'a, [u8]> {
+    // Without a branch for each byte, many are looked at at a time.
+    let is_plain = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            | matches!(byte, b'-' | b'.' | b'_' | b'~')
+            | (byte == b'/' && keeps_slashes)
+    };
+    if bytes.iter().fold(true, |are, byte| are & is_plain(*byte)) {
+        return bytes;
     }
     let mut encoded = Vec::with_capacity(bytes.len() + bytes.len() / 4);
-    percent_encode(bytes, set).for_each(|part| encoded.extend_from_slice(part.as_bytes()));
-    encoded
+    percent_encode(&bytes, set).for_each(|part| encoded.extend_from_slice(part.as_bytes()));
+    Cow::Owned(encoded)
 }
 
 /// Without dot segments and empty ones (RFC 3986, section 5.2.4, and the vectors of AWS for `//`).
@@ -115,7 +126,8 @@ fn normalized(path: &[u8]) -> Cow<'_, [u8]> {
 
 /// The names and values of a query, decoded, in the order in which they stand; empty ones are left out.
 pub fn pairs(query: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
-    raw_pairs(query).map(|(name, value)| (decode(name), decode(value.unwrap_or_default())))
+    let decoded = |bytes| decode(bytes).into_owned();
+    raw_pairs(query).map(move |(name, value)| (decoded(name), decoded(value.unwrap_or_default())))
 }
 
 /// Split at `&` and the first `=`, and not decoded. A name may stand alone.
@@ -135,7 +147,7 @@ pub fn canonical_query(query: &[u8]) -> Vec<u8> {
     }
     let mut pairs: Vec<_> = pairs(query)
         .filter(|(name, _)| name != b"X-Amz-Signature")
-        .map(|(name, value)| (encode(&name), encode(&value)))
+        .map(|(name, value)| (encode(&name).into_owned(), encode(&value).into_owned()))
         .collect();
     pairs.sort_unstable();
     let mut canonical = Vec::with_capacity(query.len() + 16);
@@ -162,10 +174,10 @@ pub fn outbound_query(query: &[u8], is_presigned: bool) -> Vec<u8> {
         if !outbound.is_empty() {
             outbound.push(b'&');
         }
-        outbound.extend(encode(&name));
+        outbound.extend_from_slice(&encode(&name));
         if let Some(value) = value {
             outbound.push(b'=');
-            outbound.extend(encode(&decode(value)));
+            outbound.extend_from_slice(&encode(&decode(value)));
         }
     }
     outbound
@@ -186,7 +198,7 @@ mod tests {
     use super::*;
 
     fn path(style: PathStyle, path: &str) -> String {
-        String::from_utf8(style.canonical(path.as_bytes())).expect("ASCII")
+        String::from_utf8(style.canonical(path.as_bytes()).into_owned()).expect("ASCII")
     }
 
     #[test]

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::canonical::Canonical;
 use super::claim::{Claim, Place};
 use super::key::{ALGORITHM, Scope, Signature, SigningKey, SigningKeys, is_same};
+use super::names::{CONTENT_SHA256, text};
 use super::payload::{ChunkSigner, Payload};
 use super::refusal::Refusal;
 use super::uri::{PathStyle, is_s3};
@@ -92,8 +93,8 @@ pub fn admit(
 }
 
 fn payload_of(head: &Parts, claim: &Claim) -> Result<Payload, Refusal> {
-    let in_header = head.headers.get("x-amz-content-sha256");
-    let in_header = in_header.map(|value| value.to_str().map_err(|_| Refusal::PayloadMode));
+    let in_header = head.headers.get(CONTENT_SHA256);
+    let in_header = in_header.map(|value| text(value).ok_or(Refusal::PayloadMode));
     let in_header = in_header.transpose()?;
     let is_s3 = is_s3(&claim.scope.service);
     match &claim.place {

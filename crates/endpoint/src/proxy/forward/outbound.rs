@@ -1,7 +1,7 @@
 //! A request as it goes out: signed anew, with a body for one try.
 
 use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Request, StatusCode, Uri, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use jiff::SignedDuration;
 
@@ -11,7 +11,7 @@ use super::request::Asked;
 use super::stream::sending;
 use crate::proxy::keys::Keys;
 use crate::proxy::payload::{ChunkSigner, Outgoing, Payload, Verdict};
-use crate::proxy::pool::{Broken, Upload};
+use crate::proxy::pool::{Broken, Server, Upload};
 use crate::proxy::refusal::Refusal;
 use crate::proxy::sign::{self, Clock, Destination};
 use crate::publish::Snapshot;
@@ -19,6 +19,7 @@ use crate::publish::Snapshot;
 /// One try.
 pub(super) struct Outbound {
     pub(super) request: Request<Upload>,
+    pub(super) to: Server,
     /// What becomes of its body.
     pub(super) verdict: Verdict,
     /// Lets the body in, if that is not the connection's part.
@@ -51,19 +52,12 @@ impl<K: Keys> Proxy<K> {
         let mut request = Request::new(body);
         *request.method_mut() = signed.method;
         *request.headers_mut() = signed.headers;
-        let mut uri = http::uri::Parts::default();
-        uri.scheme = Some(endpoint.map_or(Scheme::HTTPS, |endpoint| endpoint.scheme.clone()));
-        let authority = match endpoint {
-            Some(endpoint) => endpoint.authority.clone(),
-            None => asked.route.host.parse::<Authority>().map_err(|_| Refusal::ServiceUnknown)?,
-        };
-        uri.authority = Some(authority);
-        uri.path_and_query = Some(signed.target);
-        *request.uri_mut() = Uri::from_parts(uri).map_err(|_| Refusal::CannotSign)?;
+        *request.uri_mut() = signed.target.into();
+        let to = server(asked)?;
         if asked.is_stream {
             // HTTP/2 has it as `:authority`.
             request.headers_mut().remove(header::HOST);
-            return Ok(Outbound { request, verdict, latch });
+            return Ok(Outbound { request, to, verdict, latch });
         }
         if let Some(latch) = latch {
             let wait = HeaderValue::from_static("100-continue");
@@ -76,7 +70,7 @@ impl<K: Keys> Proxy<K> {
                 }
             });
         }
-        Ok(Outbound { request, verdict, latch: None })
+        Ok(Outbound { request, to, verdict, latch: None })
     }
 
     fn body(
@@ -109,4 +103,15 @@ impl<K: Keys> Proxy<K> {
         };
         Ok((body, verdict, latch))
     }
+}
+
+fn server(asked: &Asked<'_>) -> Result<Server, Refusal> {
+    let (scheme, authority) = match asked.endpoint() {
+        Some(endpoint) => (endpoint.scheme.clone(), endpoint.authority.clone()),
+        None => {
+            let host = asked.route.host.parse::<Authority>();
+            (Scheme::HTTPS, host.map_err(|_| Refusal::ServiceUnknown)?)
+        }
+    };
+    Ok(Server { whose: asked.whose(), scheme, authority })
 }

@@ -4,21 +4,19 @@
 //! anybody may read, what a role was given for a web identity's token, sessions from elsewhere.
 
 use http::request::Parts;
-use http::uri::{Authority, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, Version, header};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::timeout;
 
 use super::body::{Patient, STREAM_STALL};
-use super::trial::ANSWER_TIMEOUT;
 use super::{Download, Proxy, answer};
 use crate::proxy::canonical::AUTHORITY;
 use crate::proxy::claim::has_name;
 use crate::proxy::connect::host;
 use crate::proxy::keys::{Endpoint, Keys};
 use crate::proxy::payload::Payload;
-use crate::proxy::pool::{Upload, Whose};
+use crate::proxy::pool::{Server, Upload, Whose};
 use crate::proxy::refusal::Refusal;
 use crate::proxy::verify::Placeholders;
 use crate::proxy::{screen, uri};
@@ -79,14 +77,13 @@ impl<K: Keys> Proxy<K> {
             true => Patient::with(body, STREAM_STALL),
             false => Patient::new(body),
         };
-        let (mut request, whose) = as_it_is(head, body, named, connecting.endpoint.clone())?;
+        let (mut request, to) = as_it_is(head, body, named, connecting.endpoint.clone())?;
         if over_http2 {
             // It has it as `:authority`.
             request.headers_mut().remove(header::HOST);
         }
-        let sent = timeout(ANSWER_TIMEOUT, self.pool.send(request, whose, over_http2)).await;
+        let sent = self.pool.send(request, &to, over_http2).await;
         let response = sent.map_err(|_| Refusal::Unreachable)?;
-        let response = response.map_err(|_| Refusal::Unreachable)?;
         self.keys.passed(named, response.status().as_u16(), caller);
         let (mut head, body) = response.into_parts();
         answer::drop_hop_by_hop(&mut head.headers);
@@ -131,8 +128,7 @@ fn as_it_is(
     body: Patient,
     named: &str,
     endpoint: Option<Endpoint>,
-) -> Result<(Request<Upload>, Whose), Refusal> {
-    let mut uri = http::uri::Parts::default();
+) -> Result<(Request<Upload>, Server), Refusal> {
     let whose = if endpoint.is_some() { Whose::Own } else { Whose::Named };
     let (scheme, authority, prefix) = match endpoint {
         Some(endpoint) => (endpoint.scheme, endpoint.authority, endpoint.prefix),
@@ -142,14 +138,12 @@ fn as_it_is(
         }
     };
     let target = head.uri.path_and_query().ok_or(Refusal::BadHead)?;
-    let target = format!("{prefix}{target}").parse().map_err(|_| Refusal::BadHead)?;
-    (uri.scheme, uri.authority) = (Some(scheme), Some(authority));
-    uri.path_and_query = Some(target);
+    let target = format!("{prefix}{target}").parse::<PathAndQuery>();
     let mut request = Request::new(body.boxed_unsync());
     *request.method_mut() = head.method.clone();
-    *request.uri_mut() = Uri::from_parts(uri).map_err(|_| Refusal::BadHead)?;
+    *request.uri_mut() = target.map_err(|_| Refusal::BadHead)?.into();
     *request.headers_mut() = headers(head)?;
-    Ok((request, whose))
+    Ok((request, Server { whose, scheme, authority }))
 }
 
 /// All but those of this connection. `Host` is as it was signed, port and all.

@@ -1,5 +1,6 @@
 //! What a request asks for, once it is verified: by whom, where it goes, and its body.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,7 +25,7 @@ use crate::proxy::sessions::Session;
 use crate::proxy::upstream::{self, NotRouted, Route};
 use crate::proxy::uri::is_s3;
 use crate::proxy::verify::{self, Policy, Verified};
-use crate::proxy::{operations, told};
+use crate::proxy::{names, operations, told};
 use crate::table::Caller;
 
 /// Bodies up to this length are read at once, so that they can be sent twice.
@@ -76,7 +77,8 @@ impl<'a> Asked<'a> {
             (Refusal::HostNotAllowed, Way::Named(_)) => Refusal::OtherHost,
             (why, _) => why,
         })?;
-        let profile = admitted.placeholder().profile.clone();
+        let placeholder = Arc::clone(admitted.placeholder());
+        let profile = &placeholder.profile;
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
         let is_events = admitted.payload() == Payload::Events;
         if is_events && head.version != Version::HTTP_2 {
@@ -101,7 +103,7 @@ impl<'a> Asked<'a> {
             };
             (verified, held)
         };
-        if !proxy.keys.may_ask(&profile, caller) {
+        if !proxy.keys.may_ask(profile, caller) {
             return Err(refused(Refusal::ForeignProgram));
         }
         let service = &verified.scope().service;
@@ -127,8 +129,8 @@ impl<'a> Asked<'a> {
         let seen = if is_s3(service) { Bytes::new() } else { body.bytes() };
         let wanted = proxy.wanted(head, &seen, &verified, session.as_ref(), caller);
         let wanted = wanted.map_err(refused)?;
-        let Some(mut pair) = proxy.keys.pair(&profile, service) else {
-            proxy.keys.unserved(&profile);
+        let Some(mut pair) = proxy.keys.pair(profile, service) else {
+            proxy.keys.unserved(profile);
             return Err(refused(Refusal::NoKey));
         };
         if let Some(session) = &session {
@@ -242,17 +244,20 @@ struct Routed {
 
 fn route(head: &Parts, verified: &Verified, pair: &Pair, way: &Way) -> Result<Routed, Refusal> {
     let scope = verified.scope();
-    let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let agents = [text(USER_AGENT.as_str()), text("x-amz-user-agent")];
-    let agents = agents.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let text = |name| head.headers.get(name).and_then(names::text);
+    let agents = [text(USER_AGENT), text(names::AMZ_USER_AGENT)];
+    let agents = match agents {
+        [Some(one), Some(other)] => Cow::Owned([one, other].join(" ")),
+        [one, other] => Cow::Borrowed(one.or(other).unwrap_or_default()),
+    };
     let asked = upstream::Asked {
         service: &scope.service,
         region: &scope.region,
         method: head.method.as_str(),
         path: head.uri.path(),
         query: head.uri.query().unwrap_or_default(),
-        target: text("x-amz-target"),
-        account: text("x-amz-account-id"),
+        target: text(names::TARGET),
+        account: text(names::ACCOUNT),
         is_form: operations::is_form(head),
         user_agent: &agents,
     };

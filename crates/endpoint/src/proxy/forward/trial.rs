@@ -1,13 +1,11 @@
 //! Trying keys. AWS learns of a new key place by place, and forgets an old one likewise: whoever is refused as unknown tries
 //! the other one, once. What was refused so was not carried out.
 
-use std::time::Duration;
-
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use jiff::SignedDuration;
 use rotakey_core::credential::AccessKeyId;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::answer::{self, Inspected};
 use super::outbound::Outbound;
@@ -19,9 +17,6 @@ use crate::proxy::preferred::Place;
 use crate::proxy::redact::Redaction;
 use crate::proxy::refusal::Refusal;
 use crate::publish::Snapshot;
-
-/// Lambda's functions may take a quarter of an hour.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(960);
 
 /// A clock that turns out to be so wrong was the reason of a refusal.
 const WRONG_CLOCK: SignedDuration = SignedDuration::from_mins(2);
@@ -132,10 +127,12 @@ impl<K: Keys> Proxy<K> {
     async fn try_key(&self, asked: &Asked<'_>, with: &Snapshot) -> Result<Seen, Refusal> {
         let before = self.offsets.of(&asked.route.host);
         let seen = self.send(asked, with, before).await?;
+        if !matches!(seen.answer.status().as_u16(), 400 | 401 | 403) {
+            return Ok(seen);
+        }
         let after = self.offsets.of(&asked.route.host);
         let was_wrong = after.saturating_sub(before).abs() > WRONG_CLOCK;
-        let is_refused = matches!(seen.answer.status().as_u16(), 400 | 401 | 403);
-        if was_wrong && is_refused && asked.body.keep() {
+        if was_wrong && asked.body.keep() {
             return self.send(asked, with, after).await;
         }
         Ok(seen)
@@ -151,16 +148,14 @@ impl<K: Keys> Proxy<K> {
             // Before it goes out: whoever is about to deactivate that key waits.
             self.keys.fell_over(&asked.verified.placeholder().profile, &with.key);
         }
-        let Outbound { request, verdict, latch } = self.signed(asked, with, offset)?;
+        let Outbound { request, to, verdict, latch } = self.signed(asked, with, offset)?;
         let authorization = request.headers().get(header::AUTHORIZATION).cloned();
-        let sending = self.pool.send(request, asked.whose(), asked.is_stream);
-        let sent = timeout(ANSWER_TIMEOUT, sending).await;
+        let sent = self.pool.send(request, &to, asked.is_stream).await;
         // A body that was not what was signed broke the connection off.
         let why = verdict.refusal();
         let response: Response<Incoming> = match sent {
-            Ok(Ok(response)) => response,
-            Ok(Err(_)) => return Err(why.unwrap_or(Refusal::Unreachable)),
-            Err(_) => return Err(Refusal::Unreachable),
+            Ok(response) => response,
+            Err(_) => return Err(why.unwrap_or(Refusal::Unreachable)),
         };
         self.offsets.learn(&asked.route.host, response.headers(), self.keys.now());
         let is_head = asked.head.method == Method::HEAD;

@@ -78,11 +78,10 @@ impl<B: Body<Data = Bytes>> Outgoing<B> {
     ) -> Result<Self, Refusal> {
         let work = match verified.payload() {
             Payload::Unsigned => Work::Plain,
+            Payload::Hash(_) | Payload::Implicit if !check_hash => Work::Plain,
             Payload::Hash(_) | Payload::Implicit => match verified.body_hash() {
-                Some(right) if check_hash => {
-                    Work::Hashed { hash: Sha256::new(), right, held: None }
-                }
-                _ => Work::Plain,
+                Some(right) => Work::Hashed { hash: Sha256::new(), right, held: None },
+                None => Work::Plain,
             },
             // They need HTTP/2, and whoever has it says so.
             Payload::Events => return Err(Refusal::PayloadMode),

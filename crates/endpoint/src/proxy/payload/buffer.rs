@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::body::BodyError;
+use super::signer::NOTHING;
+use crate::proxy::key::digits;
 use crate::proxy::refusal::Refusal;
 
 /// The unit in which memory is counted.
@@ -72,9 +74,10 @@ impl Buffered {
 
     /// The same, as hexadecimal digits.
     pub(crate) fn hash_digits(&self) -> [u8; 64] {
-        let mut digits = [0; 64];
-        hex::encode_to_slice(self.hash(), &mut digits).expect("twice as long");
-        digits
+        if self.pieces.is_empty() {
+            return *NOTHING;
+        }
+        digits(&self.hash())
     }
 }
 

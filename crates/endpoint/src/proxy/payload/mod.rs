@@ -25,6 +25,7 @@ mod trailer;
 pub use self::body::{BodyError, Outgoing, Verdict};
 pub(crate) use self::message::error_event;
 pub use self::signer::ChunkSigner;
+pub(crate) use self::signer::is_digits;
 use super::refusal::Refusal;
 
 /// How a body is signed.
@@ -64,7 +65,7 @@ impl Payload {
             other => {
                 let digits: [u8; 64] =
                     other.as_bytes().try_into().map_err(|_| Refusal::PayloadMode)?;
-                signer::is_digits(&digits).then_some(Self::Hash(digits)).ok_or(Refusal::PayloadMode)
+                is_digits(&digits).then_some(Self::Hash(digits)).ok_or(Refusal::PayloadMode)
             }
         }
     }
@@ -77,7 +78,7 @@ impl Payload {
     /// As it stands in `x-amz-content-sha256`; nothing if that is to be found out.
     pub fn text(self) -> String {
         match self {
-            Self::Hash(digits) => String::from_utf8_lossy(&digits).into_owned(),
+            Self::Hash(digits) => std::str::from_utf8(&digits).unwrap_or_default().to_owned(),
             Self::Implicit => String::new(),
             Self::Unsigned => UNSIGNED.to_owned(),
             Self::UnsignedTrailer => UNSIGNED_TRAILER.to_owned(),

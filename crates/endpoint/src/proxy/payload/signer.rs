@@ -12,14 +12,15 @@ use sha2::{Digest, Sha256};
 
 use super::message::DATE_BYTES;
 use crate::proxy::date::{format_basic, parse_basic};
-use crate::proxy::key::{Scope, Signature, SigningKey, SigningKeys};
+use crate::proxy::key::{Scope, Signature, SigningKey, SigningKeys, digits};
 use crate::proxy::refusal::Refusal;
 
 const CHUNK: &[u8] = b"AWS4-HMAC-SHA256-PAYLOAD\n";
 const TRAILER: &[u8] = b"AWS4-HMAC-SHA256-TRAILER\n";
 
-/// SHA-256 of nothing: the headers that a chunk does not have.
-const NOTHING: &[u8; 64] = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+/// SHA-256 of nothing: the headers that a chunk does not have, and the body of most requests.
+pub(super) const NOTHING: &[u8; 64] =
+    b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// A day's key, and the next day's.
 type Days = [(Scope, Arc<SigningKey>); 2];
@@ -111,13 +112,8 @@ impl ChunkSigner {
     }
 }
 
-fn digits(hash: &[u8; 32]) -> [u8; 64] {
-    let mut digits = [0; 64];
-    hex::encode_to_slice(hash, &mut digits).expect("twice as long");
-    digits
-}
-
-/// Hexadecimal digits in small letters, as AWS writes them.
-pub(super) fn is_digits(text: &[u8]) -> bool {
-    text.iter().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte))
+/// Hexadecimal digits in small letters, as AWS writes them. All are looked at, many at a time.
+pub(crate) fn is_digits(text: &[u8]) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() | (b'a'..=b'f').contains(&byte);
+    text.iter().fold(true, |are, byte| are & is_digit(*byte))
 }
