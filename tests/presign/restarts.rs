@@ -7,8 +7,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use serde_json::json;
 
 use super::stage::{scenario, scenario_command};
-use crate::support::World;
 use crate::support::agent::Agent;
+use crate::support::{World, eventually};
 
 /// A program that makes a call with its session for each line that it is given.
 struct Program {
@@ -43,12 +43,19 @@ impl Program {
 
 /// The simulator, and an agent with its proxy at one port: programs look for no other.
 fn at_a_port(soak: &str, more: &str) -> (World, Agent) {
+    draining_for("1s", soak, more)
+}
+
+fn draining_for(lease: &str, soak: &str, more: &str) -> (World, Agent) {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
     let at = free.expect("a port");
     let world = World::added();
     let trust = ["arn:aws:iam::123456789012:user/app"];
     world.control(json!({"op": "create-role", "role": "worker", "trust": trust}));
-    let profile = world.quick_profile(more).replace("soak = \"1s\"", &format!("soak = \"{soak}\""));
+    let profile = world
+        .quick_profile(more)
+        .replace("soak = \"1s\"", &format!("soak = \"{soak}\""))
+        .replace("lease = \"1s\"", &format!("lease = \"{lease}\""));
     world.configure(&format!(
         "[agent]\nlisten = \"127.0.0.1:0\"\nproxy_listen = \"{at}\"\n{profile}"
     ));
@@ -162,4 +169,21 @@ fn a_session_is_known_for_as_long_as_the_key_it_was_made_with_is_kept() {
     assert_eq!(fares(&world, &session), "ok", "it is in memory");
     let (_agent, _) = anew(&world, agent);
     assert_eq!(fares(&world, &session), "ExpiredToken", "nobody can open it any more");
+}
+
+/// While it is drained, and when it is Inactive already.
+#[test]
+fn no_session_of_a_key_that_leaks_in_the_middle_of_a_rotation_goes_on() {
+    for (lease, step) in [("1h", "drain"), ("1s", "soak")] {
+        let (world, _agent) = draining_for(lease, "1h", "");
+        let session = take(&world);
+        world.expect(0, &["rotate"]);
+        eventually(step, || world.step().as_deref() == Some(step));
+        assert_eq!(fares(&world, &session), "ok", "{step}");
+        let leaked =
+            ["rotate", "--compromised", "--access-key-id", &world.id, "--no-revoke-sessions"];
+        let run = world.rotakey(&leaked);
+        assert_eq!(fares(&world, &session), "ExpiredToken", "{step}: {run:?}");
+        assert_eq!(fares(&world, &take(&world)), "ok", "{step}");
+    }
 }

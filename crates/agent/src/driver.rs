@@ -199,10 +199,18 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
     /// Carries out one order, other than to wait or to end, and says what came of it.
     pub async fn perform(&mut self, command: Command, status: &Status) -> Event {
         match command {
-            Command::Append(entry) => match self.journal.append(&entry) {
-                Ok(()) => Event::Appended,
-                Err(error) => disk_fault(&error),
-            },
+            Command::Append(entry) => {
+                // Before the record: what follows it goes by that.
+                if leaks_after_publish(&entry.record, status)
+                    && let Err(error) = self.void_sessions().await
+                {
+                    return disk_fault(&error);
+                }
+                match self.journal.append(&entry) {
+                    Ok(()) => Event::Appended,
+                    Err(error) => disk_fault(&error),
+                }
+            }
             Command::ProbeKeystore => {
                 ready(keystore::probe(self.keystore, self.state.profile()), Failure::Keystore)
             }
@@ -260,6 +268,18 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
         }
     }
 
+    /// Of the key that leaked, nothing is served any more, and none of the sessions made with it.
+    async fn void_sessions(&self) -> Result<(), StateError> {
+        let now = self.clock.now().wall;
+        self.state.update_ledger(|slot| {
+            if let Some(ledger) = slot {
+                ledger.void_sessions(now);
+            }
+        })?;
+        self.endpoint.published().await;
+        Ok(())
+    }
+
     fn store(&self, credentials: &Credentials) -> Result<(), String> {
         let Credentials { access_key_id: id, secret_access_key: secret, .. } = credentials;
         self.keystore.put(id, secret).map_err(|error| error.to_string())?;
@@ -269,6 +289,12 @@ impl<S: KeyService, E: Endpoint, C: Clock> Driver<'_, S, E, C> {
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+/// The outgoing key leaked when another one was served already. Before that, publish sees to its sessions.
+fn leaks_after_publish(record: &Record, status: &Status) -> bool {
+    matches!(record, Record::Compromised { .. })
+        && status.rotation.as_ref().is_some_and(|open| open.published.is_some())
 }
 
 fn ready<E: std::fmt::Display>(result: Result<(), E>, whose: fn(String) -> Failure) -> Event {

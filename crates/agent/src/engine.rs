@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::command::{App, random_hex};
 use crate::daemon::telling::Told;
 use crate::driver::{Driver, Observer, Stop};
-use crate::incident::evidence;
+use crate::incident::{evidence, sessions};
 use crate::receipts::Receipts;
 use crate::receipts::witness::Witness;
 use crate::session::Signing;
@@ -56,7 +56,7 @@ pub async fn run_for(
     if let Some(leaked) = leaked
         && journal.status().at_risk().is_none_or(|key| key.id != *leaked)
     {
-        return went_before(app, journal, leaked);
+        return went_before(app, journal, leaked).await;
     }
     // Whoever heard of it and goes on has decided.
     if observer.lets_uses_pass()
@@ -123,7 +123,7 @@ pub async fn run_for(
 
 /// The key that leaked was set Inactive in the meantime, as the outgoing key of a rotation: the served one stays. That it
 /// leaked is recorded, so that only force brings it back.
-fn went_before(app: &App, mut journal: Journal, leaked: &AccessKeyId) -> Result<Run, Failed> {
+async fn went_before(app: &App, mut journal: Journal, leaked: &AccessKeyId) -> Result<Run, Failed> {
     let profile = &app.profile;
     let open = journal.status().rotation.clone();
     let open = open.filter(|open| open.outgoing.id == *leaked && open.deactivated.is_some());
@@ -138,6 +138,8 @@ fn went_before(app: &App, mut journal: Journal, leaked: &AccessKeyId) -> Result<
             .hint(format!("`rotakey resume {profile}`, then run this again")));
     }
     if !open.is_cut_off() {
+        // Sessions that were made with it go on where nobody ends them.
+        sessions::renew(app).await?;
         let record = Record::Compromised { access_key_id: leaked.clone() };
         let time = app.clock.now().wall;
         journal.append(&Entry { time, rotation: Some(open.id.clone()), record })?;
