@@ -112,7 +112,7 @@ pub struct Virtualised<'a> {
     pub placeholder: &'a AccessKeyId,
     /// By which operation: `AssumeRole`.
     pub operation: &'a str,
-    /// The role, as it was asked for.
+    /// The role, as it was asked for: printable ASCII, cut after 256 characters.
     pub role: Option<&'a str>,
     /// By whom.
     pub caller: &'a Caller,
