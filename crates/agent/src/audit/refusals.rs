@@ -18,6 +18,7 @@ use super::sessions::{Flood, Made};
 use super::{Audit, By};
 use crate::clock::SystemClock;
 use crate::proc;
+use crate::serving::holders::Holders;
 
 /// Refusals that wait to be noted. When more come in, some go uncounted here; the metrics count them all.
 const QUEUE: usize = 256;
@@ -113,11 +114,11 @@ impl Refusals {
     /// # Errors
     ///
     /// If there can be no thread.
-    pub fn start(audit: Audit, clock: SystemClock) -> std::io::Result<Self> {
+    pub fn start(audit: Audit, holders: Holders, clock: SystemClock) -> std::io::Result<Self> {
         let (queue, inbox) = sync_channel(QUEUE);
         let work = move || {
             let mut tally = Tally::default();
-            work(&inbox, &mut tally, &audit, &clock);
+            work(&inbox, &mut tally, &audit, &holders, &clock);
         };
         std::thread::Builder::new().name("audit".to_owned()).spawn(work)?;
         Ok(Self { queue })
@@ -147,7 +148,13 @@ impl Refusals {
     }
 }
 
-fn work(inbox: &Receiver<Note>, tally: &mut Tally, audit: &Audit, clock: &SystemClock) {
+fn work(
+    inbox: &Receiver<Note>,
+    tally: &mut Tally,
+    audit: &Audit,
+    holders: &Holders,
+    clock: &SystemClock,
+) {
     let (mut uses, mut flood) = (Uses::default(), Flood::default());
     loop {
         let got = inbox.recv_timeout(LOOK);
@@ -162,7 +169,7 @@ fn work(inbox: &Receiver<Note>, tally: &mut Tally, audit: &Audit, clock: &System
             Ok(Note::Used { placeholder, profile, caller }) => {
                 write_use(audit, &mut uses, (placeholder, profile, caller), now);
             }
-            Ok(Note::Made(made)) => write_made(audit, &mut flood, made, now),
+            Ok(Note::Made(made)) => made.write(audit, &mut flood, holders, now),
             Err(_) => {}
         }
         let is_over = matches!(got, Err(RecvTimeoutError::Disconnected));
@@ -217,24 +224,7 @@ fn write_use(
     }
 }
 
-fn write_made(audit: &Audit, flood: &mut Flood, made: &Made, now: Timestamp) {
-    let Made { profile, placeholder, by, detail } = made;
-    let write = |detail: &str| {
-        let written = audit.record_of(by, "proxy-session", profile, Some(placeholder), detail);
-        if let Err(error) = written {
-            tracing::warn!(%error, "a session is not in the audit trail");
-        }
-    };
-    let (may, left_out) = flood.note(now);
-    if let Some(count) = left_out {
-        write(&format!("{count} more, of any profile, are not written one by one"));
-    }
-    if may {
-        write(detail);
-    }
-}
-
-pub(super) fn program_of(caller: &Caller) -> Option<proc::Program> {
+fn program_of(caller: &Caller) -> Option<proc::Program> {
     match caller {
         Caller::Socket { inode, .. } => proc::owner_of(*inode),
         Caller::Process { pid, .. } => proc::program(*pid),
@@ -243,7 +233,8 @@ pub(super) fn program_of(caller: &Caller) -> Option<proc::Program> {
 
 pub(super) fn by_of(caller: &Caller, program: Option<&proc::Program>) -> By {
     match program {
-        Some(program) => By::process(uid(caller), program.pid),
+        // It may be gone by now.
+        Some(program) => By { exe: program.exe.clone(), ..By::process(uid(caller), program.pid) },
         None => By { uid: uid(caller), pid: None, exe: None, parent_exe: None },
     }
 }

@@ -126,7 +126,7 @@ impl Service {
             holders.clone(),
             clock.clone(),
             Arc::clone(&counters),
-            Refusals::start(app.audit(), clock.clone()).map_err(cannot)?,
+            Refusals::start(app.audit(), holders.clone(), clock.clone()).map_err(cannot)?,
         );
         let desk = Arc::new(Desk {
             books: Arc::new(books),

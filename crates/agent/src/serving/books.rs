@@ -66,6 +66,11 @@ impl Books {
         }
     }
 
+    /// A program asks for a session through the proxy, and waits for it: now it is there to be looked at.
+    pub fn asks_session(&self, caller: &Caller) {
+        self.holders.look(caller);
+    }
+
     /// A program got a session through the proxy.
     pub fn made_session(&self, session: &Virtualised<'_>) {
         self.refusals.made(session);

@@ -18,7 +18,7 @@ use self::noter::{Lists, Order, lock};
 use self::recent::Recent;
 use super::ServedKey;
 use crate::clock::{Clock, SystemClock};
-use crate::proc;
+use crate::proc::{self, Program};
 use crate::store::profile::ProfileState;
 
 /// Answers that wait to be noted. When more come in faster, some go unnoted: programs come first.
@@ -72,6 +72,26 @@ impl Holders {
         }
     }
 
+    /// Has it found out who is at the other end, and does not wait for that.
+    pub fn look(&self, caller: &Caller) {
+        let Caller::Socket { inode, .. } = caller else { return };
+        if self.recent.is_new(*inode) {
+            let _ = self.queue.try_send(Order::Identify(*inode, oneshot::channel().0));
+        }
+    }
+
+    /// Who is at the other end; or was, when it was [looked at](Self::look). For threads that may wait.
+    pub fn who(&self, caller: &Caller) -> Option<Program> {
+        match caller {
+            Caller::Process { pid, .. } => proc::program(*pid),
+            Caller::Socket { inode, .. } => {
+                let (done, wait) = oneshot::channel();
+                self.queue.try_send(Order::Identify(*inode, done)).ok()?;
+                wait.blocking_recv().ok()?
+            }
+        }
+    }
+
     /// Notes an answer, unless the same was noted just now. Whether it was noted.
     pub fn note(&self, key: &ServedKey, handed: &Handed) -> bool {
         let (slot, hash) = self.recent.slot(handed);
@@ -107,5 +127,30 @@ impl Holders {
         let mut lists = lock(&self.lists);
         let list = lists.entry(state.profile().to_owned()).or_insert_with(|| read(state, now));
         alive(list, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// A program that ends with its answer is written down all the same.
+    #[test]
+    fn who_was_looked_at_is_known_when_it_is_gone() {
+        let holders = Holders::start(SystemClock::new()).expect("a thread");
+        let (seen, missed) = UnixStream::pair().expect("sockets");
+        let here = UnixStream::pair().expect("sockets");
+        let caller = |socket: &UnixStream| {
+            let inode = rustix::fs::fstat(socket).expect("a socket").st_ino;
+            Caller::Socket { uid: 0, inode }
+        };
+        let [a, b, c] = [&seen, &missed, &here.0].map(caller);
+        let pid = |caller| holders.who(caller).map(|program| program.pid);
+        holders.look(&a);
+        assert_eq!(pid(&c), Some(std::process::id()));
+        drop((seen, missed));
+        assert_eq!((pid(&a), pid(&b)), (Some(std::process::id()), None));
     }
 }

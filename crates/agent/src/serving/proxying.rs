@@ -271,6 +271,10 @@ impl Keys for Ring {
         if found.is_some() || are_known() { Ok(found) } else { Err(Refusal::NoKey) }
     }
 
+    fn asks_session(&self, caller: &Caller) {
+        self.books.asks_session(caller);
+    }
+
     fn virtualised(&self, session: &Virtualised<'_>) {
         tracing::info!(
             profile = session.profile,

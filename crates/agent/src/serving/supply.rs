@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::sessions::Sessions;
-use super::{ServedKey, Serving, leases};
+use super::{ServedKey, Serving, leases, seals};
 use crate::clock::{Clock, SystemClock};
 use crate::command::App;
 use crate::serve::NotHanded;
@@ -96,13 +96,24 @@ impl Supply {
             Ok(None) => later(clock.now().wall, self.poll),
             Ok(Some((generation, credentials))) => {
                 let keystore = self.keystore.as_ref();
-                self.take_up_seals(key, &credentials);
+                let sealing = match self.serving.load().proxy {
+                    true => seals::take_up(key, &credentials, keystore),
+                    false => Ok(()),
+                };
                 let (app, sessions) = (&self.app, &mut self.sessions);
                 let fresh = sessions.refresh(app, keystore, key, generation, &credentials).await;
-                fresh.min(later(clock.now().wall, self.poll))
+                let next = sealing.map_or_else(
+                    |error| {
+                        tracing::warn!(profile = self.holder, %error, "older sessions have to wait");
+                        AGAIN
+                    },
+                    |()| self.poll,
+                );
+                fresh.min(later(clock.now().wall, next))
             }
             Err(error) => {
                 tracing::warn!(profile = self.holder, %error, "the key cannot be read");
+                seals::give_up(key, &error);
                 for served in &key.profiles {
                     served.trouble.store(Arc::new(Some(error.to_string())));
                 }
@@ -151,6 +162,10 @@ impl Supply {
         let credentials = Credentials::long_term(id.clone(), secret);
         // First, so that there is no moment in which a refused request finds neither.
         self.take_up_other(key, &ledger);
+        if self.serving.load().proxy {
+            // Likewise: a session that is made with this key outlives this process from the first one on.
+            key.seals.add(&id, || Seal::of(&credentials.secret_access_key));
+        }
         let published = key.key.publish(Snapshot {
             generation: ledger.generation,
             credentials: credentials.clone(),
@@ -170,24 +185,6 @@ impl Supply {
             }
         }
         Ok(Some((ledger.generation, credentials)))
-    }
-
-    /// Takes up what sessions are sealed with: those that were made with a key that is Inactive by now go on, too.
-    fn take_up_seals(&self, key: &ServedKey, served: &Credentials) {
-        if !self.serving.load().proxy {
-            return;
-        }
-        let status = key.state.read().map(|(_, status)| status);
-        let open = status.ok().and_then(|status| status.rotation);
-        let served_id = &served.access_key_id;
-        let beside = open.as_ref().and_then(|open| beside(open, served_id));
-        let ids: Vec<&AccessKeyId> = [served_id].into_iter().chain(beside).collect();
-        key.seals.take_up(&ids, |id| {
-            if id == served_id {
-                return Some(Seal::of(&served.secret_access_key));
-            }
-            self.keystore.get(id).ok().flatten().map(|secret| Seal::of(&secret))
-        });
     }
 
     /// Takes up the other key of a rotation whose keys are both Active, for the proxy.
@@ -217,18 +214,11 @@ impl Supply {
     }
 }
 
-/// The key of a rotation beside the served one, Active or not, unless it is in a stranger's hands.
-fn beside<'a>(open: &'a Open, served: &AccessKeyId) -> Option<&'a AccessKeyId> {
-    let outgoing = Some(&open.outgoing).filter(|_| !open.is_cut_off());
-    let mut both = open.incoming.iter().chain(outgoing).map(|key| &key.id);
-    both.find(|id| *id != served)
-}
-
 /// Nothing is served from now on; programs are told why, if there is a reason.
 fn withdraw(key: &ServedKey, why: Option<String>) {
     key.key.withdraw();
     key.other.store(None);
-    key.seals.take_up(&[], |_| None);
+    key.seals.drop_all();
     let why = why.map(Arc::new);
     for served in &key.profiles {
         served.temporary.withdraw();

@@ -72,6 +72,9 @@ pub trait Keys: Placeholders + Granting + Send + Sync + 'static {
         Ok(None)
     }
 
+    /// A program asks for a session that it may have, and AWS is about to be asked.
+    fn asks_session(&self, _caller: &Caller) {}
+
     /// A program was given a local session in the place of a real one.
     fn virtualised(&self, session: &Virtualised<'_>);
 
@@ -112,7 +115,7 @@ pub struct Virtualised<'a> {
     pub placeholder: &'a AccessKeyId,
     /// By which operation: `AssumeRole`.
     pub operation: &'a str,
-    /// The role, as it was asked for.
+    /// The role, as it was asked for: printable ASCII, cut after 256 characters.
     pub role: Option<&'a str>,
     /// By whom.
     pub caller: &'a Caller,

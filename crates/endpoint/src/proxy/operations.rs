@@ -31,6 +31,9 @@ const REFUSED: [&str; 20] = [
     "resetservicespecificcredential",
 ];
 
+/// What is kept of what a program calls a role, in characters. AWS's names of roles are shorter.
+const ROLE_MAX: usize = 256;
+
 /// Whether a request is a form, whose `Action` names the operation.
 pub(crate) fn is_form(head: &Parts) -> bool {
     let is_form = head.headers.get(CONTENT_TYPE).is_some_and(|kind| {
@@ -66,23 +69,39 @@ pub(crate) fn asks(service: &str, head: &Parts, body: &[u8]) -> Asks {
         && head.uri.path() == "/"
         && ["x-amz-target", "smithy-protocol"].iter().all(|name| !head.headers.contains_key(*name));
     let query = head.uri.query().unwrap_or_default().as_bytes();
-    let spelt = uri::pairs(query).chain(uri::pairs(body)).filter(|(name, _)| name == b"Action");
-    let is_plain = is_plain && spelt.count() == 1;
+    let is_plain = is_plain && spelt(query, body, "Action").count() == 1;
     let mut named = actions(query).chain(actions(body));
     let operation = match (named.next(), named.next()) {
         (Some(operation), None) if is_plain => operation,
         _ => return Asks::Other,
     };
+    let roles = values(query, "RoleArn").chain(values(body, "RoleArn")).count();
+    if roles > 1 || roles != spelt(query, body, "RoleArn").count() {
+        return Asks::Other;
+    }
     let virtual_one = VIRTUAL.iter().find(|name| name.as_bytes() == operation);
     virtual_one.map_or(Asks::Other, |name| Asks::Session(name))
 }
 
-/// What a plain question names in a parameter.
-pub(crate) fn parameter(head: &Parts, body: &[u8], wanted: &str) -> Option<String> {
+/// The role that such a session is of, to be written down: there is one at most. What a role's name cannot have is not in it.
+pub(crate) fn role(operation: &str, head: &Parts, body: &[u8]) -> Option<String> {
+    if operation != "AssumeRole" {
+        return None;
+    }
     let query = head.uri.query().unwrap_or_default().as_bytes();
-    let mut pairs = uri::pairs(query).chain(uri::pairs(body));
-    let (_, value) = pairs.find(|(name, _)| name == wanted.as_bytes())?;
-    String::from_utf8(value).ok()
+    let role = spelt(query, body, "RoleArn").next()?;
+    let plain = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '?' };
+    Some(role.iter().take(ROLE_MAX).map(plain).collect())
+}
+
+/// The values of a parameter whose name is spelt as AWS's documentation has it.
+fn spelt<'a>(
+    query: &'a [u8],
+    body: &'a [u8],
+    wanted: &'static str,
+) -> impl Iterator<Item = Vec<u8>> + 'a {
+    let pairs = uri::pairs(query).chain(uri::pairs(body));
+    pairs.filter(move |(name, _)| name == wanted.as_bytes()).map(|(_, value)| value)
 }
 
 fn is_refused(service: &str, head: &Parts, body: &[u8]) -> bool {
@@ -117,15 +136,20 @@ fn operation_of(path: &[u8]) -> Option<&[u8]> {
     segments.next().filter(|segment| *segment == b"operation").map(|_| operation)
 }
 
-/// Every `Action` of a form, decoded: a server may take the first, or the last. `+` is a space in a form; in a URL it goes out
-/// as what it is, and is no worse for being taken for one.
+/// Every `Action` of a form, decoded: a server may take the first, or the last.
 fn actions(form: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    values(form, "Action")
+}
+
+/// The values of all that a server may take for a parameter. `+` is a space in a form; in a URL it goes out as what it is, and
+/// is no worse for being taken for one.
+fn values(form: &[u8], wanted: &str) -> impl Iterator<Item = Vec<u8>> {
     let spaced: Vec<u8> =
         form.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     let pairs: Vec<_> = uri::pairs(&spaced).collect();
     pairs
         .into_iter()
-        .filter(|(name, _)| trimmed(name).eq_ignore_ascii_case(b"Action"))
+        .filter(move |(name, _)| trimmed(name).eq_ignore_ascii_case(wanted.as_bytes()))
         .map(|(_, value)| value)
 }
 
@@ -155,120 +179,4 @@ fn is_path(service: &str, path: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> Parts {
-        let mut request = http::Request::builder().method(method).uri(target);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        request.body(()).expect("a request").into_parts().0
-    }
-
-    #[test]
-    fn only_a_plain_question_to_sts_is_one_whose_answer_can_be_virtualised() {
-        let form =
-            |target| head("POST", target, &[("content-type", "application/x-www-form-urlencoded")]);
-        let plain = form("/");
-        let role = b"Action=AssumeRole&RoleArn=x";
-        assert_eq!(asks("sts", &plain, role), Asks::Session("AssumeRole"));
-        let query = head("GET", "/?Version=1&Action=GetSessionToken", &[]);
-        assert_eq!(asks("sts", &query, b""), Asks::Session("GetSessionToken"));
-        assert_eq!(asks("sts", &plain, b"Action=GetCallerIdentity"), Asks::Nothing);
-        let bucket = head("GET", "/b--use1-az4--x-s3?session", &[]);
-        assert_eq!(asks("s3express", &bucket, b""), Asks::BucketSession);
-        let target = [("x-amz-target", "AWSX.AssumeRole")];
-        for (service, head, body) in [
-            ("sts", &plain, "Action=assumerole"),
-            ("sts", &plain, "action=AssumeRole"),
-            ("sts", &plain, "Action=AssumeRole+"),
-            ("sts", &plain, "Action=AssumeRole&Action=AssumeRole"),
-            ("sts", &plain, "Action=GetCallerIdentity&Action=AssumeRole"),
-            ("sts", &form("/?Action=GetCallerIdentity"), "Action=AssumeRole"),
-            ("sts", &form("/x"), "Action=AssumeRole"),
-            ("sts", &head("POST", "/", &target), "Action=AssumeRole"),
-            ("sts", &plain, "Action=AssumeRoleWithSAML"),
-            ("sts", &plain, "Action=AssumeRoot"),
-            ("iam", &plain, "Action=AssumeRole"),
-            ("iam", &plain, "Action=CreateAccessKey"),
-            ("s3", &head("GET", "/v20180820/accessgrantsinstance/dataaccess", &[]), ""),
-        ] {
-            assert_eq!(asks(service, head, body.as_bytes()), Asks::Other, "{head:?} {body}");
-        }
-    }
-
-    #[test]
-    fn what_hands_out_credentials_is_refused_however_it_is_written() {
-        let form = head(
-            "POST",
-            "/",
-            &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")],
-        );
-        assert!(is_form(&form));
-        for body in [
-            "Action=GetSessionToken&Version=2011-06-15",
-            "Version=1&Action=CreateAccessKey",
-            "Action=Create%41ccessKey",
-            "%41ction=AssumeRole",
-            "Action=GetCallerIdentity&Action=GetFederationToken",
-            "action=assumerole",
-            "Action=AssumeRole%20",
-            "Action=GetSessionToken+",
-            "Action=+GetSessionToken%0B",
-            "+Action=GetSessionToken",
-        ] {
-            assert!(is_refused("sts", &form, body.as_bytes()), "{body}");
-        }
-        assert!(!is_refused("sts", &form, b"Action=GetCallerIdentity&Version=2011-06-15"));
-        assert!(!is_refused("iam", &form, b"Action=ListAccessKeys&UserName=AssumeRole"));
-        let query = head("GET", "/?Action=GetSessionToken", &[]);
-        assert!(is_refused("sts", &query, b"") && is_form(&query));
-        let target = head("POST", "/", &[("x-amz-target", "AWSX.GetSessionToken")]);
-        assert!(is_refused("sts", &target, b"{}"));
-        let cbor = head("POST", "/service/IAM/operation/CreateAccessKey", &[]);
-        assert!(is_refused("iam", &cbor, b""));
-        let session = head("GET", "/bucket--x-s3?session", &[]);
-        assert!(is_refused("s3", &session, b""));
-        for target in
-            ["/bucket/session", "/bucket?list-type=2&prefix=session", "/b/k?Action=AssumeRole"]
-        {
-            assert!(!is_refused("s3", &head("GET", target, &[]), b""), "{target}");
-        }
-    }
-
-    #[test]
-    fn a_path_is_looked_at_as_a_server_may_read_it() {
-        for (service, path) in [
-            ("s3", "/v20180820/accessgrantsinstance/dataaccess"),
-            ("s3", "/v20180820/accessgrantsinstance/%64ataaccess"),
-            ("s3", "/v20180820%2Faccessgrantsinstance/dataaccess"),
-            ("s3", "//v20180820/./accessgrantsinstance/dataaccess"),
-            ("iam", "/service/IAM/operation/%43reateAccessKey"),
-            ("iam", "/service/IAM/operation//CreateAccessKey/"),
-            ("iam", "/service/IAM/operation/x/../CreateAccessKey"),
-            ("iam", "/service/IAM/%6Fperation%2FCreateAccessKey"),
-            ("lakeformation", "/GetTemporaryGlueTableCredentials"),
-            ("lakeformation", "/%47etTemporaryGlueTableCredentials"),
-            ("lakeformation", "//GetTemporaryGlueTableCredentials"),
-            ("lakeformation", "/x/%2e%2e/GetTemporaryGlueTableCredentials"),
-            ("lakeformation", "/GetTemporaryGlueTableCredentials/%2e%2e/x"),
-            ("datazone", "/v2/domains/d/environments/e/credentials"),
-            ("datazone", "/v2/domains/d/environments/e/%63redentials/"),
-            ("datazone", "/v2/domains/d/environments/e/credentials/."),
-        ] {
-            assert!(is_refused(service, &head("GET", path, &[]), b""), "{service} {path}");
-        }
-        for (service, path) in [
-            // Escaped twice: another name, wherever it is read.
-            ("s3", "/v20180820/accessgrantsinstance/%2564ataaccess"),
-            ("s3", "/b/v20180820/accessgrantsinstance/dataaccess"),
-            ("iam", "/service/IAM/operation/ListAccessKeys"),
-            ("lakeformation", "/ListPermissions"),
-            ("datazone", "/v2/domains/d/environments/e"),
-            ("lambda", "/2015-03-31/functions/CreateAccessKey"),
-        ] {
-            assert!(!is_refused(service, &head("GET", path, &[]), b""), "{service} {path}");
-        }
-    }
-}
+mod tests;

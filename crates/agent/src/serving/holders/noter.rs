@@ -27,8 +27,8 @@ pub(super) type Note = (ProfileState, Holder, Option<u64>);
 #[derive(Debug)]
 pub(super) enum Order {
     Note(Note),
-    /// Find out whose socket it is, and say when that is done.
-    Identify(u64, oneshot::Sender<()>),
+    /// Find out whose socket it is, and say so as far as that can be told.
+    Identify(u64, oneshot::Sender<Option<Program>>),
 }
 
 /// Until nobody can tell it anything any more.
@@ -68,7 +68,9 @@ pub(super) fn run(inbox: &Receiver<Order>, lists: &Lists, clock: &SystemClock) {
         for order in orders {
             match order {
                 // He may not wait any more.
-                Order::Identify(_, done) => drop(done.send(())),
+                Order::Identify(inode, done) => {
+                    let _ = done.send(sockets.get(&inode).cloned().flatten());
+                }
                 Order::Note((state, mut holder, inode)) => {
                     let program = inode.and_then(|inode| sockets.get(&inode)?.clone());
                     if program.as_ref().is_some_and(proc::is_own) {

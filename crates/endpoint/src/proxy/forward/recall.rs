@@ -30,8 +30,9 @@ impl<K: Keys> Proxy<K> {
         let is_good = session.expires > now
             && session.epoch == lasting(epoch)
             && parent.is_some_and(|parent| parent.profile == session.profile)
-            // The profile has another key now.
-            && self.keys.seal(&session.profile, &session.real.key).is_some();
+            // The profile has another key now; or this is the seal of another one than the session says it was made with.
+            && (self.keys.seal(&session.profile, &session.real.key))
+                .is_some_and(|own| own.name() == sealed.name());
         if is_good {
             self.sessions.keep(Session { epoch, ..session }, now);
         }
@@ -54,3 +55,6 @@ fn token(head: &Parts) -> Option<String> {
     let (_, value) = pairs.find(|(name, _)| name.eq_ignore_ascii_case(NAME.as_bytes()))?;
     String::from_utf8(value).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,11 +52,12 @@ impl<K: Keys> Proxy<K> {
         if !is_granted {
             return Err(Refusal::NotVirtual);
         }
+        self.keys.asks_session(caller);
         let parent = by.map_or_else(|| placeholder.id.clone(), |session| session.parent.clone());
         // One that asks for another is not older than that.
         let epoch = by
             .map_or_else(|| self.keys.session_epoch(&placeholder.profile), |session| session.epoch);
-        let role = operations::parameter(head, body, "RoleArn");
+        let role = operations::role(operation, head, body);
         Ok(Some(Wanted { operation, parent, epoch, role, caller: caller.clone() }))
     }
 

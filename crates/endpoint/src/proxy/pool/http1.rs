@@ -78,20 +78,21 @@ where
                 Carried::Broken(error) => return Err(error),
             }
         }
-        let line = timeout_at(until, self.connect(to)).await??;
+        let line = timeout_at(until, self.connect(to, until)).await??;
         match self.carry(line, request, to, until).await {
             Carried::Answered(answer) => Ok(answer),
             Carried::Back(_, error) | Carried::Broken(error) => Err(error),
         }
     }
 
-    async fn connect(&self, to: &Authority) -> Result<Box<Line>, Broken> {
+    /// For a request that has time until then.
+    async fn connect(&self, to: &Authority, until: Instant) -> Result<Box<Line>, Broken> {
         let uri = Uri::builder().scheme(self.scheme.clone()).authority(to.clone());
         let mut connector = self.connector.clone();
         poll_fn(|cx| connector.poll_ready(cx)).await?;
         let stream = connector.call(uri.path_and_query("/").build()?).await?;
         let (sender, connection) = http1::handshake(stream).await?;
-        Ok(Box::new(Line { sender, connection, alarm: Alarm::at(Instant::now() + ANSWER_TIMEOUT) }))
+        Ok(Box::new(Line { sender, connection, alarm: Alarm::at(until) }))
     }
 
     async fn carry(

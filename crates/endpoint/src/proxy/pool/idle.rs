@@ -48,8 +48,16 @@ impl<L: Send + 'static> Idle<L> {
     pub(super) fn keep(self: &Arc<Self>, to: &str, line: L, now: Instant) {
         let mut waiting = self.lock();
         match waiting.lines.get_mut(to) {
-            Some(lines) if lines.len() >= IDLE_MAX => return,
-            Some(lines) => lines.push((now, line)),
+            Some(lines) => {
+                if lines.len() >= IDLE_MAX {
+                    // One that is over, and was not looked for yet, takes nobody's place.
+                    lines.retain(|(came, _)| is_young(*came, now));
+                }
+                if lines.len() >= IDLE_MAX {
+                    return;
+                }
+                lines.push((now, line));
+            }
             None => drop(waiting.lines.insert(to.to_owned(), vec![(now, line)])),
         }
         if !waiting.is_swept {
@@ -127,5 +135,13 @@ mod tests {
         // The next one is looked for anew.
         idle.keep("a", line, now);
         assert!(idle.lock().is_swept);
+    }
+
+    #[tokio::test]
+    async fn what_is_old_takes_no_place_of_a_new_one() {
+        let (idle, now) = (Arc::new(Idle::default()), Instant::now());
+        (0..IDLE_MAX).for_each(|number| idle.keep("a", number, now));
+        idle.keep("a", 1000, now + IDLE_TIMEOUT);
+        assert_eq!(idle.take("a", now + IDLE_TIMEOUT), Some(1000));
     }
 }
