@@ -72,15 +72,7 @@ impl Holders {
         }
     }
 
-    /// Has it found out who is at the other end, and does not wait for that.
-    pub fn look(&self, caller: &Caller) {
-        let Caller::Socket { inode, .. } = caller else { return };
-        if self.recent.is_new(*inode) {
-            let _ = self.queue.try_send(Order::Identify(*inode, oneshot::channel().0));
-        }
-    }
-
-    /// Who is at the other end; or was, when it was [looked at](Self::look). For threads that may wait.
+    /// Who is at the other end; or was, when it was [identified](Self::identify). For threads that may wait.
     pub fn who(&self, caller: &Caller) -> Option<Program> {
         match caller {
             Caller::Process { pid, .. } => proc::program(*pid),
@@ -148,7 +140,8 @@ mod tests {
         };
         let [a, b, c] = [&seen, &missed, &here.0].map(caller);
         let pid = |caller| holders.who(caller).map(|program| program.pid);
-        holders.look(&a);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.expect("a runtime").block_on(holders.identify(&a));
         assert_eq!(pid(&c), Some(std::process::id()));
         drop((seen, missed));
         assert_eq!((pid(&a), pid(&b)), (Some(std::process::id()), None));

@@ -271,8 +271,8 @@ impl Keys for Ring {
         if found.is_some() || are_known() { Ok(found) } else { Err(Refusal::NoKey) }
     }
 
-    fn asks_session(&self, caller: &Caller) {
-        self.books.asks_session(caller);
+    async fn asks_session(&self, caller: &Caller) {
+        self.books.asks_session(caller).await;
     }
 
     fn virtualised(&self, session: &Virtualised<'_>) {

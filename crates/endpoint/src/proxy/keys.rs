@@ -72,8 +72,10 @@ pub trait Keys: Placeholders + Granting + Send + Sync + 'static {
         Ok(None)
     }
 
-    /// A program asks for a session that it may have, and AWS is about to be asked.
-    fn asks_session(&self, _caller: &Caller) {}
+    /// A program asks for a session that it may have, and AWS is about to be asked. Waited for: the program is there meanwhile.
+    fn asks_session(&self, _caller: &Caller) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 
     /// A program was given a local session in the place of a real one.
     fn virtualised(&self, session: &Virtualised<'_>);

@@ -128,6 +128,9 @@ impl<'a> Asked<'a> {
         // Of S3 none is told by its body, which may be long.
         let seen = if is_s3(service) { Bytes::new() } else { body.bytes() };
         let wanted = proxy.wanted(head, &seen, &verified, session.as_ref(), caller);
+        if matches!(wanted, Ok(Some(_))) {
+            proxy.keys.asks_session(caller).await;
+        }
         let wanted = wanted.map_err(refused)?;
         let Some(mut pair) = proxy.keys.pair(profile, service) else {
             proxy.keys.unserved(profile);

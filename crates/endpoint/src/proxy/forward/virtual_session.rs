@@ -52,7 +52,6 @@ impl<K: Keys> Proxy<K> {
         if !is_granted {
             return Err(Refusal::NotVirtual);
         }
-        self.keys.asks_session(caller);
         let parent = by.map_or_else(|| placeholder.id.clone(), |session| session.parent.clone());
         // One that asks for another is not older than that.
         let epoch = by
