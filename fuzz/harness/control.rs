@@ -97,7 +97,7 @@ impl World {
                 holders.clone(),
                 clock.clone(),
                 Arc::clone(&counters),
-                Refusals::start(app.audit(), clock.clone()).expect("a thread"),
+                Refusals::start(app.audit(), holders.clone(), clock.clone()).expect("a thread"),
             )),
             serving,
             counters,
