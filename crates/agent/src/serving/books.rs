@@ -67,8 +67,8 @@ impl Books {
     }
 
     /// A program asks for a session through the proxy, and waits for it: now it is there to be looked at.
-    pub async fn asks_session(&self, caller: &Caller) {
-        self.holders.identify(caller).await;
+    pub fn asks_session(&self, caller: &Caller) -> impl Future<Output = ()> + Send {
+        self.holders.identify(caller)
     }
 
     /// A program got a session through the proxy.
