@@ -18,7 +18,7 @@ struct Network {
 impl Network {
     fn start() -> Self {
         let mut python = Command::new("unshare");
-        python.args(["--net", "--mount", "--propagation", "private", "--"]);
+        python.args(["--net", "--mount", "--propagation", propagation(), "--"]);
         python.arg(venv().join("bin/python"));
         let upstream = Upstream::start_by(python, "elsewhere");
         let world = World::added();
@@ -66,10 +66,25 @@ impl Network {
     }
 }
 
+/// What is mounted in there stays there. In a chroot the root is no mount whose propagation could be changed.
+fn propagation() -> &'static str {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("readable");
+    let is_mount = mounts.lines().any(|line| line.split(' ').nth(4) == Some("/"));
+    if is_mount { "private" } else { "unchanged" }
+}
+
 /// A program in the network of a server.
 fn inside(upstream: &Upstream, program: &Path) -> Command {
     let mut command = Command::new("nsenter");
-    command.args(["--net", "--mount", "--target", &upstream.child.id().to_string(), "--"]);
+    command.args([
+        "--net",
+        "--mount",
+        "--root",
+        "--wd",
+        "--target",
+        &upstream.child.id().to_string(),
+        "--",
+    ]);
     command.arg(program);
     command
 }
