@@ -73,7 +73,7 @@ fn propagation() -> &'static str {
     if is_mount { "private" } else { "unchanged" }
 }
 
-/// A program in the network of a server.
+/// A program in the network of a server, and with its root: in a chroot the mount namespace alone would lead out of it.
 fn inside(upstream: &Upstream, program: &Path) -> Command {
     let mut command = Command::new("nsenter");
     command.args([
