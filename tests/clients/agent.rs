@@ -56,15 +56,7 @@ impl Agent {
 
     /// Gives it another configuration, with leases of this length.
     pub(crate) fn reconfigure(&self, world: &World, lease: &str) {
-        let config = || self.own().status()["config"].clone();
-        let before = config();
-        configure(world, 0, lease);
-        self.signal("HUP");
-        let since = Instant::now();
-        while config() == before {
-            assert!(since.elapsed() < Duration::from_secs(10), "it does not read it");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.own().reload_after(|| configure(world, 0, lease));
     }
 
     /// Starts it on this port.

@@ -169,9 +169,12 @@ impl Stage {
         let text = std::fs::read_to_string(path).unwrap();
         if !text.contains("unsafe_durations") && text.contains("[profile.deploy]\n") {
             let with = format!("[profile.deploy]\n{}", self.durations);
-            self.world.write("config.toml", &text.replace("[profile.deploy]\n", &with));
-            if let Some(agent) = &self.agent {
-                agent.signal("HUP");
+            let write =
+                || self.world.write("config.toml", &text.replace("[profile.deploy]\n", &with));
+            match &self.agent {
+                // The next command is to find that it goes by this.
+                Some(agent) => agent.reload_after(write),
+                None => write(),
             }
         }
     }

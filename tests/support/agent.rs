@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -126,6 +126,19 @@ impl Agent {
     pub fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Has it read its configuration again once that was changed, and waits until it goes by it.
+    pub fn reload_after(&self, change: impl FnOnce()) {
+        let config = || self.status()["config"].clone();
+        let before = config();
+        change();
+        self.signal("HUP");
+        let since = Instant::now();
+        while config() == before {
+            assert!(since.elapsed() < Duration::from_secs(30), "it does not read it");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Ends it in order; its exit code, and what it said.
