@@ -19,6 +19,8 @@ mod architecture;
 mod commands;
 #[path = "docs/diagram.rs"]
 mod diagram;
+#[path = "docs/floors.rs"]
+mod floors;
 #[path = "docs/journal.rs"]
 mod journal;
 #[path = "docs/links.rs"]

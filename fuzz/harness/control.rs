@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use rotakey_agent::app::App;
 use rotakey_agent::audit::refusals::Refusals;
-use rotakey_agent::cli::printer::Printer;
 use rotakey_agent::clock::{Clock, SystemClock};
-use rotakey_agent::command::App;
 use rotakey_agent::config::Env;
 use rotakey_agent::daemon::{Control, Desk, Order};
 use rotakey_agent::metrics::Counters;
+use rotakey_agent::printer::Printer;
 use rotakey_agent::serving::books::Books;
 use rotakey_agent::serving::holders::Holders;
 use rotakey_agent::serving::leases::LeaseWriter;

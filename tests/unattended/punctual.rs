@@ -1,6 +1,7 @@
 //! Is everything on time? Whatever is due and undisturbed is done within this.
 
-use rotakey_agent::daemon::schedule::{Came, Why};
+use rotakey_agent::daemon::schedule::Why;
+use rotakey_agent::driver::Came;
 use rotakey_core::time::later;
 
 use crate::one::{One, Sky};

@@ -1,6 +1,7 @@
 //! Single things that the agent does by itself, and does not.
 
-use rotakey_agent::daemon::schedule::{AT_ONCE, Came, SPACING, Why};
+use rotakey_agent::daemon::schedule::{AT_ONCE, SPACING, Why};
+use rotakey_agent::driver::Came;
 use rotakey_agent::news::Kind;
 use rotakey_core::credential::KeyStatus;
 use rotakey_core::journal::{Origin, Step};

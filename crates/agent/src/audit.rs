@@ -17,10 +17,10 @@ use rotakey_core::credential::AccessKeyId;
 use serde_json::{Map, Value, json};
 
 use crate::clock::{Clock, SystemClock};
-use crate::command::status::seconds;
 use crate::proc;
 use crate::store::disk::{self, System};
 use crate::store::durable::{AppendOnly, Disk};
+use crate::wording::rfc3339;
 
 /// A longer file is put away.
 const PART_BYTES_MAX: u64 = 1024 * 1024;
@@ -109,7 +109,7 @@ impl Audit {
         let key = access_key_id.map(AccessKeyId::as_str);
         let detail: String = detail.chars().take(DETAIL_MAX).collect();
         let members = json!({
-            "time": seconds(SystemClock::new().now().wall),
+            "time": rfc3339(SystemClock::new().now().wall),
             "act": act,
             "profile": profile,
             "access_key_id": key,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::cli::failure::{Exit, Failed};
 use crate::config::Config;
+use crate::failure::{Exit, Failed};
 use crate::local_http::{self, Answer, escape};
 
 /// Most questions are answered from memory.

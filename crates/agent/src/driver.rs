@@ -3,6 +3,7 @@
 //! Append, sync, act, feed back. Every secret is read from the keystore anew for every call.
 
 mod calls;
+mod came;
 mod mfa;
 pub mod quarantine;
 
@@ -18,6 +19,7 @@ use rotakey_core::policy::Policy;
 use rotakey_core::rotation::{Command, Ending, Event, Rotation, WaitingFor};
 use rotakey_core::time::later;
 
+pub use self::came::Came;
 use self::mfa::Ready;
 use crate::clock::Clock;
 use crate::iam::KeyService;

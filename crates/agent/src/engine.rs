@@ -1,22 +1,33 @@
 //! One run of the engine for a profile: all that its orders touch, put together.
 
+use clap::ValueEnum;
 use rotakey_core::credential::AccessKeyId;
 use rotakey_core::journal::{Entry, Open, Record, RotationId, Status, Step};
 use rotakey_core::policy::OnStraggler;
 use rotakey_core::rotation::{Goal, Rotation, Task};
 
-use crate::cli::args::Milestone;
-use crate::cli::failure::{Exit, Failed};
+use crate::app::{App, random_hex};
 use crate::clock::Clock;
-use crate::command::{App, random_hex};
-use crate::daemon::telling::Told;
 use crate::driver::{Driver, Observer, Stop};
+use crate::failure::{Exit, Failed};
 use crate::incident::{evidence, sessions};
 use crate::receipts::Receipts;
 use crate::receipts::witness::Witness;
 use crate::session::Signing;
 use crate::sources::Sources;
 use crate::store::profile::{Journal, ProfileState};
+use crate::telling::Told;
+
+/// How far a command goes before it returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Milestone {
+    /// Every source serves the new key
+    Published,
+    /// The old key is Inactive
+    Deactivated,
+    /// The old key is gone
+    Deleted,
+}
 
 /// What a run came to.
 #[derive(Debug)]

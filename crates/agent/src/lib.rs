@@ -1,5 +1,6 @@
 //! The agent of rotakey: the only crate that touches the world.
 
+pub mod app;
 pub mod audit;
 pub mod chains;
 pub mod cis;
@@ -11,12 +12,15 @@ pub mod control;
 pub mod daemon;
 pub mod driver;
 pub mod engine;
+pub mod failure;
 pub mod iam;
 pub mod incident;
 pub mod local_http;
 pub mod metrics;
 pub mod news;
+pub mod placeholder;
 pub mod presigning;
+pub mod printer;
 pub mod proc;
 pub mod receipts;
 pub mod serve;
@@ -27,4 +31,6 @@ pub mod shared_files;
 pub mod simulator;
 pub mod sources;
 pub mod store;
+pub mod telling;
 pub mod totp;
+pub mod wording;

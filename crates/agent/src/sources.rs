@@ -15,8 +15,8 @@ use rotakey_core::iam::Outcome;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::app::App;
 use crate::clock::Clock;
-use crate::command::App;
 use crate::control::{Agent, PATIENCE};
 use crate::driver::{Endpoint, Offered};
 use crate::iam::KeyService;

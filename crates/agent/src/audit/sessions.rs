@@ -11,8 +11,8 @@ use rotakey_endpoint::table::Caller;
 
 use super::refusals::by_of;
 use super::{Audit, By};
-use crate::command::status::seconds;
 use crate::serving::holders::Holders;
+use crate::wording::rfc3339;
 
 /// So many are written one by one in an hour, and the others counted.
 const LINES_MAX: u32 = 600;
@@ -37,7 +37,7 @@ impl Made {
             profile: session.profile.to_owned(),
             placeholder: session.placeholder.clone(),
             caller: session.caller.clone(),
-            detail: format!("{operation}{of}: {local} for {real}, until {}", seconds(until)),
+            detail: format!("{operation}{of}: {local} for {real}, until {}", rfc3339(until)),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::command::export::ExportArgs;
 use crate::command::history::HistoryArgs;
 use crate::command::import::ImportArgs;
 use crate::command::status::StatusArgs;
+use crate::engine::Milestone;
 
 /// What every verb takes stands behind what is its own.
 const LAST: usize = 1000;
@@ -174,17 +175,6 @@ pub enum Verb {
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: std::net::SocketAddr,
     },
-}
-
-/// How far a command goes before it returns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Milestone {
-    /// Every source serves the new key
-    Published,
-    /// The old key is Inactive
-    Deactivated,
-    /// The old key is gone
-    Deleted,
 }
 
 /// The arguments of `add`.

@@ -1,20 +1,18 @@
 //! The command line: arguments in, text and an exit code out.
 
 pub mod args;
-pub mod failure;
-pub mod layout;
 mod log;
-pub mod printer;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use self::args::{Arguments, Verb};
-use self::failure::Failed;
-use self::printer::Printer;
-use crate::command::{self, App};
+use crate::app::App;
+use crate::command;
 use crate::config::{Config, Env, LogFormat, Paths};
+use crate::failure::{Exit, Failed};
+use crate::printer::Printer;
 
 /// The short way of `credential-process`, which SDKs run again and again: one question to the agent over its socket.
 /// `None` if that is not what was asked for, or if the agent does not have the answer; the long way then finds out why.
@@ -41,7 +39,7 @@ pub fn run() -> ExitCode {
     let done = match printer.lost() {
         Some(why) if done.is_ok() => {
             let message = format!("cannot write to standard output: {why}");
-            Err(Failed::new(failure::Exit::Failed, message)
+            Err(Failed::new(Exit::Failed, message)
                 .hint("send it elsewhere, or make room there; what was shown is not all"))
         }
         _ => done,
@@ -84,7 +82,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| Failed::new(failure::Exit::Failed, format!("cannot start: {error}")))
+            .map_err(|error| Failed::new(Exit::Failed, format!("cannot start: {error}")))
     };
     let Some(verb) = arguments.verb else {
         return command::next::run(&app(None)?).map(|()| ExitCode::SUCCESS);
@@ -146,7 +144,7 @@ fn dispatch(arguments: Arguments, printer: &Printer) -> Result<ExitCode, Failed>
         Verb::Presign(args) => command::presign::run(&app(args.profile())?, &args),
         Verb::Revoke { name } => command::revoke::run(&app(name)?),
         Verb::Mfa(args) => runtime()?.block_on(command::mfa::run(&app(args.name.clone())?, &args)),
-        Verb::Completions { shell } => command::completions(shell, printer),
+        Verb::Completions { shell } => command::completions::run(shell, printer),
         Verb::Man(args) => command::man::run(&args, printer),
         #[cfg(feature = "demo")]
         Verb::Demo => runtime()?.block_on(command::demo::run(printer)),
@@ -163,7 +161,7 @@ fn agent(app: App) -> Result<(), Failed> {
         .thread_name("answers")
         .enable_all()
         .build()
-        .map_err(|error| Failed::new(failure::Exit::Failed, format!("cannot start: {error}")))?;
+        .map_err(|error| Failed::new(Exit::Failed, format!("cannot start: {error}")))?;
     let done = runtime.block_on(crate::daemon::run(app));
     // A thread that is held up must not hold up the end.
     runtime.shutdown_background();

@@ -4,11 +4,12 @@ use std::io::{IsTerminal, Read};
 
 use rotakey_core::credential::{AccessKeyId, Credentials, SecretAccessKey};
 
-use super::{App, enrol, env, no_key_hint};
+use super::{enrol, env};
+use crate::app::{App, no_key_hint};
 use crate::cli::args::AddArgs;
-use crate::cli::failure::{Exit, Failed};
 use crate::config::{self, edit};
 use crate::control::Agent;
+use crate::failure::{Exit, Failed};
 use crate::shared_files::plaintext_copies;
 
 /// Runs it.

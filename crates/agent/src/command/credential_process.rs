@@ -13,10 +13,10 @@ use rotakey_endpoint::protocol::process;
 use rotakey_endpoint::table::Source;
 use zeroize::Zeroizing;
 
-use super::App;
-use crate::cli::failure::{Exit, Failed};
+use crate::app::{App, credentials};
 use crate::clock::Clock;
 use crate::config::{SOCKET, Serve, run_dir};
+use crate::failure::{Exit, Failed};
 use crate::local_http::escape;
 use crate::serve::{self, Handed, NotHanded};
 use crate::serving::holders;
@@ -129,7 +129,7 @@ pub(super) fn handed(app: &App, asker: Asker) -> Result<Handed, Failed> {
         Ok(handed) => Ok(handed),
         Err(NotHanded::NotHeld(id)) => {
             // It says why, or has the secret by now.
-            super::credentials(keystore.as_ref(), id)?;
+            credentials(keystore.as_ref(), id)?;
             let message = "the served key kept changing while it was read";
             Err(Failed::new(Exit::Failed, message).hint("try again"))
         }

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use crate::cli::failure::{Exit, Failed};
-use crate::cli::printer::Printer;
 use crate::clock::{Clock, SystemClock};
+use crate::failure::{Exit, Failed};
 use crate::iam::KeyService;
+use crate::printer::Printer;
 use crate::simulator::{Behaviour, Command, InProcess, Server, Simulator};
 use crate::store::disk;
 

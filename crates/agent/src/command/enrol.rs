@@ -11,10 +11,11 @@ use rotakey_core::journal::{Entry, Origin, Record};
 use rotakey_core::lease::Ledger;
 use rotakey_core::rotation;
 
-use super::{App, expect};
-use crate::cli::failure::{Exit, Failed};
+use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, ProfileSettings};
+use crate::failure::expect;
+use crate::failure::{Exit, Failed};
 use crate::iam::KeyService;
 use crate::iam::aws::AwsKeyService;
 use crate::store::disk;

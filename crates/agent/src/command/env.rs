@@ -6,11 +6,12 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::{App, mfa, through_proxy};
+use super::{mfa, through_proxy};
+use crate::app::App;
 use crate::cli::args::{EnvArgs, EnvFormat, ExecSource};
-use crate::cli::failure::{Exit, Failed};
 use crate::config::{ProfileSettings, Serve};
 use crate::control::Agent;
+use crate::failure::{Exit, Failed};
 use crate::local_http::escape;
 use crate::serving::token;
 use crate::store::disk;

@@ -12,11 +12,12 @@ use rotakey_endpoint::server::{self, Limits};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::env::{self, STALE, Variables};
-use super::{App, mfa, through_proxy};
+use super::{mfa, through_proxy};
+use crate::app::App;
 use crate::cli::args::{ExecArgs, ExecSource};
-use crate::cli::failure::{Exit, Failed};
 use crate::config::{ProfileSettings, Sources};
 use crate::daemon::{Listening, Programs, Service};
+use crate::failure::{Exit, Failed};
 use crate::serving::placeholders;
 
 /// Nobody tells a process that serves its own child of a new key: it looks.

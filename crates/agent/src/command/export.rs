@@ -8,10 +8,10 @@ use rotakey_core::journal::{Entry, Record};
 use rotakey_core::time::later;
 use zeroize::Zeroizing;
 
-use super::App;
-use crate::cli::failure::{Exit, Failed};
+use crate::app::App;
 use crate::clock::Clock;
 use crate::control::Agent;
+use crate::failure::{Exit, Failed};
 use crate::store::durable::Lock;
 use crate::store::profile::{Journal, ProfileState, StateError};
 

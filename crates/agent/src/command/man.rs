@@ -6,8 +6,8 @@ use clap::{Args, Command, CommandFactory};
 use clap_mangen::Man;
 
 use crate::cli::args::Arguments;
-use crate::cli::failure::{Exit, Failed};
-use crate::cli::printer::Printer;
+use crate::failure::{Exit, Failed};
+use crate::printer::Printer;
 use crate::store::disk;
 
 /// The arguments of `man`.

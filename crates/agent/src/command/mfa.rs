@@ -3,15 +3,15 @@
 use std::io::{BufRead, IsTerminal, Read};
 use std::time::Duration;
 
-use rotakey_core::credential::{AccessKeyId, Credentials, SecretAccessKey};
+use rotakey_core::credential::{Credentials, SecretAccessKey};
 use zeroize::Zeroizing;
 
-use super::App;
+use crate::app::App;
 use crate::cli::args::MfaArgs;
-use crate::cli::failure::{Exit, Failed};
 use crate::clock::Clock;
 use crate::config::{MfaSettings, ProfileSettings};
 use crate::control::{Agent, secret_body};
+use crate::failure::{Exit, Failed};
 use crate::iam::{MfaCode, Temporary};
 use crate::session::mfa::{Ask, CODE_LIVES, seed_id};
 use crate::session::{MfaSessions, NoCode, NotMinted};
@@ -143,22 +143,6 @@ pub(super) async fn iam_signer(
     let Some(device) = &settings.session.mfa else { return app.current(keystore) };
     let sessions = MfaSessions::default();
     Ok(session(app, device, keystore, &sessions).await??.credentials)
-}
-
-/// The same for a key of ours, if it takes no code: from what is at hand.
-pub(crate) fn iam_signer_at_hand(
-    app: &App,
-    settings: &ProfileSettings,
-    keystore: &dyn Keystore,
-    id: &AccessKeyId,
-) -> Option<Credentials> {
-    match &settings.session.mfa {
-        None => super::credentials(keystore, id.clone()).ok(),
-        Some(device) => {
-            let now = app.clock.now().wall;
-            app.mfa.kept(&device.serial, id, now).map(|kept| kept.credentials)
-        }
-    }
 }
 
 /// A session with MFA of the served key.

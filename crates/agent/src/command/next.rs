@@ -2,14 +2,15 @@
 
 use serde_json::Value;
 
-use super::App;
 use super::status::{self, Headline, Standing};
+use crate::app::App;
 use crate::cis::AGE_DAYS;
-use crate::cli::failure::Failed;
-use crate::cli::layout::{counted, wrap};
 use crate::config::Env;
 use crate::control::Agent;
+use crate::failure::Failed;
+use crate::printer::layout::wrap;
 use crate::shared_files::{self, Document, Kind, Places};
+use crate::wording::counted;
 
 /// How wide it is made where no terminal says.
 const WIDTH: usize = 80;

@@ -11,16 +11,19 @@ use rotakey_endpoint::proxy::refusal::Refusal;
 use rotakey_endpoint::proxy::uri;
 use rotakey_endpoint::proxy::verify::{Placeholder, Placeholders, Policy};
 
-use super::{App, credential_process};
-use crate::cli::failure::{Exit, Failed};
+use super::credential_process;
+use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{ProfileSettings, duration};
 use crate::control::{self, Agent, LONG_PATIENCE};
+use crate::failure::{Exit, Failed};
 use crate::local_http::escape;
+use crate::placeholder::is_placeholder;
 use crate::presigning::{self, Made, NotMade, Wanted};
+use crate::serving::holders;
 use crate::serving::proxying::Proxied;
-use crate::serving::{holders, placeholders};
 use crate::store::keystore::file::Asker;
+use crate::wording::rfc3339;
 
 /// How long a URL is good, unless it is said: the AWS CLI's `--expires-in`.
 const EXPIRES_SECONDS: u64 = 3600;
@@ -98,7 +101,7 @@ pub fn run(app: &App, args: &PresignArgs) -> Result<(), Failed> {
     };
     let holder = app.key_profile()?;
     let made = made(&app, &wanted)?;
-    let until = super::status::seconds(made.until);
+    let until = rfc3339(made.until);
     // Before it is printed: whoever has it may use it.
     let what = format!("{} {} until {until}", wanted.method, wanted.path);
     app.audit().record("presign", holder, Some(&made.key), &what).map_err(|error| {
@@ -191,7 +194,7 @@ fn local(app: &App, args: &PresignArgs, url: &str) -> Result<(App, Wanted), Fail
     let url: Uri = url.parse().map_err(|_| no_target("the URL"))?;
     let id =
         key_id(url.query().unwrap_or_default()).ok_or_else(|| said_refusal(Refusal::Unsigned))?;
-    if !placeholders::is_placeholder(&id) {
+    if !is_placeholder(&id) {
         return Err(said_refusal(Refusal::UnknownKey));
     }
     let found = find(app, &id)?;

@@ -1,10 +1,10 @@
 //! `remove`: a profile is given up. IAM is not touched.
 
-use super::App;
-use crate::cli::failure::{Exit, Failed};
+use crate::app::App;
 use crate::clock::Clock;
 use crate::config::edit;
 use crate::control::Agent;
+use crate::failure::{Exit, Failed};
 use crate::serving::holders::Holder;
 use crate::session::mfa::seed_id;
 use crate::shared_files::rotakey_line;

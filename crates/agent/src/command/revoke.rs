@@ -1,9 +1,9 @@
 //! `revoke`: a new token for a profile's container endpoint, and new placeholders; the old ones are worth nothing from then
 //! on.
 
-use super::App;
-use crate::cli::failure::Failed;
+use crate::app::App;
 use crate::control::Agent;
+use crate::failure::Failed;
 use crate::serving::{placeholders, token};
 
 /// Runs it.

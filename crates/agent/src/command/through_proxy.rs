@@ -6,14 +6,15 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
-use super::App;
 use super::env::{Variables, no_proxy, utf8, write_aws_config};
+use crate::app::App;
 use crate::cli::args::ExecSource;
-use crate::cli::failure::{Exit, Failed};
 use crate::config::ProfileSettings;
 use crate::control::Agent;
+use crate::failure::{Exit, Failed};
+use crate::placeholder::is_placeholder;
 use crate::serving::authority::{self, Authorities};
-use crate::serving::placeholders::{self, is_placeholder};
+use crate::serving::placeholders;
 
 /// What leads a program to the proxy by `CONNECT`, and to trust it.
 const CONNECT: [&str; 7] = [

@@ -12,7 +12,7 @@ use super::reader::Reader;
 use super::session::{self, MfaSettings, Serve, SessionSettings};
 use super::{ConfigError, Env};
 use crate::iam::aws::{CALL_TIMEOUT, Endpoints};
-use crate::serving::placeholders::is_placeholder;
+use crate::placeholder::is_placeholder;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);

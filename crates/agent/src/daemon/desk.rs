@@ -10,13 +10,13 @@ use serde_json::{Map, Value, json};
 use super::answers::decoded;
 use super::board::Board;
 use super::engine::Orders;
+use crate::app::App;
 use crate::clock::{Clock, SystemClock};
-use crate::command::App;
-use crate::command::status::seconds;
 use crate::metrics::Counters;
 use crate::serving::books::Books;
 use crate::serving::holders::Holders;
 use crate::serving::{ServedKey, ServedProfile, Serving};
+use crate::wording::rfc3339;
 
 /// Where programs reach an agent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,7 +71,7 @@ impl Desk {
             "pid": std::process::id(),
             "version": env!("CARGO_PKG_VERSION"),
             "config": serving.config_digest,
-            "since": seconds(self.since),
+            "since": rfc3339(self.since),
             "listen": self.listen.http,
             "proxy_listen": self.listen.proxy,
             "proxy_authority": serving.connecting.load().as_ref().map(|way| way.name().to_owned()),
@@ -100,7 +100,7 @@ impl Desk {
                 "access_key_id": seen.credentials.access_key_id,
                 "key": seen.key,
                 "generation": seen.generation,
-                "valid_until": seen.valid_until.map(seconds),
+                "valid_until": seen.valid_until.map(rfc3339),
             })
         });
         let trouble = served.trouble.load();
@@ -132,7 +132,7 @@ impl Desk {
             "temporary": temporary,
             "role_arn": served.plan.as_ref().and_then(|plan| plan.role_arn()),
             "healthy_since": key.healthy_since(&now).to_string(),
-            "covered_until": seconds(key.covered_until()),
+            "covered_until": rfc3339(key.covered_until()),
             "listen": self.listen.http,
             "proxy_listen": self.listen.proxy,
             "asked_sts": serving.asked_sts.of(&served.profile.name),

@@ -8,8 +8,8 @@ use listenfd::ListenFd;
 use rotakey_endpoint::server;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::cli::failure::{Exit, Failed};
 use crate::config::Paths;
+use crate::failure::{Exit, Failed};
 use crate::proc;
 use crate::store::disk::{self, System};
 use crate::store::durable::{Disk, Lock};

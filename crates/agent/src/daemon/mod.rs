@@ -14,7 +14,6 @@ mod presign;
 pub mod reach;
 mod rotations;
 pub mod schedule;
-pub mod telling;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,12 +36,11 @@ pub use self::board::Board;
 pub use self::desk::{Desk, Listening};
 pub use self::engine::{Engine, Order, Orders};
 use self::instance::Sockets;
+use crate::app::App;
 use crate::audit::refusals::Refusals;
-use crate::cli::failure::{Exit, Failed};
-use crate::cli::layout::counted;
 use crate::clock::{Clock, SystemClock};
-use crate::command::App;
 use crate::config::{Config, Sources};
+use crate::failure::{Exit, Failed};
 use crate::iam::aws::{NO_ROOTS, ROOTS_HINT};
 use crate::metrics::Counters;
 use crate::serving::books::Books;
@@ -50,6 +48,7 @@ use crate::serving::holders::Holders;
 use crate::serving::leases::LeaseWriter;
 use crate::serving::proxying::Ring;
 use crate::serving::{Serving, connecting, token};
+use crate::wording::counted;
 
 /// How long the start waits for keystores: programs that ask meanwhile wait, too.
 const START_TIMEOUT: Duration = Duration::from_secs(10);

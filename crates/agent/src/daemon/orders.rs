@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::answers::{Control, no_content, say, unknown};
 use super::engine::{Order, Orders};
-use crate::cli::failure::Failed;
+use crate::failure::Failed;
 use crate::serving::{proxying, token};
 
 /// How long somebody who told the agent something waits for it to be done.

@@ -6,8 +6,9 @@ use rotakey_core::credential::Credentials;
 use rotakey_core::iam::{Outcome, RefusalClass, Vantage};
 use rotakey_core::time::later;
 
-use super::schedule::{Came, Health};
+use super::schedule::Health;
 use crate::clock::Clock;
+use crate::driver::Came;
 use crate::iam::KeyService;
 
 /// Most of AWS's services refuse a request whose time is off by 5 minutes.

@@ -22,15 +22,16 @@ use tokio::sync::oneshot;
 
 use self::watcher::Watcher;
 use super::board::Board;
-use super::schedule::{self, Came, Health, Next, Rules, Scheduler, Turns, Why};
-use super::telling::{self, Seen};
-use crate::cli::failure::Exit;
+use super::schedule::{self, Health, Next, Rules, Scheduler, Turns, Why};
+use crate::app::App;
 use crate::clock::Clock;
-use crate::command::App;
+use crate::driver::Came;
 use crate::engine::{self, Run};
+use crate::failure::Exit;
 use crate::incident::quarantine;
 use crate::store::keystore::Keystore;
 use crate::store::profile::ProfileState;
+use crate::telling::{self, Seen};
 
 /// Another process rotates, or the agent ends: it is looked at again after this.
 const BUSY: Duration = Duration::from_secs(2);

@@ -16,8 +16,8 @@ use serde_json::Value;
 
 use super::advice;
 use super::timeline::Story;
+use crate::app::App;
 use crate::clock::Clock;
-use crate::command::App;
 use crate::iam::aws::iam_region;
 use crate::iam::calls::Call;
 use crate::serving::holders::{self, Holder};

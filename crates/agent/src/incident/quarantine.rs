@@ -10,8 +10,8 @@ use rotakey_core::time::later;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::advice;
+use crate::app::App;
 use crate::clock::Clock;
-use crate::command::{App, mfa};
 use crate::driver::quarantine::POLICY;
 use crate::iam::KeyService;
 use crate::news::{Kind, News};
@@ -55,7 +55,7 @@ pub async fn look(app: &App) -> Option<String> {
     let (whose, key) = (status.enrolment.as_ref()?, status.current.as_ref()?);
     let settings = app.settings().ok()?;
     let keystore = app.keystore().ok()?;
-    let signer = mfa::iam_signer_at_hand(app, &settings, keystore.as_ref(), &key.id)?;
+    let signer = app.iam_signer_at_hand(&settings, keystore.as_ref(), &key.id)?;
     let service = app.service(&settings);
     let Outcome::Done(policies) = service.attached_policies(&signer, &whose.user).await else {
         return None;

@@ -13,10 +13,10 @@ use rotakey_core::time::later;
 
 use super::advice;
 use super::evidence::Revocation;
-use crate::cli::failure::Failed;
+use crate::app::App;
 use crate::clock::Clock;
-use crate::command::App;
 use crate::control::Agent;
+use crate::failure::Failed;
 use crate::iam::KeyService;
 use crate::session::Plan;
 

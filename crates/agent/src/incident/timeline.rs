@@ -3,7 +3,7 @@
 use rotakey_core::journal::{Entry, Record, RotationId, Status};
 use serde_json::Value;
 
-use crate::command::history;
+use crate::wording::records;
 
 /// A rotation of a key that a person said leaked.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Story {
         let mut story: Option<Self> = None;
         let mut status = Status::default();
         for (n, entry) in entries.iter().enumerate() {
-            let before = history::step(&status);
+            let before = records::step(&status);
             // Whoever read it has replayed it: every entry is legal.
             let _ = status.apply(entry);
             if n == at {
@@ -52,8 +52,8 @@ impl Story {
             }
             let is_of = |story: &&mut Self| n == at || entry.rotation == story.rotation;
             let Some(story) = story.as_mut().filter(is_of) else { continue };
-            let step = if before.is_empty() { history::step(&status) } else { before };
-            story.lines.push(history::as_json(profile, step, entry));
+            let step = if before.is_empty() { records::step(&status) } else { before };
+            story.lines.push(records::as_json(profile, step, entry));
             story.after = status.clone();
             let leaked = story.leaked();
             let is_refused = match &entry.record {

@@ -16,7 +16,7 @@ use rotakey_endpoint::proxy::roots;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::cli::failure::{Exit, Failed};
+use crate::failure::{Exit, Failed};
 use crate::store::disk::{self, System};
 use crate::store::durable::Disk;
 

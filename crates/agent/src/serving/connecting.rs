@@ -8,9 +8,9 @@ use rotakey_endpoint::proxy::connect::{Authority, Connecting};
 
 use super::authority::Authorities;
 use super::proxying::Proxied;
-use crate::cli::failure::{Exit, Failed};
-use crate::command::App;
+use crate::app::App;
 use crate::config::Sources;
+use crate::failure::{Exit, Failed};
 
 /// As the configuration of `names` says; `None` if no profile wants it. An authority that is in use already goes on.
 pub fn of(

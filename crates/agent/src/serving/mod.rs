@@ -34,9 +34,9 @@ pub use self::asked::AskedSts;
 use self::proxying::Proxied;
 use self::seals::Seals;
 use self::through::Through;
-use crate::cli::failure::Failed;
-use crate::command::App;
+use crate::app::App;
 use crate::config::{ProfileSettings, Serve, Sources};
+use crate::failure::Failed;
 use crate::session::Plan;
 use crate::store::profile::ProfileState;
 

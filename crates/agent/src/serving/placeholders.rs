@@ -10,15 +10,10 @@ use rotakey_core::credential::{Credentials, SecretAccessKey};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::cli::failure::{Exit, Failed};
+use crate::failure::{Exit, Failed};
+use crate::placeholder::{ID_CHARS, PREFIX};
 use crate::store::disk::{self, System};
 use crate::store::durable::Disk;
-
-/// What a placeholder's id begins with: neither AKIA nor ASIA, so that nobody takes it for a key of AWS.
-const PREFIX: &str = "ROTAKEY";
-
-/// As long as an id of AWS.
-const ID_CHARS: usize = 20;
 
 const SECRET_CHARS: usize = 40;
 
@@ -75,11 +70,6 @@ impl Pair {
         let secret = SecretAccessKey::new(self.secret_access_key.clone());
         Some(Credentials::long_term(self.access_key_id.parse().ok()?, secret))
     }
-}
-
-/// Whether an access key id is one of ours.
-pub fn is_placeholder(id: &str) -> bool {
-    id.len() == ID_CHARS && id.starts_with(PREFIX)
 }
 
 /// Where a profile's are.
@@ -182,6 +172,7 @@ fn unusable(path: &Path, error: &std::io::Error) -> Failed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::placeholder::is_placeholder;
 
     #[test]
     fn a_program_keeps_its_pair_until_it_is_revoked() {

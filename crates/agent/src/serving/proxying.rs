@@ -17,9 +17,9 @@ use rotakey_endpoint::table::{Accounts, Caller, Refused, Source};
 
 use super::books::Books;
 use super::{Serving, placeholders};
-use crate::cli::failure::Failed;
 use crate::clock::{Clock, SystemClock};
 use crate::config::ProfileSettings;
+use crate::failure::Failed;
 use crate::metrics::Answered;
 
 /// What a profile is through the proxy.

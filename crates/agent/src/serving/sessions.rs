@@ -9,8 +9,8 @@ use rotakey_endpoint::publish::Snapshot;
 use tokio::sync::Semaphore;
 
 use super::{ServedKey, ServedProfile, leases};
+use crate::app::App;
 use crate::clock::Clock;
-use crate::command::App;
 use crate::iam::MfaCode;
 use crate::session::mfa::CODE_LIVES;
 use crate::session::{Keeper, Minted, Minter, Next, Plan, RoleCache};

@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 
 use super::sessions::Sessions;
 use super::{ServedKey, Serving, leases, seals};
+use crate::app::App;
 use crate::clock::{Clock, SystemClock};
-use crate::command::App;
 use crate::serve::NotHanded;
 use crate::store::keystore::Keystore;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rotakey_endpoint::table::CallerToken;
 use zeroize::Zeroizing;
 
-use crate::cli::failure::{Exit, Failed};
+use crate::failure::{Exit, Failed};
 use crate::store::disk;
 
 /// Where a profile's token is. SDKs read it from there themselves (`AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`).

@@ -12,11 +12,13 @@ use zeroize::Zeroizing;
 
 use super::record::{Memory, Stage};
 use super::{Desk, Output, Then};
-use crate::cli::failure::{Exit, Failed, refused};
+use crate::app::random_hex;
 use crate::clock::Clock;
-use crate::command::{expect, random_hex};
+use crate::failure::expect;
+use crate::failure::{Exit, Failed, refused};
 use crate::iam::KeyService;
 use crate::incident::advice;
+use crate::wording::rfc3339;
 
 /// IAM knows one use of a key in so long.
 const LAST_USED_STEP: Duration = Duration::from_secs(15 * 60);
@@ -304,7 +306,7 @@ impl Desk<'_> {
         };
         let until = later(at, self.settings.policy.orphan_wait);
         if now < until {
-            let until = crate::command::status::seconds(until);
+            let until = rfc3339(until);
             let why = match probed_until {
                 None => "the reply to CreateAccessKey was lost",
                 Some(_) => "it could not be printed",

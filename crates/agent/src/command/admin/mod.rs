@@ -11,10 +11,12 @@ use rotakey_core::credential::Credentials;
 use rotakey_core::iam::{KeyList, LastUsed};
 
 use self::record::{Memory, Stage};
-use super::{App, expect, mfa};
+use super::mfa;
+use crate::app::App;
 use crate::cli::args::RotateArgs;
-use crate::cli::failure::{Exit, Failed};
 use crate::config::ProfileSettings;
+use crate::failure::expect;
+use crate::failure::{Exit, Failed};
 use crate::iam::KeyService;
 use crate::iam::aws::AwsKeyService;
 

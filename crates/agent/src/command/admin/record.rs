@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use rotakey_core::credential::AccessKeyId;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::failure::{Exit, Failed};
-use crate::command::App;
+use crate::app::App;
+use crate::failure::{Exit, Failed};
 use crate::store::disk::{self, System};
 use crate::store::durable::{Disk, Lock};
 

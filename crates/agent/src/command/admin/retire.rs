@@ -7,13 +7,13 @@ use rotakey_core::time::later;
 
 use super::record::{Memory, Stage};
 use super::{Desk, Then};
-use crate::cli::failure::{Exit, Failed};
 use crate::clock::Clock;
-use crate::command::expect;
-use crate::command::status::seconds;
 use crate::config::duration;
+use crate::failure::expect;
+use crate::failure::{Exit, Failed};
 use crate::iam::KeyService;
 use crate::incident::advice;
+use crate::wording::rfc3339;
 
 /// How the new key went out.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +85,7 @@ impl Desk<'_> {
             "{old} of {} is Inactive; `{}` after {} deletes it. Until then this brings it back: aws iam update-access-key --user-name {} --access-key-id {old} --status Active",
             self.user,
             self.again(),
-            seconds(until),
+            rfc3339(until),
             self.user
         ));
         Ok(Then::Done)
@@ -132,11 +132,11 @@ impl Desk<'_> {
         Ok(Some(match used.filter(|used| used.at >= since) {
             Some(used) => format!(
                 "it was used at {} ({}), and must not be for {}",
-                seconds(used.at),
+                rfc3339(used.at),
                 used.service,
                 duration::format(observe)
             ),
-            None => format!("uses of it may show until {}", seconds(later(last, observe))),
+            None => format!("uses of it may show until {}", rfc3339(later(last, observe))),
         }))
     }
 
@@ -171,7 +171,7 @@ impl Desk<'_> {
             return Err(Failed::new(Exit::Decide, message).hint(format!(
                 "`{}` after {} deletes it",
                 self.again(),
-                seconds(until)
+                rfc3339(until)
             )));
         }
         self.audit("admin-delete", &old)?;

@@ -11,13 +11,13 @@ use rotakey_core::rotation::{Ending, Finding, Goal, WaitingFor};
 
 use super::check::Check;
 use super::scene::Scene;
+use crate::app::{self, App};
 use crate::cis::{AGE_DAYS, days_old, is_too_old};
-use crate::cli::failure::{self, Exit, Failed};
 use crate::clock::Clock;
-use crate::command::{self, App};
 use crate::config::ProfileSettings;
 use crate::driver::{Endpoint, Observer, Stop};
 use crate::engine;
+use crate::failure::{self, Exit, Failed};
 use crate::iam::KeyService;
 use crate::sources::Sources;
 
@@ -109,7 +109,7 @@ async fn at_aws(app: &App, status: &Status) -> Result<Vec<Check>, Failed> {
     let keystore = app.keystore()?;
     let served = status.rotation.as_ref().map(|open| open.survivor()).or(status.current.as_ref());
     let Some(served) = served else { return Ok(Vec::new()) };
-    let signer = command::credentials(keystore.as_ref(), served.id.clone())?;
+    let signer = app::credentials(keystore.as_ref(), served.id.clone())?;
     let service = app.service(&settings);
     let arn = match service.caller_identity(&signer, &settings.region).await {
         Outcome::Done(identity) => identity.arn,

@@ -1,8 +1,8 @@
 //! The keystore: an item is written, read back and deleted. A locked one says so; nobody is asked to unlock it.
 
 use super::check::Check;
-use crate::cli::failure::{Exit, Failed};
-use crate::command::App;
+use crate::app::App;
+use crate::failure::{Exit, Failed};
 use crate::store::keystore;
 
 /// Whose probe it is: no profile can have this name, so that a rotation's own probe is another item.

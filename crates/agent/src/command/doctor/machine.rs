@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::check::Check;
 use super::scene::quoted;
-use crate::command::App;
+use crate::app::App;
 use crate::serving::authority;
 use crate::store::disk;
 

@@ -23,8 +23,8 @@ use clap::Args;
 pub use check::{CHECKS, Check, Verdict};
 
 use self::scene::Scene;
-use super::App;
-use crate::cli::failure::{Exit, Failed};
+use crate::app::App;
+use crate::failure::{Exit, Failed};
 
 /// The arguments of `doctor`.
 #[derive(Debug, Args)]

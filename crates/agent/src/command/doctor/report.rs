@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::check::{CHECKS, Check, Verdict};
-use crate::cli::layout::{counted, wrap};
-use crate::cli::printer::Printer;
+use crate::printer::Printer;
+use crate::printer::layout::wrap;
+use crate::wording::counted;
 
 /// How wide text is made where no terminal says.
 const WIDTH: usize = 80;

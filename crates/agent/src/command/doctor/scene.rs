@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use rotakey_core::credential::AccessKeyId;
 use serde_json::Value;
 
+use crate::app::App;
 use crate::chains::{File, OlderFiles, SharedFiles};
-use crate::cli::failure::Failed;
-use crate::command::App;
 use crate::config::Env;
 use crate::control::Agent;
+use crate::failure::Failed;
 use crate::local_http::escape;
 use crate::shared_files::{self, Kind, Places};
 use crate::store::disk;

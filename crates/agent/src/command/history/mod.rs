@@ -4,14 +4,14 @@ pub mod verify;
 
 use clap::Args;
 use rotakey_core::journal::{Entry, Record, Status};
-use serde_json::{Map, Value};
 
-use super::App;
-use super::status::seconds;
-use crate::cli::failure::{Exit, Failed};
-use crate::cli::layout;
+use crate::app::App;
 use crate::clock::Clock;
+use crate::failure::{Exit, Failed};
+use crate::printer::layout;
 use crate::receipts::Receipts;
+use crate::wording::records::{as_json, detail, kind, step};
+use crate::wording::rfc3339;
 
 /// The arguments of `history`.
 #[derive(Debug, Args)]
@@ -98,27 +98,6 @@ fn receipts(app: &App, json: bool) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The step that a journal is at; empty if no rotation is open.
-pub(crate) fn step(status: &Status) -> &'static str {
-    status.rotation.as_ref().map_or("", |open| open.step.name())
-}
-
-/// A line, as `--json` prints it.
-pub(crate) fn as_json(profile: &str, step: &str, entry: &Entry) -> Value {
-    let mut line = Map::new();
-    line.insert("time".into(), seconds(entry.time).into());
-    line.insert("profile".into(), profile.into());
-    let rotation = entry.rotation.as_ref().map(|id| id.0.clone());
-    line.insert("rotation".into(), rotation.into());
-    line.insert("step".into(), step.into());
-    line.insert("kind".into(), kind(&entry.record).into());
-    if let Some(id) = entry.record.access_key_id() {
-        line.insert("access_key_id".into(), id.as_str().into());
-    }
-    line.insert("detail".into(), detail(&entry.record).into());
-    Value::Object(line)
-}
-
 /// One line of 80 columns, and what is said about it below.
 fn as_text(step: &str, entry: &Entry) -> Vec<String> {
     let kind = kind(&entry.record);
@@ -130,52 +109,8 @@ fn as_text(step: &str, entry: &Entry) -> Vec<String> {
         record => (kind.to_owned(), detail(record)),
     };
     let step = if step.is_empty() { "-" } else { step };
-    let line = format!("  {}  {step:<10}  {what:<19}  {id}", seconds(entry.time));
+    let line = format!("  {}  {step:<10}  {what:<19}  {id}", rfc3339(entry.time));
     let said = layout::wrap(&said, 76 - 22);
     let below = said.into_iter().map(|line| format!("{:24}{line}", ""));
     std::iter::once(line.trim_end().to_owned()).chain(below).collect()
-}
-
-/// The record's kind, as it stands in the journal.
-fn kind(record: &Record) -> &'static str {
-    match record {
-        Record::Enrolled { .. } => "enrolled",
-        Record::Exported { .. } => "exported",
-        Record::Begun { .. } => "begun",
-        Record::Intended { .. } => "intended",
-        Record::Done { .. } => "done",
-        Record::Created { .. } => "created",
-        Record::NotCreated { .. } => "not-created",
-        Record::CreateUnknown { .. } => "create-unknown",
-        Record::OrphanFound { .. } => "orphan-found",
-        Record::Verified { .. } => "verified",
-        Record::Drained { .. } => "drained",
-        Record::UndoBegun { .. } => "undo-begun",
-        Record::AbortBegun { .. } => "abort-begun",
-        Record::Vanished { .. } => "vanished",
-        Record::Stuck { .. } => "stuck",
-        Record::Resumed => "resumed",
-        Record::Abandoned { .. } => "abandoned",
-        Record::Finished => "finished",
-        Record::Compromised { .. } => "compromised",
-        Record::Withdrawn { .. } => "withdrawn",
-        Record::Disabled { .. } => "disabled",
-    }
-}
-
-fn detail(record: &Record) -> String {
-    match record {
-        Record::Enrolled { arn, .. } => arn.clone(),
-        Record::Begun { reason } => format!("{reason:?}").to_lowercase(),
-        Record::Intended { act } | Record::Done { act } => act.name().to_owned(),
-        Record::Created { adopted: true, .. } => "found again by its secret".to_owned(),
-        Record::NotCreated { why }
-        | Record::CreateUnknown { why }
-        | Record::AbortBegun { why }
-        | Record::Stuck { why }
-        | Record::Abandoned { why } => why.clone(),
-        Record::UndoBegun { why, forced: true } => format!("{why}, by force"),
-        Record::UndoBegun { why, forced: false } => why.clone(),
-        _ => String::new(),
-    }
 }

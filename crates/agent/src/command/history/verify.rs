@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use crate::app::App;
 use crate::audit::verify::Found as Trail;
-use crate::cli::failure::{Exit, Failed};
-use crate::command::App;
+use crate::failure::{Exit, Failed};
 use crate::receipts::Receipts;
 use crate::receipts::verify::Checked;
 use crate::store::disk;

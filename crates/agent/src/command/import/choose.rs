@@ -3,8 +3,8 @@
 use std::io::IsTerminal;
 
 use super::{Files, Group, ImportArgs};
-use crate::cli::failure::{Exit, Failed};
-use crate::command::App;
+use crate::app::App;
+use crate::failure::{Exit, Failed};
 use crate::shared_files::{Holding, Kind, Shared, Standing};
 
 /// The profiles to take, those of one key together.

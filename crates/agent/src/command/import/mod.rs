@@ -10,9 +10,10 @@ mod take;
 
 use clap::Args;
 
-use super::{App, enrol};
-use crate::cli::failure::{Exit, Failed};
+use super::enrol;
+use crate::app::App;
 use crate::control::Agent;
+use crate::failure::{Exit, Failed};
 use crate::shared_files::{Holding, Kind, Places, Shared};
 use crate::store::foreign;
 use crate::store::foreign::{Foreign, NotReplaced};

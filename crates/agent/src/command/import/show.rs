@@ -1,7 +1,7 @@
 //! `--dry-run`: what would be done, without a secret in it.
 
 use super::{Files, Group, ImportArgs};
-use crate::command::App;
+use crate::app::App;
 use crate::shared_files::{Document, KEY, Kind, Shared, Wanted};
 
 /// What would be done with each key.

@@ -3,9 +3,9 @@
 use rotakey_core::credential::Credentials;
 
 use super::{App, Files, Group, enrol};
-use crate::cli::failure::{Exit, Failed};
 use crate::command::env;
 use crate::config::{ProfileSettings, edit};
+use crate::failure::{Exit, Failed};
 use crate::shared_files::{Changes, Document, Holding, Kind, Places, Shared, Wanted};
 use crate::store::foreign::{Foreign, NotReplaced};
 

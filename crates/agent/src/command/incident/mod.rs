@@ -11,12 +11,13 @@ use rotakey_core::iam::Outcome;
 use rotakey_core::journal::{Open, Status, Step};
 use rotakey_core::rotation::{Ending, Finding, Goal, WaitingFor};
 
+use super::mfa;
 use super::rotate::{self, Terms};
-use super::{App, mfa};
-use crate::cli::args::Milestone;
-use crate::cli::failure::{Exit, Failed};
+use crate::app::App;
 use crate::clock::Clock;
 use crate::driver::Stop;
+use crate::engine::Milestone;
+use crate::failure::{Exit, Failed};
 use crate::iam::KeyService;
 use crate::iam::aws::AwsKeyService;
 use crate::incident::evidence::{self, Before, Evidence, Used};
@@ -243,7 +244,7 @@ async fn look_before(app: &App, leaked: &AccessKeyId) -> Before {
         let keystore = app.keystore().map_err(|failed| failed.message)?;
         let current = app.current(keystore.as_ref()).map_err(|failed| failed.message)?;
         let id = current.access_key_id;
-        let signer = mfa::iam_signer_at_hand(app, &settings, keystore.as_ref(), &id);
+        let signer = app.iam_signer_at_hand(&settings, keystore.as_ref(), &id);
         let signer = signer.ok_or("it takes an MFA code")?;
         match app.service(&settings).access_key_last_used(&signer, leaked).await {
             Outcome::Done(used) => Ok(used),
@@ -358,7 +359,7 @@ async fn signer(
     keystore: &dyn crate::store::keystore::Keystore,
 ) -> Result<Credentials, Failed> {
     let current = app.current(keystore)?.access_key_id;
-    match mfa::iam_signer_at_hand(app, settings, keystore, &current) {
+    match app.iam_signer_at_hand(settings, keystore, &current) {
         Some(signer) => Ok(signer),
         None => mfa::iam_signer(app, settings, keystore).await,
     }

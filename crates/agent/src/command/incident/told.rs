@@ -3,11 +3,11 @@
 use rotakey_core::credential::AccessKeyId;
 use rotakey_core::rotation::Finding;
 
-use super::App;
-use crate::command::status::seconds;
+use crate::app::App;
 use crate::driver::quarantine::POLICY;
 use crate::incident::evidence::{Evidence, Used};
 use crate::incident::{advice, quarantine, sessions};
+use crate::wording::rfc3339;
 
 fn user(app: &App) -> String {
     let whose = app.status().ok().and_then(|status| status.enrolment);
@@ -62,8 +62,8 @@ pub(super) fn summary(evidence: &Evidence) -> Vec<String> {
     let mut line = |what: &str, text: String| lines.push(format!("{what:12}  {text}"));
     let leaked = &evidence.compromised.access_key_id;
     line("leaked", format!("{leaked} of {} (account {})", evidence.user, evidence.account_id));
-    line("said", seconds(evidence.said));
-    line("refused", evidence.refused_since.map_or("not seen yet".to_owned(), seconds));
+    line("said", rfc3339(evidence.said));
+    line("refused", evidence.refused_since.map_or("not seen yet".to_owned(), rfc3339));
     match &evidence.replacement {
         Some(key) => line("replaced by", key.access_key_id.to_string()),
         None => line("replaced by", "nothing: nobody is served".to_owned()),
@@ -74,11 +74,11 @@ pub(super) fn summary(evidence: &Evidence) -> Vec<String> {
         let pid = holder.pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
         line(
             "held by",
-            format!("{who}{pid}, by {}, until {}", holder.source, seconds(holder.until)),
+            format!("{who}{pid}, by {}, until {}", holder.source, rfc3339(holder.until)),
         );
     }
     if let Some(revocation) = &evidence.sessions {
-        let before = seconds(revocation.older_than);
+        let before = rfc3339(revocation.older_than);
         match &revocation.why_not {
             None => {
                 line(
@@ -109,7 +109,7 @@ fn last_used(used: &Used) -> String {
         (None, None) => "never, as IAM has it".to_owned(),
         (Some(at), None) => format!(
             "{} ({}, {}), as IAM has it: it lags by hours",
-            seconds(at),
+            rfc3339(at),
             used.service.as_deref().unwrap_or("?"),
             used.region.as_deref().unwrap_or("?")
         ),

@@ -11,10 +11,10 @@ use rotakey_core::journal::{Entry, Open, Record, Status, Step};
 use rotakey_core::time::later;
 
 use super::{App, IncidentArgs, audit, finish, look_before, merge, parts, told};
-use crate::cli::failure::{Exit, Failed, refused};
 use crate::clock::Clock;
 use crate::command::export;
 use crate::driver::quarantine::POLICY;
+use crate::failure::{Exit, Failed, refused};
 use crate::iam::KeyService;
 use crate::incident::evidence::{self, Revocation};
 use crate::incident::sessions::{self, tell_agent};

@@ -9,10 +9,11 @@ use rotakey_core::iam::{LastUsed, ListedKey, Outcome, RefusalClass};
 
 use self::show::{Form, Summary};
 use super::scan::wanted;
-use super::{App, expect};
+use crate::app::App;
 use crate::cli::args::KeysArgs;
-use crate::cli::failure::{Exit, Failed};
 use crate::clock::Clock;
+use crate::failure::expect;
+use crate::failure::{Exit, Failed};
 use crate::iam::KeyService;
 use crate::iam::aws::AwsKeyService;
 use crate::iam::patience::patiently;

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::{Row, User};
 use crate::cis::{self, findings};
-use crate::cli::failure::{Exit, Failed};
-use crate::cli::layout::counted;
-use crate::command::status::seconds;
+use crate::failure::{Exit, Failed};
+use crate::wording::counted;
+use crate::wording::rfc3339;
 
 /// No more users than these are named who could not be read.
 const UNREAD_SHOWN: usize = 3;
@@ -76,7 +76,7 @@ impl Form {
             Ok(Some(used)) if self == Self::Narrow => {
                 format!("{} {}", used.at.strftime("%Y-%m-%d"), used.service)
             }
-            Ok(Some(used)) => format!("{} {}", seconds(used.at), used.service),
+            Ok(Some(used)) => format!("{} {}", rfc3339(used.at), used.service),
             Ok(None) => "never".to_owned(),
             Err(why) => format!("? ({why})"),
         }
@@ -108,14 +108,14 @@ pub(super) fn json(user: &User, now: Timestamp) -> Vec<String> {
     let row = |row: &Row| {
         let Row { key, used, ours } = row;
         let last_used = used.as_ref().ok().and_then(Option::as_ref).map(
-            |used| json!({"at": seconds(used.at), "service": used.service, "region": used.region}),
+            |used| json!({"at": rfc3339(used.at), "service": used.service, "region": used.region}),
         );
         json!({
             "type": "key",
             "user": user.name,
             "access_key_id": key.access_key_id.as_str(),
             "status": key.status.to_string(),
-            "created": seconds(key.created),
+            "created": rfc3339(key.created),
             "age_seconds": now.duration_since(key.created).as_secs(),
             "last_used": last_used,
             "last_used_unknown": used.as_ref().err(),

@@ -5,17 +5,15 @@ use rotakey_core::credential::{AccessKeyId, Generation};
 use rotakey_core::journal::{Reason, Status, Step};
 use rotakey_core::rotation::{Goal, WaitingFor};
 
-use crate::cli::args::Milestone;
-use crate::cli::failure::{Exit, Failed};
-use crate::cli::printer::Printer;
+use crate::app::App;
 use crate::clock::{Clock, SystemClock};
-use crate::command::App;
 use crate::config::duration;
 use crate::control::Agent;
-use crate::daemon::schedule::Came;
-use crate::daemon::telling::{self, Seen};
-use crate::driver::Observer;
-use crate::engine::{self, Run, reached};
+use crate::driver::{Came, Observer};
+use crate::engine::{self, Milestone, Run, reached};
+use crate::failure::{Exit, Failed};
+use crate::printer::Printer;
+use crate::telling::{self, Seen};
 
 /// An agent that is asked to give way finishes the call to AWS that is under way, which takes 10 seconds at most.
 const AGAIN: std::time::Duration = std::time::Duration::from_millis(250);

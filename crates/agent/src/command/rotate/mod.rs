@@ -12,14 +12,15 @@ use tokio::runtime::Runtime;
 
 pub(super) use self::attempt::{Terms, attempt};
 pub(super) use self::outcome::stopped;
-use super::App;
 use super::status::when;
-use crate::cli::args::{Milestone, RotateArgs};
-use crate::cli::failure::{Exit, Failed};
+use crate::app::App;
+use crate::cli::args::RotateArgs;
 use crate::clock::Clock;
-use crate::daemon::telling::Told;
+use crate::engine::Milestone;
+use crate::failure::{Exit, Failed};
 use crate::incident::quarantine;
 use crate::shared_files::plaintext_copies;
+use crate::telling::Told;
 
 /// `rotate`.
 pub async fn rotate(app: &App, args: &RotateArgs) -> Result<(), Failed> {

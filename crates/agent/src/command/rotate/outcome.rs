@@ -4,14 +4,16 @@ use rotakey_core::journal::Open;
 use rotakey_core::rotation::preflight::describe;
 use rotakey_core::rotation::{Ending, Finding, WaitingFor};
 
-use crate::cli::args::Milestone;
-use crate::cli::failure::{Exit, Failed};
-use crate::command::status::{self, seconds};
-use crate::command::{App, incident};
+use crate::app::App;
+use crate::command::incident;
+use crate::command::status;
 use crate::config::duration;
 use crate::control::Agent;
 use crate::driver::Stop;
+use crate::engine::Milestone;
 use crate::engine::Run;
+use crate::failure::{Exit, Failed};
+use crate::wording::rfc3339;
 
 /// What a run came to, to whoever asked for it.
 pub(in crate::command) fn stopped(app: &App, run: Run, wait: Milestone) -> Result<(), Failed> {
@@ -20,7 +22,7 @@ pub(in crate::command) fn stopped(app: &App, run: Run, wait: Milestone) -> Resul
         Stop::Waiting(WaitingFor::Straggler(at, service)) => {
             let message = format!(
                 "{profile}: held: the old key is still used from outside (last seen {}, {service})",
-                seconds(at)
+                rfc3339(at)
             );
             Err(Failed::new(Exit::Decide, message).hint(format!(
                 "find that program; it goes on when that stops, or by `rotakey resume {profile} --despite-use`"

@@ -5,10 +5,10 @@ use rotakey_core::rotation::{Ending, Goal, WaitingFor};
 
 use super::attempt::{Terms, drive};
 use super::outcome::{blocked, ended, without_mfa};
-use crate::cli::failure::{Exit, Failed};
-use crate::command::App;
+use crate::app::App;
 use crate::config::duration;
 use crate::driver::Stop;
+use crate::failure::{Exit, Failed};
 
 /// The plan.
 pub(super) async fn show(app: &App) -> Result<(), Failed> {

@@ -19,10 +19,10 @@ use serde_json::json;
 
 use self::finder::Finder;
 use self::walk::{Root, Scan, Tally};
-use super::App;
-use crate::cli::failure::{Exit, Failed};
-use crate::cli::layout::counted;
+use crate::app::App;
+use crate::failure::{Exit, Failed};
 use crate::store::disk;
+use crate::wording::counted;
 
 /// The arguments of `scan`.
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::cli::layout::wrap;
+use crate::printer::layout::wrap;
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::process::InProcess;
 use super::walk::Found;
 use super::wanted::Wanted;
-use crate::command::status::seconds;
+use crate::wording::rfc3339;
 
 /// One copy of an id.
 pub(super) struct Copy<'a> {
@@ -101,7 +101,7 @@ impl Copy<'_> {
             "access_key_id": key.id,
             "profile": key.profile,
             "stage": key.stage.name(),
-            "breaks_at": key.breaks_at.map(seconds),
+            "breaks_at": key.breaks_at.map(rfc3339),
             "fate": key.fate,
         });
         let place = match &self.at {

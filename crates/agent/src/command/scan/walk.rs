@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::finder::{CHUNK, Finder, Hit, Look, Places};
 use super::places;
-use crate::cli::printer::Printer;
+use crate::printer::Printer;
 use crate::store::disk;
 
 /// How deep in the home folder files are looked for by their names.

@@ -5,10 +5,10 @@ use rotakey_core::journal::{Act, Open, Origin, Record, Status};
 use rotakey_core::lease::{Safety, safety};
 use rotakey_core::time::later;
 
-use crate::cli::failure::Failed;
+use crate::app::App;
 use crate::clock::Clock;
-use crate::command::App;
-use crate::command::status::seconds;
+use crate::failure::Failed;
+use crate::wording::rfc3339;
 
 /// What a key is to rotakey. Those whose copies matter most come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,7 +123,7 @@ fn fate_of_current(app: &App, status: &Status) -> Result<(Option<Timestamp>, Str
         return Ok((None, "a rotation is under way: it breaks soon after".to_owned()));
     }
     let due = match status.current.as_ref().and_then(|key| key.created) {
-        Some(created) => format!(", due {}", seconds(later(created, app.settings()?.max_age))),
+        Some(created) => format!(", due {}", rfc3339(later(created, app.settings()?.max_age))),
         None => String::new(),
     };
     Ok((None, format!("it breaks after the next rotation{due}")))
@@ -133,7 +133,7 @@ fn fate_of_current(app: &App, status: &Status) -> Result<(Option<Timestamp>, Str
 fn fate_of_previous(app: &App, open: &Open) -> Result<(Option<Timestamp>, String), Failed> {
     if let Some(at) = open.deactivated {
         let undo = format!("`rotakey undo {}` brings the key back", app.profile);
-        return Ok((Some(at), format!("this copy broke at {}: {undo}", seconds(at))));
+        return Ok((Some(at), format!("this copy broke at {}: {undo}", rfc3339(at))));
     }
     let (policy, now) = (app.settings()?.policy, app.clock.now());
     let published = open.published.unwrap_or(now.wall);
@@ -147,5 +147,5 @@ fn fate_of_previous(app: &App, open: &Open) -> Result<(Option<Timestamp>, String
         let served = horizon.and_then(|horizon| horizon.served_until).unwrap_or(published);
         at = at.max(later(later(served, policy.signature_window), policy.observe));
     }
-    Ok((Some(at), format!("this copy will break at {}, or a little later", seconds(at))))
+    Ok((Some(at), format!("this copy will break at {}, or a little later", rfc3339(at))))
 }

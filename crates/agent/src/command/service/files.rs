@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::cli::failure::{Exit, Failed};
+use crate::failure::{Exit, Failed};
 use crate::store::disk;
 
 const MARK: &str = "written by `rotakey service install`; sha256 of what follows: ";

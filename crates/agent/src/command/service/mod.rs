@@ -12,10 +12,10 @@ use serde_json::json;
 
 use self::files::{Found, Wanted};
 use self::unit::{SERVICE, SOCKET, Setting};
-use super::App;
-use crate::cli::failure::{Exit, Failed};
+use crate::app::App;
 use crate::config::Env;
 use crate::control::Agent;
+use crate::failure::{Exit, Failed};
 use crate::proc;
 use crate::store::disk;
 

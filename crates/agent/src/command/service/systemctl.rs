@@ -5,8 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use super::home;
 use super::unit::{SERVICE, SOCKET};
-use crate::cli::failure::{Exit, Failed};
 use crate::config::Env;
+use crate::failure::{Exit, Failed};
 
 fn run(args: &[&str]) -> Result<Output, String> {
     let mut command = Command::new("systemctl");

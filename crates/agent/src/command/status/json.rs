@@ -5,8 +5,8 @@ use rotakey_core::time::later;
 use serde_json::{Map, Value, json};
 
 use super::headline::Headline;
-use super::seconds;
 use super::view::{View, holder_json};
+use crate::wording::rfc3339;
 
 impl View {
     pub(super) fn json(&self) -> Value {
@@ -15,7 +15,7 @@ impl View {
             json!({
                 "access_key_id": key.id.as_str(),
                 "status": self.key_status(key).to_string(),
-                "created": key.created.map(seconds),
+                "created": key.created.map(rfc3339),
                 "age_seconds": self.age(key),
             })
         };
@@ -25,7 +25,7 @@ impl View {
             let delete_after = open.deactivated.map(|at| later(at, self.settings.policy.soak));
             let value_map = value.as_object_mut()?;
             value_map.remove("age_seconds");
-            value_map.insert("delete_after".into(), delete_after.map(seconds).into());
+            value_map.insert("delete_after".into(), delete_after.map(rfc3339).into());
             Some(value)
         });
         let rotation = open.map(|open| {
@@ -33,9 +33,9 @@ impl View {
             json!({
                 "id": open.id.0,
                 "step": open.step.name(),
-                "since": seconds(open.since),
+                "since": rfc3339(open.since),
                 "waiting_for": self.waiting_for(open),
-                "waiting_until": wait.until.map(seconds),
+                "waiting_until": wait.until.map(rfc3339),
                 "until_what": wait.when,
                 "stuck": open.stuck,
             })
@@ -46,7 +46,7 @@ impl View {
             .flat_map(|ledger| &ledger.horizons)
             .filter_map(|(id, h)| {
                 let until = h.served_until.max(h.unrecorded_until)?;
-                Some((id.to_string(), seconds(until).into()))
+                Some((id.to_string(), rfc3339(until).into()))
             })
             .collect();
         let holders: Vec<_> = self.holders.iter().map(holder_json).collect();
@@ -60,7 +60,7 @@ impl View {
             "current": self.status.current.as_ref().map(key),
             "previous": previous,
             "rotation": rotation,
-            "next_rotation": self.next_rotation().map(seconds),
+            "next_rotation": self.next_rotation().map(rfc3339),
             "schedule": self.schedule(),
             "leases": {"horizon": horizons, "holders": holders},
             "sources": self.sources(),

@@ -16,15 +16,10 @@ use serde_json::{Value, json};
 pub(super) use self::headline::Headline;
 use self::style::Style;
 use self::view::View;
-use super::App;
-use crate::cli::failure::Failed;
+use crate::app::App;
 use crate::control::Agent;
+use crate::failure::Failed;
 use crate::news::recent;
-
-/// A time as written in data: RFC 3339, UTC, whole seconds.
-pub fn seconds(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
 
 /// A time to come, for a person: `14:32 (in 40 min)`.
 pub fn when(at: Timestamp, now: Timestamp) -> String {

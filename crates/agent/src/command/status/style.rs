@@ -7,8 +7,8 @@ use jiff::{Timestamp, Zoned};
 
 use super::bar::{self, Shape};
 use super::headline::Headline;
-use crate::cli::layout;
 use crate::config::Env;
+use crate::printer::layout;
 
 /// Where nobody says how wide it is.
 const WIDTH: usize = 80;

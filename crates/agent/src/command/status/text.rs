@@ -11,8 +11,8 @@ use super::headline::Headline;
 use super::style::{Style, near};
 use super::view::View;
 use super::when;
+use crate::app::no_key_hint;
 use crate::cis::{self, AGE_DAYS};
-use crate::command::no_key_hint;
 use crate::config::duration;
 use crate::serving::holders::Holder;
 

@@ -7,17 +7,17 @@ use rotakey_core::lease::Ledger;
 use rotakey_core::time::{Now, later};
 use serde_json::{Value, json};
 
-use super::seconds;
 use super::waits::{Known, Wait, wait};
+use crate::app::App;
 use crate::cis::{self, AGE_DAYS};
-use crate::cli::failure::Failed;
 use crate::clock::Clock;
-use crate::command::App;
 use crate::config::ProfileSettings;
+use crate::failure::Failed;
 use crate::news::{Kind, News};
 use crate::serving::holders::{self, Holder};
 use crate::shared_files::{Copy, plaintext_copies};
 use crate::store::profile::ProfileState;
+use crate::wording::rfc3339;
 
 /// Waits that belong to a step.
 const IS_THE_STEP: [&str; 4] = ["leases", "observation", "soak", "orphan"];
@@ -161,7 +161,7 @@ impl View {
                 .push("unsafe_durations is set: the floors of the durations are lifted".to_owned());
         }
         if let (Some(key), Some(withdrawn)) = (&self.status.current, &self.status.withdrawn) {
-            let since = seconds(withdrawn.since);
+            let since = rfc3339(withdrawn.since);
             warnings.push(format!(
                 "{} leaked: out of service since {since}, nothing is served",
                 key.id
@@ -236,6 +236,6 @@ pub(super) fn holder_json(holder: &Holder) -> Value {
         "pid": holder.pid,
         "exe": holder.exe,
         "uid": holder.uid,
-        "until": seconds(holder.until),
+        "until": rfc3339(holder.until),
     })
 }

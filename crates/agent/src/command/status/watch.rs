@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::style::{Style, Terminal};
 use super::{Seen, look};
-use crate::cli::failure::{Exit, Failed};
-use crate::cli::layout;
-use crate::command::App;
+use crate::app::App;
+use crate::failure::{Exit, Failed};
+use crate::printer::layout;
 
 /// Between two looks. Times are said in minutes, so most of them find nothing new to draw.
 const LOOK: Duration = Duration::from_millis(500);

@@ -3,7 +3,7 @@
 use rotakey_core::rotation::preflight::describe;
 
 use super::Rotations;
-use crate::daemon::schedule::Came;
+use crate::driver::Came;
 
 impl Rotations {
     /// What goes on all the while is said once.

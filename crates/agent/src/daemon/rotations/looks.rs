@@ -5,7 +5,8 @@ use rotakey_core::journal::Status;
 
 use super::Rotations;
 use crate::daemon::reach::{health, reach};
-use crate::daemon::schedule::{Came, Health};
+use crate::daemon::schedule::Health;
+use crate::driver::Came;
 use crate::shared_files::{Copy, plaintext_copies};
 
 impl Rotations {

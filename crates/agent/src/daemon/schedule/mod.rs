@@ -4,7 +4,6 @@
 //! hold back, `pause` spaces what failed, `rotations` carries out what is decided; `tests/unattended.rs` has it live through
 //! months of bad weather.
 
-mod came;
 mod hold;
 mod jitter;
 mod pause;
@@ -22,7 +21,6 @@ use rotakey_core::journal::{Open, Reason, Status, Step};
 use rotakey_core::rotation::{Goal, WaitingFor};
 use rotakey_core::time::{Now, later};
 
-pub use self::came::Came;
 use self::hold::{Hold, Place};
 pub use self::jitter::of_age;
 pub use self::quiet::held_back;

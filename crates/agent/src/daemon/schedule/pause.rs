@@ -9,7 +9,8 @@ use rotakey_core::rotation::preflight::describe;
 use rotakey_core::time::later;
 
 use super::hold::Place;
-use super::{Came, LONG, Scheduler, Why};
+use super::{LONG, Scheduler, Why};
+use crate::driver::Came;
 
 /// Another process rotates, or a rotation was just closed: it is looked at again after this.
 const SOON: Duration = Duration::from_secs(2);

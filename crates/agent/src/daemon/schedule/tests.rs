@@ -10,6 +10,7 @@ use rotakey_core::rotation::{Finding, Goal, WaitingFor};
 use rotakey_core::time::{Monotonic, Now, later};
 
 use super::*;
+use crate::driver::Came;
 
 const DAY: u64 = 86_400;
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rotakey_core::rotation::WaitingFor;
 use serde_json::{Value, json};
 
-use crate::command::status::seconds;
+use crate::wording::rfc3339;
 
 /// What holds a profile back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,10 +98,10 @@ impl View {
     /// As the control socket shows it.
     pub fn to_json(&self) -> Value {
         json!({
-            "due": self.due.map(seconds),
-            "next_look": self.next_look.map(seconds),
+            "due": self.due.map(rfc3339),
+            "next_look": self.next_look.map(rfc3339),
             "waits_for": self.waits_for.map(Why::name),
-            "until": self.until.map(seconds),
+            "until": self.until.map(rfc3339),
             "detail": self.detail,
             "failures": self.failures,
         })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rotakey_core::credential::{AccessKeyId, Generation};
+use rotakey_core::credential::{AccessKeyId, Credentials, Generation};
 use rotakey_core::iam::Doubt;
 use rotakey_core::journal::{Entry, Origin, Reason, Record, RotationId, Status};
 use rotakey_core::lease::Ledger;
@@ -40,8 +40,10 @@ impl Endpoint for Served<'_> {
     async fn published(&self) {}
 
     async fn fetch(&self) -> Vec<(String, Result<Offered, String>)> {
-        let key = crate::command::credentials(&self.0.world.keystore, self.0.served());
-        vec![("process".to_owned(), key.map(Offered::from).map_err(|failed| failed.message))]
+        let id = self.0.served();
+        let secret = self.0.world.keystore.get(&id).expect("readable");
+        let key = secret.map(|secret| Credentials::long_term(id, secret)).map(Offered::from);
+        vec![("process".to_owned(), key.ok_or("it does not hold the secret".to_owned()))]
     }
 
     async fn healthy_since(&self) -> Option<Timestamp> {

@@ -28,12 +28,6 @@ pub fn cut(line: &str, most: usize) -> String {
     kept.map(|(c, _)| c).collect()
 }
 
-/// `1 user`, `7 users`.
-#[must_use]
-pub fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 /// Breaks a text into lines of at most `most` columns, at blanks; a word that is longer stands alone, uncut. A command
 /// `in backticks` stays on one line where it fits, so that it can be copied.
 #[must_use]

@@ -1,7 +1,7 @@
 //! Failures as people meet them: what, a hint, and an exit code.
 
 use rotakey_core::error::Failure;
-use rotakey_core::iam::{Refusal, RefusalClass};
+use rotakey_core::iam::{Outcome, Refusal, RefusalClass};
 
 use crate::config::ConfigError;
 use crate::session::{NoCode, NotMinted};
@@ -128,4 +128,16 @@ pub fn refused(act: &str, refusal: &Refusal) -> Failed {
         }
     };
     Failed::new(Exit::Refused, format!("AWS refused {act}: {refusal}")).hint(hint)
+}
+
+/// The value of a call, or why there is none.
+pub fn expect<T>(act: &str, outcome: Outcome<T>) -> Result<T, Failed> {
+    match outcome {
+        Outcome::Done(value) => Ok(value),
+        Outcome::Refused(refusal) => Err(refused(act, &refusal)),
+        Outcome::Unknown(doubt) => {
+            Err(Failed::new(Exit::Failed, format!("no answer to {act}: {doubt}"))
+                .hint("check the network, and endpoint_url in the profile"))
+        }
+    }
 }

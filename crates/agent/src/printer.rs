@@ -1,11 +1,12 @@
 //! The one place that writes: data to standard output, talk to standard error.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
 
+pub mod layout;
+
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::{Arc, OnceLock};
 
-use super::failure::Failed;
-use super::layout;
+use crate::failure::Failed;
 
 /// Writes to the terminal or to whatever stands in for it.
 #[derive(Clone, Debug)]

@@ -13,13 +13,14 @@ use rotakey_core::rotation::preflight::describe;
 use rotakey_core::rotation::{BY_A_PERSON, Finding, REACTIVATED, WaitingFor};
 use serde::{Deserialize, Serialize};
 
-use super::schedule::Came;
-use crate::command::App;
+use crate::app::App;
+use crate::driver::Came;
 use crate::incident::quarantine;
 use crate::news::{Kind, News};
 use crate::store::disk::{self, System};
 use crate::store::durable::Disk;
 use crate::store::profile::ProfileState;
+use crate::wording::rfc3339;
 
 /// So many failures in a row are news; a single one mends itself.
 const FAILURES: u32 = 3;
@@ -226,7 +227,7 @@ fn trouble(seen: &Seen<'_>) -> Option<Piece> {
     let despite = || format!("`rotakey resume {profile} --despite-use`");
     Some(match seen.came {
         Came::Waits(_, WaitingFor::Straggler(at, service)) => {
-            let at = crate::command::status::seconds(*at);
+            let at = rfc3339(*at);
             let message = format!("the old key is still used from outside ({service}, {at})");
             let hint =
                 format!("find that program; it goes on when that stops, or by {}", despite());

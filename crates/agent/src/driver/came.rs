@@ -5,7 +5,7 @@ use rotakey_core::error::Failure;
 use rotakey_core::iam::RefusalClass;
 use rotakey_core::rotation::{Ending, Finding, WaitingFor};
 
-use crate::driver::Stop;
+use super::Stop;
 
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
