@@ -231,9 +231,7 @@ fn a_rotation_keeps_its_secrets_in_the_keyring() {
     in_session("a_rotation_keeps_its_secrets_in_the_keyring", || {
         let world = support::World::new();
         world.write("config.toml", "[store]\nkind = \"keyring\"\n");
-        let add = ["add", "app", "--access-key-id", &world.id, "--secret-stdin", "--endpoint-url"];
-        let run = world.rotakey_with_stdin(&[&add[..], &[&world.url]].concat(), &world.secret);
-        assert_eq!(run.code, 0, "{run:?}");
+        world.add_key("app", &world.id, &world.secret);
         let profile = world.quick_profile("");
         world.write("config.toml", &format!("[store]\nkind = \"keyring\"\n{profile}"));
         world.expect(0, &["rotate", "--wait", "deleted"]);

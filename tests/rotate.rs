@@ -271,17 +271,7 @@ fn a_profile_is_removed_only_when_nothing_hangs_on_it() {
 #[test]
 fn a_profile_that_shares_a_key_uses_the_other_ones() {
     let world = World::added();
-    let add = [
-        "add",
-        "two",
-        "--access-key-id",
-        &world.id,
-        "--secret-stdin",
-        "--endpoint-url",
-        &world.url,
-    ];
-    let run = world.rotakey_with_stdin(&add, &world.secret);
-    assert_eq!(run.code, 0, "{run:?}");
+    world.add_key("two", &world.id, &world.secret);
     world.expect(0, &["rotate", "two", "--wait", "deleted"]);
     world.assert_rotated();
     let two = world.expect(0, &["credential-process", "--profile", "two"]);

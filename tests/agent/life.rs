@@ -71,17 +71,7 @@ fn an_agent_serves_what_is_added_and_forgets_what_is_removed() {
     let world = World::new();
     world.configure(ANYWHERE);
     let agent = world.agent();
-    let args = [
-        "add",
-        "app",
-        "--access-key-id",
-        &world.id,
-        "--secret-stdin",
-        "--endpoint-url",
-        &world.url,
-    ];
-    let run = world.rotakey_with_stdin(&args, &world.secret);
-    assert_eq!(run.code, 0, "{run:?}");
+    world.add_key("app", &world.id, &world.secret);
     eventually("the new profile is served", || {
         agent.control("GET", "/v1/profiles/app", b"").status == 200
             && agent.container("app").status == 200

@@ -40,10 +40,7 @@ fn without_a_replacement_programs_get_an_error_that_names_it() {
     assert_eq!(key, serde_json::json!({}));
     let key = world.control(serde_json::json!({"op": "create-key", "user": "app"}));
     let id = key["access_key_id"].as_str().unwrap().to_owned();
-    let args =
-        ["add", "app", "--access-key-id", &id, "--secret-stdin", "--endpoint-url", &world.url];
-    let run = world.rotakey_with_stdin(&args, key["secret_access_key"].as_str().unwrap());
-    assert_eq!(run.code, 0, "{run:?}");
+    world.add_key("app", &id, key["secret_access_key"].as_str().unwrap());
     assert_eq!(world.served_id(), id);
 }
 

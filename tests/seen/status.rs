@@ -119,21 +119,7 @@ fn each_state_has_its_word() {
 
     // A key from long ago.
     let world = World::new();
-    let created = Timestamp::now() - (24 * 100).hours();
-    world.control(json!({"op": "create-user", "user": "old"}));
-    world.control(json!({"op": "import-key", "user": "old", "access_key_id": "AKIAOLDOLDOLDOLDOLD1",
-        "secret_access_key": "an/old+secret00000000000000000000000000", "status": "Active", "created": created}));
-    let args = [
-        "add",
-        "old",
-        "--access-key-id",
-        "AKIAOLDOLDOLDOLDOLD1",
-        "--secret-stdin",
-        "--endpoint-url",
-        &world.url,
-    ];
-    let run = world.rotakey_with_stdin(&args, "an/old+secret00000000000000000000000000");
-    assert_eq!(run.code, 0, "{run:?}");
+    world.add_aged("old", 100);
     let shown = world.expect(0, &["status", "old"]).stdout;
     assert!(shown.contains("old  TOO OLD") && shown.contains("[##############]!"), "{shown}");
     assert!(shown.contains("100 days old, past 90 (CIS)"), "{shown}");

@@ -108,20 +108,26 @@ impl World {
     }
 
     pub fn add(&self) {
-        let run = self.rotakey_with_stdin(
-            &[
-                "add",
-                "app",
-                "--access-key-id",
-                &self.id,
-                "--secret-stdin",
-                "--endpoint-url",
-                &self.url,
-            ],
-            &self.secret,
-        );
-        assert_eq!(run.code, 0, "{run:?}");
+        self.add_key("app", &self.id, &self.secret);
         self.configure(&self.quick_profile(""));
+    }
+
+    /// `add` of this key as this profile.
+    pub fn add_key(&self, profile: &str, id: &str, secret: &str) {
+        let key = ["add", profile, "--access-key-id", id, "--secret-stdin"];
+        let args = [&key[..], &["--endpoint-url", &self.url]].concat();
+        let run = self.rotakey_with_stdin(&args, secret);
+        assert_eq!(run.code, 0, "{run:?}");
+    }
+
+    /// A profile, and a user of its name, with a key that was made so many days ago.
+    pub fn add_aged(&self, profile: &str, days: i64) {
+        let (id, secret) = ("AKIAOLDOLDOLDOLDOLD1", "an/old+secret00000000000000000000000000");
+        let created = Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
+        self.control(json!({"op": "create-user", "user": profile}));
+        self.control(json!({"op": "import-key", "user": profile, "access_key_id": id,
+            "secret_access_key": secret, "status": "Active", "created": created}));
+        self.add_key(profile, id, secret);
     }
 
     /// A profile's table with short durations, and more.

@@ -220,10 +220,16 @@ fn progress(seen: &Seen<'_>) -> Option<Piece> {
     })
 }
 
+/// What a person can do about a rotation that is stuck.
+pub fn choices(profile: &str) -> String {
+    format!(
+        "look with `rotakey keys --profile {profile}`; then `rotakey resume {profile}`, `rotakey undo {profile}` or `rotakey abort {profile}`"
+    )
+}
+
 /// What stands in the way.
 fn trouble(seen: &Seen<'_>) -> Option<Piece> {
     let profile = seen.profile;
-    let resume = || format!("`rotakey resume {profile}`");
     let despite = || format!("`rotakey resume {profile} --despite-use`");
     Some(match seen.came {
         Came::Waits(_, WaitingFor::Straggler(at, service)) => {
@@ -238,11 +244,8 @@ fn trouble(seen: &Seen<'_>) -> Option<Piece> {
             piece("mfa", Kind::Held, format!("it waits for an MFA code: {why}"), Some(hint))
         }
         Came::Stuck(why) => {
-            let hint = format!(
-                "look with `rotakey keys`; then {}, `rotakey undo {profile}` or `rotakey abort {profile}`",
-                resume()
-            );
-            piece(&format!("stuck: {why}"), Kind::Stuck, format!("stuck: {why}"), Some(hint))
+            // The kind says that it is stuck.
+            piece(&format!("stuck: {why}"), Kind::Stuck, why.clone(), Some(choices(profile)))
         }
         Came::Blocked(findings) => return blocked(profile, findings),
         Came::Copied(place) => {

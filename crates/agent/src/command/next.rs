@@ -112,19 +112,29 @@ fn of_profile(told: &mut Told, name: &str, standing: &Standing) {
     let look = || format!("rotakey status {name}");
     match standing.headline {
         Headline::Incident => told.advise(look(), "a key of it leaked: says what is left to do"),
-        Headline::Stuck => told.advise(look(), "it is stuck: a person must decide"),
-        Headline::Held => told.advise(look(), "it is held: says by what, and how it goes on"),
+        Headline::Stuck => told.advise(look(), "a person must decide: names the choices"),
+        Headline::Held => told.advise(look(), "says what holds it, and how it goes on"),
+        Headline::Failed => told.advise(look(), "says what came of it, and what to do"),
         Headline::Unreadable => told.advise(look(), "it cannot be read: says why"),
         Headline::Empty => told.advise(look(), "it has no key yet: says how it gets one"),
         _ => {}
     }
-    if let Some(waits_for) = &standing.waits_for {
-        let word = standing.headline.word();
-        told.news.push(format!("{name}: {word}; it waits for {waits_for}"));
-        let goes_on = standing.headline != Headline::Stuck;
-        if standing.is_left_alone && goes_on {
-            let resume = format!("rotakey resume {name} --wait deleted");
-            told.advise(resume, "goes on with its rotation");
+    let word = standing.headline.word();
+    match (standing.headline, &standing.waits_for, &standing.why) {
+        (Headline::Stuck | Headline::Failed, _, Some(why)) => {
+            told.news.push(format!("{name}: {word}: {why}"));
+        }
+        (_, Some(what), _) => told.news.push(format!("{name}: {word}; it waits for {what}")),
+        _ => {}
+    }
+    if standing.waits_for.is_some() {
+        let what = match standing.headline {
+            Headline::Stuck => return,
+            Headline::Held => "goes on, once that is over",
+            _ => "goes on with its rotation",
+        };
+        if standing.is_left_alone {
+            told.advise(format!("rotakey resume {name} --wait deleted"), what);
         }
         return;
     }
@@ -133,7 +143,9 @@ fn of_profile(told: &mut Told, name: &str, standing: &Standing) {
             format!("rotakey rotate {name}"),
             format!("its key is older than the {AGE_DAYS} days of CIS"),
         ),
-        (Headline::Failed, _) => told.advise(look(), "the last rotation failed: says why"),
+        (Headline::Failed, _) if standing.is_left_alone => {
+            told.advise(format!("rotakey rotate {name}"), "tries again");
+        }
         (Headline::Ok, Some(since)) if standing.is_left_alone => {
             told.advise(format!("rotakey rotate {name}"), format!("its key is due since {since}"));
         }

@@ -125,6 +125,7 @@ fn a_stuck_rotation_is_told_with_what_a_person_can_do() {
     let news = Told::default().news(&seen);
     let stuck = news.iter().find(|news| news.kind == Kind::Stuck).expect("told");
     assert!(stuck.hint.as_ref().is_some_and(|hint| hint.contains("rotakey resume p")), "{stuck:?}");
+    assert_eq!(stuck.message, "who is that", "its kind says that it is stuck");
     assert_eq!(stuck.access_key_id.as_ref().map(AccessKeyId::as_str), Some("AKIAOLD"));
 }
 

@@ -13,6 +13,7 @@ use crate::driver::Stop;
 use crate::engine::Milestone;
 use crate::engine::Run;
 use crate::failure::{Exit, Failed};
+use crate::telling;
 use crate::wording::rfc3339;
 
 /// What a run came to, to whoever asked for it.
@@ -102,11 +103,12 @@ pub(super) fn ended(app: &App, ending: Ending) -> Result<(), Failed> {
             app.printer.say(&format!("{profile}: given up; nothing is left behind"));
             Ok(())
         }
-        Ending::Abandoned(why) => Err(Failed::new(Exit::Failed, format!("{profile}: given up: {why}"))
-            .hint("the old key is served as before, and nothing is left behind; try again")),
-        Ending::Stuck(why) => Err(Failed::new(Exit::Decide, format!("{profile}: stuck: {why}")).hint(
-            format!("look with `rotakey keys`; then `rotakey resume {profile}`, `rotakey undo {profile}` or `rotakey abort {profile}`"),
-        )),
+        Ending::Abandoned(why) => {
+            Err(Failed::new(Exit::Failed, format!("{profile}: given up: {why}"))
+                .hint("the old key is served as before, and nothing is left behind; try again"))
+        }
+        Ending::Stuck(why) => Err(Failed::new(Exit::Decide, format!("{profile}: stuck: {why}"))
+            .hint(telling::choices(profile))),
         Ending::Failed(failure) => {
             let mut failed = Failed::from(failure);
             failed.message = format!("{profile}: {}", failed.message);

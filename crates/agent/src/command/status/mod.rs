@@ -108,6 +108,8 @@ pub(super) fn waits(app: &App, agent: Option<Value>) -> Result<(String, Option<S
 pub(super) struct Standing {
     /// In a word.
     pub(super) headline: Headline,
+    /// Why its rotation is stuck, or the last one came to nothing.
+    pub(super) why: Option<String>,
     /// What its rotation waits for, and until when; `None` if there is none.
     pub(super) waits_for: Option<String>,
     /// Since when it is to be rotated, if it is.
@@ -126,8 +128,10 @@ pub(super) fn standing(app: &App, agent: Option<&Value>) -> Result<Standing, Fai
         format!("{}{}", wait.what, until.unwrap_or_default())
     });
     let due = view.next_rotation().filter(|due| *due <= view.now.wall);
+    let stuck = view.status.rotation.as_ref().and_then(|open| open.stuck.clone());
     Ok(Standing {
         headline: Headline::of(&view),
+        why: stuck.or_else(|| view.status.last_failure.clone()),
         waits_for,
         due_since: due.map(|due| when(due, view.now.wall)),
         is_left_alone: view.is_left_alone(),

@@ -15,6 +15,7 @@ use crate::app::no_key_hint;
 use crate::cis::{self, AGE_DAYS};
 use crate::config::duration;
 use crate::serving::holders::Holder;
+use crate::telling;
 
 /// No more holders of a key are named.
 const HOLDERS_SHOWN: usize = 5;
@@ -58,8 +59,11 @@ impl View {
             lines.extend(
                 style.row("news", &format!("{when} {}: {}", news.kind.name(), news.message)),
             );
-            let is_told = news.hint.as_ref() == self.last_error().map(|(_, hint)| hint).as_ref();
-            if let Some(hint) = news.hint.as_ref().filter(|_| news.kind.is_urgent() && !is_told) {
+            let is_stuck = self.status.rotation.as_ref().is_some_and(|open| open.stuck.is_some());
+            let of_stuck = is_stuck.then(|| telling::choices(&self.name));
+            let said = [of_stuck, self.last_error().map(|(_, hint)| hint)];
+            let is_news = news.hint.is_some() && !said.contains(&news.hint);
+            if let Some(hint) = news.hint.as_ref().filter(|_| news.kind.is_urgent() && is_news) {
                 lines.extend(style.row("hint", hint));
             }
         }
@@ -112,11 +116,7 @@ impl View {
         }
         if let Some(why) = &open.stuck {
             lines.extend(style.row("stuck", why));
-            let name = &self.name;
-            let hint = format!(
-                "look with `rotakey keys`, then `rotakey resume {name}`, `undo` or `abort`"
-            );
-            lines.extend(style.row("hint", &hint));
+            lines.extend(style.row("hint", &telling::choices(&self.name)));
         }
         lines
     }
