@@ -21,3 +21,5 @@ mod state;
 mod support;
 #[path = "bad_input/volume.rs"]
 mod volume;
+#[path = "bad_input/words.rs"]
+mod words;

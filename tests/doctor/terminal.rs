@@ -42,6 +42,12 @@ fn nothing_is_wider_than_the_terminal() {
         (60, "rotate nobody"),
         (50, "abort app"),
         (60, "export app --nonsense"),
+        (60, "rotat"),
+        (44, "service instal"),
+        (60, "rotate --wait gone"),
+        (44, "exec app"),
+        (60, "presign app s3://b/k --expires-in soon"),
+        (80, "rotate --output json"),
         (60, "status"),
     ] {
         let lines = shown(&world, columns, arguments);
@@ -63,6 +69,15 @@ fn an_error_is_folded_under_itself_and_its_command_stays_whole() {
         "error: there is no profile nobody",
         "hint: name the one there is, app; or",
         "      `rotakey add nobody` makes it",
+        "2",
+    ];
+    assert_eq!(lines, expected);
+    // One that was not understood is told alike.
+    let lines = shown(&world, 50, "rotate --wait gone");
+    let expected = [
+        "error: \"gone\" is no value of --wait <WAIT>",
+        "hint: it takes published, deactivated or deleted;",
+        "      `rotakey rotate --help` says more",
         "2",
     ];
     assert_eq!(lines, expected);

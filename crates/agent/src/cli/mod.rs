@@ -2,6 +2,7 @@
 
 pub mod args;
 mod log;
+mod mistake;
 
 use std::process::ExitCode;
 
@@ -31,7 +32,14 @@ pub fn quick() -> Option<ExitCode> {
 /// Runs the program.
 pub fn run() -> ExitCode {
     harden();
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let words = std::env::args_os().skip(1);
+            let words: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+            return mistake::told(&error, &words, &Printer::new());
+        }
+    };
     let is_agent = matches!(arguments.verb, Some(Verb::Agent));
     log::init(arguments.verbose, !is_agent, log_format(is_agent));
     let printer = Printer::new();
