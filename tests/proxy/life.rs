@@ -1,6 +1,7 @@
 //! Rotations, revocations, and the agent's own ways, with programs that go through the proxy.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 
@@ -85,27 +86,31 @@ fn status_names_the_source_and_a_rotation_goes_through_it() {
     assert!(log["events"].as_array().unwrap().iter().any(|e| e["action"] == "GetCallerIdentity"));
 }
 
+/// Ends the programs of `load.py`, also when the test fails: nobody would wait for them in vain.
+struct Over(PathBuf);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        let _ = std::fs::write(&self.0, "");
+    }
+}
+
 /// Programs that keep their connections, and know nothing of rotations.
 #[test]
 fn rotations_under_load_fail_no_request() {
     let (world, agent) = proxied("");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/proxy/load.py");
     let python = venv().join("bin/python");
-    let (is_over, made) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (over, made) = (world.home.path().join("over"), AtomicU64::new(0));
     // A key is known late, and its end at once. The first one, too: it is given its time.
     world.control(json!({"op": "behaviour", "set": {"visible_after_at": {"s3": 1500}}}));
     std::thread::sleep(std::time::Duration::from_millis(1600));
     std::thread::scope(|scope| {
+        let _over = Over(over.clone());
         for _ in 0..2 {
             scope.spawn(|| {
-                let output = exec(
-                    &world,
-                    &[
-                        python.to_str().unwrap(),
-                        script,
-                        world.home.path().join("over").to_str().unwrap(),
-                    ],
-                );
+                let load = [python.to_str().unwrap(), script, over.to_str().unwrap()];
+                let output = exec(&world, &load);
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
                 assert!(output.status.success(), "{}", text(&output.stderr));
                 made.fetch_add(text(&output.stdout).parse().expect("a number"), Ordering::Relaxed);
@@ -114,8 +119,6 @@ fn rotations_under_load_fail_no_request() {
         for _ in 0..2 {
             world.expect(0, &["rotate", "--wait", "deleted"]);
         }
-        world.write("over", "");
-        is_over.store(true, Ordering::Relaxed);
     });
     assert!(made.load(Ordering::Relaxed) > 50, "{made:?}");
     assert_eq!(world.keys().len(), 1);

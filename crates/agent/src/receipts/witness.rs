@@ -94,11 +94,8 @@ impl<O> Witness<'_, O> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use rotakey_core::policy::OnStraggler;
-
     use super::*;
+    use crate::config::{Config, Env};
 
     /// Says of everything what is not the usual.
     #[derive(Debug)]
@@ -124,34 +121,14 @@ mod tests {
         }
     }
 
-    fn policy() -> Policy {
-        let zero = Duration::ZERO;
-        Policy {
-            successes: 1,
-            spacing: zero,
-            settle: zero,
-            deadline: zero,
-            vantages: Vec::new(),
-            lease: zero,
-            client_backoff: zero,
-            signature_window: zero,
-            presigned_ttl: zero,
-            observe: zero,
-            soak: zero,
-            orphan_wait: zero,
-            on_straggler: OnStraggler::Hold,
-            create_timeout: zero,
-            lost_reply_wait: zero,
-        }
-    }
-
     /// Quiet hours, an end that was asked for, a person's leave: all of them come from who watches.
     #[test]
     fn whoever_watches_is_heard_through_it() {
         let state = ProfileState::new(std::path::Path::new("/nonexistent"), "app");
-        let policy = policy();
+        let settings = Config::default().settings("app", &Env::default()).expect("defaults");
         let mut inner = Contrary;
-        let mut witness = Witness { inner: &mut inner, state: &state, policy: &policy, step: None };
+        let mut witness =
+            Witness { inner: &mut inner, state: &state, policy: &settings.policy, step: None };
         let (status, at) = (Status::default(), Timestamp::UNIX_EPOCH);
         assert_eq!(witness.holds_back(&status, &Record::Resumed), Some(at));
         assert!(!witness.waits(at, &WaitingFor::Leases));

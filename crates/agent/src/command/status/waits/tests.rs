@@ -1,33 +1,17 @@
 use rotakey_core::journal::{Key, Origin, Reason, RotationId};
-use rotakey_core::policy::OnStraggler;
 use rotakey_core::time::Monotonic;
 
 use super::*;
 use crate::command::status::headline::Headline;
+use crate::config::{Config, Env};
 
 fn at(minute: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_040 + minute * 60).expect("in range")
 }
 
+/// The defaults: an hour for leases, a quarter of one for clients and for signatures.
 fn policy() -> Policy {
-    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
-    Policy {
-        successes: 1,
-        spacing: Duration::ZERO,
-        settle: Duration::ZERO,
-        deadline: Duration::ZERO,
-        vantages: Vec::new(),
-        lease: minutes(60),
-        client_backoff: minutes(15),
-        signature_window: minutes(15),
-        presigned_ttl: Duration::ZERO,
-        observe: minutes(240),
-        soak: minutes(7 * 1440),
-        orphan_wait: minutes(60),
-        on_straggler: OnStraggler::Hold,
-        create_timeout: Duration::ZERO,
-        lost_reply_wait: Duration::ZERO,
-    }
+    Config::default().settings("app", &Env::default()).expect("defaults").policy
 }
 
 fn key(text: &str, origin: Origin) -> Key {
