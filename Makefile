@@ -96,10 +96,12 @@ reproducible: ## two builds of the package in two folders: the same bytes? (two 
 deb-walk: ## installs that package in a fresh Debian 12, uses it, removes it (root, debootstrap)
 	@bash .ci/deb-walk
 
-dashboard: deps ## the Grafana dashboard by Grafana's own types, and every query of it, asked of a real Prometheus that scrapes a real agent
+dashboard: deps ## the Grafana dashboard by Grafana's own types, its queries asked of a real Prometheus that scrapes a real agent, and drawn with Grafana's libraries: target/dashboard/dashboard.png (ROTAKEY_WRITE_DOCS=1: docs/dashboard.png, too)
 	@bash .ci/deps dashboard
 	@bash .ci/dashboard
 	ROTAKEY_PROMETHEUS=$$(command -v prometheus) $(CARGO) test -p rotakey-agent --locked --test seen -- --ignored
+	@echo "dashboard: now look at target/dashboard/dashboard.png, and dashboard-2x.png, which is twice as large"
+	@test -z "$$ROTAKEY_WRITE_DOCS" || pngquant --force --strip --speed 1 256 -o docs/dashboard.png target/dashboard/dashboard.png
 
 bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan signing proxy"
 	@bash .ci/deps bench
