@@ -16,8 +16,9 @@ demo: ## a whole rotation against the embedded simulator, no AWS account needed
 build: ## the release binary, target/release/rotakey
 	$(CARGO) build --locked --release -p rotakey-agent
 
-test: deps ## everything the product promises
-	$(CARGO) test --workspace --locked
+TESTS ?= --workspace
+test: deps ## everything the product promises; TESTS='-p rotakey-agent --test docs' for a part
+	$(CARGO) test $(TESTS) --locked --no-fail-fast
 
 # A suite's figures are the last line that it prints; `suite` sees to that, and to its exit code.
 suite = @bash -o pipefail -c '$(2) 2>&1 | awk "/^$(1): / { last = \$$0; next } NF { print } END { print last }"'
