@@ -16,8 +16,9 @@ demo: ## a whole rotation against the embedded simulator, no AWS account needed
 build: ## the release binary, target/release/rotakey
 	$(CARGO) build --locked --release -p rotakey-agent
 
-test: deps ## everything the product promises
-	$(CARGO) test --workspace --locked
+TESTS ?= --workspace
+test: deps ## everything the product promises; TESTS='-p rotakey-agent --test docs' for a part
+	$(CARGO) test $(TESTS) --locked --no-fail-fast
 
 # A suite's figures are the last line that it prints; `suite` sees to that, and to its exit code.
 suite = @bash -o pipefail -c '$(2) 2>&1 | awk "/^$(1): / { last = \$$0; next } NF { print } END { print last }"'
@@ -96,10 +97,12 @@ reproducible: ## two builds of the package in two folders: the same bytes? (two 
 deb-walk: ## installs that package in a fresh Debian 12, uses it, removes it (root, debootstrap)
 	@bash .ci/deb-walk
 
-dashboard: deps ## the Grafana dashboard by Grafana's own types, and every query of it, asked of a real Prometheus that scrapes a real agent
+dashboard: deps ## the Grafana dashboard by Grafana's own types, its queries asked of a real Prometheus that scrapes a real agent, and drawn with Grafana's libraries: target/dashboard/dashboard.png (ROTAKEY_WRITE_DOCS=1: docs/dashboard.png, too)
 	@bash .ci/deps dashboard
 	@bash .ci/dashboard
 	ROTAKEY_PROMETHEUS=$$(command -v prometheus) $(CARGO) test -p rotakey-agent --locked --test seen -- --ignored
+	@echo "dashboard: now look at target/dashboard/dashboard.png, and dashboard-2x.png, which is twice as large"
+	@test -z "$$ROTAKEY_WRITE_DOCS" || pngquant --force --strip --speed 1 256 -o docs/dashboard.png target/dashboard/dashboard.png
 
 bench: ## figures against floors, in one run: docs/performance.md; PARTS="answers startup memory swap many scan signing proxy"
 	@bash .ci/deps bench

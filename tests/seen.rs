@@ -11,6 +11,10 @@ mod support;
 
 #[path = "seen/desktop.rs"]
 mod desktop;
+#[path = "seen/drawn.rs"]
+mod drawn;
+#[path = "seen/fleet.rs"]
+mod fleet;
 #[path = "seen/logs.rs"]
 mod logs;
 #[path = "seen/metrics.rs"]

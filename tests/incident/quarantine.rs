@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::support::World;
 use super::support::agent::ANYWHERE;
+use super::support::{World, eventually};
 
 fn quarantined(names: bool) -> World {
     let world = World::with(json!({"last_used_granularity": 1000, "denials_name_policies": names}));
@@ -54,19 +54,24 @@ fn the_agent_notices_by_itself_and_tells_once() {
     let world = quarantined(true);
     world.configure(&format!("{ANYWHERE}{}", world.quick_profile("")));
     world.control(json!({"op": "quarantine", "user": "app"}));
-    let said = |world: &World| {
+    let said = |world: &World, is_noted: bool| {
         let agent = world.agent();
+        let mark = world.state().join("quarantine");
+        eventually("what the agent notices is noted", || {
+            std::fs::read_to_string(&mark).is_ok_and(|text| !text.is_empty()) == is_noted
+        });
+        // Time to tell it once too often.
         std::thread::sleep(Duration::from_secs(2));
         agent.stop().1
     };
-    let first = said(&world);
+    let first = said(&world, true);
     assert_eq!(first.matches("under quarantine").count(), 1, "{first}");
-    let second = said(&world);
+    let second = said(&world, true);
     assert_eq!(second.matches("under quarantine").count(), 0, "it was told: {second}");
     world.control(json!({"op": "quarantine", "user": "app", "on": false}));
-    said(&world);
+    said(&world, false);
     world.control(json!({"op": "quarantine", "user": "app"}));
-    assert_eq!(said(&world).matches("under quarantine").count(), 1, "it is another one");
+    assert_eq!(said(&world, true).matches("under quarantine").count(), 1, "it is another one");
 }
 
 /// The agent's own look, a rotation that is denied, and a person's: whoever comes first tells it.

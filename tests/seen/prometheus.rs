@@ -1,5 +1,5 @@
-//! The dashboard's queries, asked of a real Prometheus that scrapes a real agent. It needs Debian's `prometheus`, which
-//! is large, so it runs when asked for, by `make dashboard`.
+//! The dashboard's queries, asked of a real Prometheus that scrapes a real agent, and its panels, drawn. It needs Debian's
+//! `prometheus` and Grafana's libraries, which are large, so it runs when asked for, by `make dashboard`.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,8 +9,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::support::World;
-use super::support::agent::{ANYWHERE, Agent, http};
+use super::drawn;
+use super::fleet::Fleet;
+use super::support::agent::{Agent, http};
+
+/// How much the picture shows.
+const SHOWN: Duration = Duration::from_secs(120);
 
 /// Killed, by its pid, when this is dropped.
 struct Prometheus {
@@ -38,6 +42,7 @@ impl Prometheus {
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
             .arg(format!("--web.listen-address={at}"))
+            .arg(format!("--web.user-assets={}", drawn::room().join("page").display()))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -58,10 +63,6 @@ impl Prometheus {
         Some(value["data"]["result"].clone())
     }
 }
-
-/// Whoever runs this has the placeholder.
-const CURL: &str = "exec curl -sS -o /dev/null --user \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\" \
-    --aws-sigv4 aws:amz:us-east-1:s3 -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \"$AWS_ENDPOINT_URL/\"";
 
 /// Between the agent's Unix socket and a port: `/metrics`, and nothing else.
 fn bridge(agent: &Arc<Agent>) -> SocketAddr {
@@ -84,11 +85,14 @@ fn bridge(agent: &Arc<Agent>) -> SocketAddr {
     at
 }
 
-fn queries() -> Vec<(String, String)> {
+fn panels() -> Vec<Value> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/grafana/rotakey.json");
     let dashboard: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let panels = dashboard["panels"].as_array().unwrap();
-    let of_panel = |panel: &Value| {
+    dashboard["panels"].as_array().unwrap().clone()
+}
+
+fn queries() -> Vec<(String, String)> {
+    let of_panel = |panel: Value| {
         let title = panel["title"].as_str().unwrap().to_owned();
         let targets = panel["targets"].as_array().unwrap().clone();
         targets.into_iter().map(move |target| {
@@ -96,34 +100,21 @@ fn queries() -> Vec<(String, String)> {
             (title.clone(), query.replace("$__rate_interval", "20s"))
         })
     };
-    panels.iter().flat_map(of_panel).collect()
+    panels().into_iter().flat_map(of_panel).collect()
 }
 
 #[test]
 #[ignore = "needs Prometheus, see above"]
 fn every_panel_of_the_dashboard_has_something_to_show() {
-    let world = World::added();
-    let with_proxy = format!("{ANYWHERE}proxy_listen = \"127.0.0.1:0\"\n");
-    world.configure_agent(&with_proxy, "imds = true\n");
-    let agent = Arc::new(world.agent());
-    let proxy = agent.status()["proxy_listen"].as_str().unwrap().parse().unwrap();
+    let mut fleet = Fleet::start();
     let folder = tempfile::tempdir().unwrap();
-    let prometheus = Prometheus::start(bridge(&agent), folder.path());
-    let deadline = Instant::now() + Duration::from_secs(120);
-    world.expect(0, &["rotate", "app"]);
+    let prometheus = Prometheus::start(bridge(&fleet.agent), folder.path());
+    let begun = Instant::now();
     let mut left = queries();
     assert!(left.len() >= 15, "{}", left.len());
-    while !left.is_empty() {
-        assert!(Instant::now() < deadline, "nothing to show: {left:#?}");
-        agent.container("app");
-        agent.http("GET", "/credentials/app", "Authorization: wrong\r\n");
-        // Refused; and one that AWS answers.
-        http(proxy, "GET", "/", "");
-        world.expect(0, &["exec", "app", "--source", "proxy", "--", "sh", "-c", CURL]);
-        // Calls to AWS are those of rotations that the agent goes on with.
-        if left.len() < 4 && world.step().is_none() {
-            world.expect(0, &["rotate", "app"]);
-        }
+    while !left.is_empty() || begun.elapsed() < SHOWN {
+        assert!(begun.elapsed() < 2 * SHOWN, "nothing to show: {left:#?}");
+        fleet.live();
         left.retain(|(title, query)| {
             let found = prometheus.ask(query);
             let is_there = found.as_ref().is_some_and(|found| found[0].is_object());
@@ -132,8 +123,26 @@ fn every_panel_of_the_dashboard_has_something_to_show() {
             }
             !is_there
         });
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(Duration::from_millis(250));
     }
-    let text = String::from_utf8(agent.control("GET", "/metrics", b"").body).unwrap();
-    println!("{text}");
+    // Life goes on while it is drawn.
+    let outcomes = std::thread::scope(|scope| {
+        let drawing = scope.spawn(|| {
+            let outcomes = drawn::outcomes(prometheus.at);
+            drawn::picture(prometheus.at);
+            outcomes
+        });
+        while !drawing.is_finished() {
+            fleet.live();
+        }
+        drawing.join().unwrap()
+    });
+    let text = String::from_utf8(fleet.agent.control("GET", "/metrics", b"").body).unwrap();
+    println!("{text}\n{outcomes:#?}");
+    for panel in panels() {
+        // Grafana draws this type in its program, not in its libraries.
+        let expected = if panel["type"] == "state-timeline" { "not drawn" } else { "drawn" };
+        let title = panel["title"].as_str().unwrap();
+        assert_eq!(outcomes.get(title).map(String::as_str), Some(expected), "{title}");
+    }
 }

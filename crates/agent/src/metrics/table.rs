@@ -109,7 +109,7 @@ pub const METRICS: &[Metric] = &[
         "rotakey_scheduler_waiting",
         Sort::Gauge,
         &["profile", "waits_for"],
-        "1 for what the scheduler waits for: offline, clock, quiet hours, turn, backoff",
+        "1 for what the scheduler waits for, by docs/agent.md; a person has to act on `a person`, `straggler` and `mfa`",
     ),
     metric(
         "rotakey_lease_horizon_timestamp_seconds",
