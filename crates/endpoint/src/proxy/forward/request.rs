@@ -11,6 +11,7 @@ use hyper::body::{Body, Incoming};
 use rotakey_core::credential::AccessKeyId;
 
 use super::body::{Held, Patient, STREAM_STALL};
+use super::recall::Known;
 use super::virtual_session::Wanted;
 use super::{Proxy, Refused};
 use crate::guard;
@@ -72,11 +73,13 @@ impl<'a> Asked<'a> {
             presigned: true,
             version_2_region,
         };
-        let admitted = verify::admit(head, &policy, &proxy.known());
+        let known = Known::new(proxy, head);
+        let admitted = verify::admit(head, &policy, &known);
         let admitted = admitted.map_err(|why| match (why, way) {
             (Refusal::HostNotAllowed, Way::Named(_)) => Refusal::OtherHost,
             (why, _) => why,
         })?;
+        let session = known.into_session();
         let placeholder = Arc::clone(admitted.placeholder());
         let profile = &placeholder.profile;
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
@@ -116,15 +119,10 @@ impl<'a> Asked<'a> {
         if let Way::Named(named) = way {
             check_way(proxy.keys.connecting().as_deref(), named, &verified).map_err(refused)?;
         }
-        let session = match &verified.placeholder().token {
-            None => None,
-            // It may have ended just now.
-            Some(_) => {
-                let id = verified.placeholder().id.as_str();
-                let session = proxy.sessions.get(id, proxy.keys.now());
-                Some(session.ok_or_else(|| refused(Refusal::SessionOver))?)
-            }
-        };
+        // It may have ended while the body came.
+        if session.as_ref().is_some_and(|session| session.expires <= proxy.keys.now()) {
+            return Err(refused(Refusal::SessionOver));
+        }
         // Of S3 none is told by its body, which may be long.
         let seen = if is_s3(service) { Bytes::new() } else { body.bytes() };
         let wanted = proxy.wanted(head, &seen, &verified, session.as_ref(), caller);
