@@ -82,10 +82,12 @@ impl<K: Keys> Proxy<K> {
         let is_events = asked.verified.payload() == Payload::Events;
         let until = match asked.is_stream {
             true => Until::Answered { may_try_again: asked.pair.other.is_some() },
-            false => {
-                let is_sure = self.continuing.says(&asked.route.host);
-                Until::Continue { is_sure: is_sure && asked.pair.other.is_some() }
-            }
+            // What is in memory waits for nothing.
+            false => Until::Continue {
+                is_sure: !asked.body.is_whole()
+                    && asked.pair.other.is_some()
+                    && self.continuing.says(&asked.route.host),
+            },
         };
         let (piece, latch) = asked.body.for_a_try(until);
         let outgoing = match is_events {
