@@ -17,7 +17,7 @@ const LIFE_MAX: SignedDuration = SignedDuration::from_secs(super::presigned::EXP
 /// How far from now a request may be signed. AWS has 5 minutes, S3 15.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-pub(super) fn host(head: &Parts, claim: &Claim, policy: &Policy<'_>) -> Result<(), Refusal> {
+pub(super) fn host(head: &Parts, claim: &Claim<'_>, policy: &Policy<'_>) -> Result<(), Refusal> {
     let is_version_2 = matches!(claim.place, Place::UrlVersion2 { .. });
     if !is_version_2 && !claim.covers("host") && !claim.covers(AUTHORITY) {
         return Err(Refusal::HostNotSigned);
@@ -28,7 +28,7 @@ pub(super) fn host(head: &Parts, claim: &Claim, policy: &Policy<'_>) -> Result<(
 
 /// Whoever got hold of a signed request could add a header that is not signed, and we would sign it. AWS does not accept
 /// that either. What is signed has to be there.
-pub(super) fn headers(head: &Parts, claim: &Claim) -> Result<(), Refusal> {
+pub(super) fn headers(head: &Parts, claim: &Claim<'_>) -> Result<(), Refusal> {
     if matches!(claim.place, Place::UrlVersion2 { .. }) {
         return Ok(()); // It signs every one of them.
     }
@@ -52,7 +52,7 @@ pub(super) fn headers(head: &Parts, claim: &Claim) -> Result<(), Refusal> {
     names.all(is_there).then_some(()).ok_or(Refusal::Malformed)
 }
 
-pub(super) fn time(claim: &Claim, policy: &Policy<'_>) -> Result<(), Refusal> {
+pub(super) fn time(claim: &Claim<'_>, policy: &Policy<'_>) -> Result<(), Refusal> {
     let clocks = [SignedDuration::ZERO, policy.upstream_offset];
     let ages = clocks.map(|offset| policy.now.duration_since(claim.at).saturating_add(offset));
     match &claim.place {
@@ -90,7 +90,11 @@ pub(super) fn allowed(scope: &Scope, placeholder: &Placeholder) -> Result<(), Re
 }
 
 /// A placeholder for temporary credentials goes with its token. One that has none is good with any: nothing depends on it.
-pub(super) fn token(head: &Parts, claim: &Claim, placeholder: &Placeholder) -> Result<(), Refusal> {
+pub(super) fn token(
+    head: &Parts,
+    claim: &Claim<'_>,
+    placeholder: &Placeholder,
+) -> Result<(), Refusal> {
     let Some(token) = &placeholder.token else { return Ok(()) };
     let given = match &claim.place {
         Place::Url { token: Some(token), .. } => Some(token.as_bytes()),

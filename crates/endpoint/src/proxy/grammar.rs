@@ -32,9 +32,9 @@ pub(super) fn scoped(credential: &str) -> Result<(&str, Scope), Refusal> {
     Ok((key_id, Scope { day, region, service }))
 }
 
-/// What stands before a mark of ASCII, and what behind it. By bytes: searching for a character takes longer than such texts.
+/// What stands before a mark of ASCII, and what behind it.
 pub(super) fn cut(text: &str, mark: u8) -> (&str, Option<&str>) {
-    match text.bytes().position(|byte| byte == mark) {
+    match memchr::memchr(mark, text.as_bytes()) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
     }
@@ -59,13 +59,13 @@ fn is_service(text: &str) -> bool {
 }
 
 /// 64 digits in small letters.
-pub(super) fn signature(text: &str) -> Result<String, Refusal> {
+pub(super) fn signature(text: &str) -> Result<&str, Refusal> {
     let is_good = text.len() == 64 && is_digits(text.as_bytes());
-    is_good.then(|| text.to_owned()).ok_or(Refusal::Malformed)
+    is_good.then_some(text).ok_or(Refusal::Malformed)
 }
 
 /// Names in small letters and in order, each once. AWS wants them so, and all SDKs send them so.
-pub(super) fn signed_headers(text: &str) -> Result<String, Refusal> {
+pub(super) fn signed_headers(text: &str) -> Result<&str, Refusal> {
     let is_char = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.!#$%&'*+^`|~".contains(&byte)
     };
@@ -74,5 +74,5 @@ pub(super) fn signed_headers(text: &str) -> Result<String, Refusal> {
     let is_good = text.len() <= SIGNED_HEADERS_CHARS_MAX
         && names().all(|name| name == AUTHORITY.as_bytes() || is_name(name))
         && names().is_sorted_by(|one, next| one < next);
-    is_good.then(|| text.to_owned()).ok_or(Refusal::Malformed)
+    is_good.then_some(text).ok_or(Refusal::Malformed)
 }

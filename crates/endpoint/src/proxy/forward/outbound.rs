@@ -48,7 +48,7 @@ impl<K: Keys> Proxy<K> {
         let credentials = &with.credentials;
         let signed =
             sign::sign(asked.head, &asked.verified, &to, credentials, &self.signing, clock)?;
-        let (body, verdict, latch) = self.body(asked, with, &signed.chunks)?;
+        let (body, verdict, latch) = self.body(asked, with, signed.chunks.as_ref())?;
         let mut request = Request::new(body);
         *request.method_mut() = signed.method;
         *request.headers_mut() = signed.headers;
@@ -77,7 +77,7 @@ impl<K: Keys> Proxy<K> {
         &self,
         asked: &Asked<'_>,
         with: &Snapshot,
-        signer: &ChunkSigner,
+        signer: Option<&ChunkSigner>,
     ) -> Result<(Upload, Verdict, Option<Latch>), Refusal> {
         let is_events = asked.verified.payload() == Payload::Events;
         let until = match asked.is_stream {

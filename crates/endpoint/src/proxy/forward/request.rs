@@ -246,10 +246,10 @@ struct Routed {
 fn route(head: &Parts, verified: &Verified, pair: &Pair, way: &Way) -> Result<Routed, Refusal> {
     let scope = verified.scope();
     let text = |name| head.headers.get(name).and_then(names::text);
-    let agents = [text(USER_AGENT), text(names::AMZ_USER_AGENT)];
-    let agents = match agents {
-        [Some(one), Some(other)] => Cow::Owned([one, other].join(" ")),
-        [one, other] => Cow::Borrowed(one.or(other).unwrap_or_default()),
+    let agents = match &pair.endpoint {
+        // It goes there, whoever sends it.
+        Some(_) => Cow::Borrowed(""),
+        None => agents(head),
     };
     let asked = upstream::Asked {
         service: &scope.service,
@@ -274,7 +274,7 @@ fn route(head: &Parts, verified: &Verified, pair: &Pair, way: &Way) -> Result<Ro
         return Ok(Routed { route, is_stream, is_named });
     }
     if let Some(endpoint) = &pair.endpoint {
-        let host = endpoint.authority.to_string();
+        let host = endpoint.authority.as_str().to_owned();
         let route = Route { host, sign_region: scope.region.clone() };
         return Ok(Routed { route, is_stream, is_named: false });
     }
@@ -286,6 +286,15 @@ fn route(head: &Parts, verified: &Verified, pair: &Pair, way: &Way) -> Result<Ro
             }
         })?;
     Ok(Routed { route, is_stream, is_named: false })
+}
+
+/// What the program says of itself.
+fn agents(head: &Parts) -> Cow<'_, str> {
+    let text = |name| head.headers.get(name).and_then(names::text);
+    match [text(USER_AGENT), text(names::AMZ_USER_AGENT)] {
+        [Some(one), Some(other)] => Cow::Owned([one, other].join(" ")),
+        [one, other] => Cow::Borrowed(one.or(other).unwrap_or_default()),
+    }
 }
 
 /// Whether a program named the host that the table has for what it signed, or a bucket there: a VPC's private DNS leads these
