@@ -9,7 +9,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use rotakey_core::credential::{AccessKeyId, SecretAccessKey};
 use sha2::Sha256;
@@ -97,8 +96,12 @@ fn mac(key: &[u8]) -> Hmac<Sha256> {
 
 /// A hash in hexadecimal digits.
 pub(super) fn digits(hash: &[u8; 32]) -> [u8; 64] {
+    let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' + (half - 10) };
     let mut digits = [0; 64];
-    HEXLOWER.encode_mut(hash, &mut digits);
+    // Four for each request: the encoders of libraries take five times as long.
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(hash) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
     digits
 }
 

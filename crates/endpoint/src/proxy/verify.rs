@@ -76,12 +76,12 @@ pub fn admit<'a>(
     policy: &Policy<'_>,
     placeholders: &(impl Placeholders + ?Sized),
 ) -> Result<Admitted<'a>, Refusal> {
-    screen::check(head)?;
+    let host = screen::check(head)?;
     let claim = Claim::read(head, policy.version_2_region)?;
     if claim.place != Place::Header && !policy.presigned {
         return Err(Refusal::Presigned);
     }
-    checks::host(head, &claim, policy)?;
+    checks::host(host, &claim, policy)?;
     checks::headers(head, &claim)?;
     checks::time(&claim, policy)?;
     let placeholder = placeholders.placeholder(&claim.key_id);
