@@ -15,7 +15,7 @@ use rotakey_core::credential::Credentials;
 
 use super::canonical::Canonical;
 use super::claim::has_name;
-use super::date::format_basic;
+use super::date::Basic;
 use super::key::{ALGORITHM, Scope, SigningKeys};
 use super::names::{AMZ_DATE, CONTENT_SHA256, TOKEN};
 use super::payload::{ChunkSigner, Payload};
@@ -71,11 +71,12 @@ pub fn sign(
     clock: Clock,
 ) -> Result<Signed, Refusal> {
     let at = clock.now.saturating_add(clock.upstream_offset).map_err(|_| Refusal::CannotSign)?;
-    let date = format_basic(at);
-    let scope = scope(&date, verified, to);
+    let date = Basic::of(at);
+    let date = date.as_str();
+    let scope = scope(date, verified, to);
     let mut headers = kept(&head.headers);
     headers.insert(header::HOST, value(to.host)?);
-    headers.insert(AMZ_DATE, value(&date)?);
+    headers.insert(AMZ_DATE, value(date)?);
     if let Some(token) = &with.session_token {
         headers.insert(TOKEN, secret(token.expose().to_owned())?);
     }
@@ -98,7 +99,7 @@ pub fn sign(
         payload: &verified.payload_text,
     };
     let key = keys.key(&with.access_key_id, &with.secret_access_key, &scope);
-    let signature = sign_head(&key, &date, &scope, &canonical.hash_digits());
+    let signature = sign_head(&key, date, &scope, &canonical.hash_digits());
     let text = std::str::from_utf8(&signature).map_err(|_| Refusal::CannotSign)?;
     let Scope { day, region, service } = &*scope;
     let credential =
@@ -109,7 +110,7 @@ pub fn sign(
     credential.into_iter().chain(rest).for_each(|part| authorization.push_str(part));
     headers.insert(header::AUTHORIZATION, secret(authorization)?);
     let chunks = verified.payload.has_signer().then(|| {
-        let chunks = ChunkSigner::new(key, &date, &scope, signature);
+        let chunks = ChunkSigner::new(key, date, &scope, signature);
         match verified.payload {
             Payload::Events => {
                 chunks.for_events(keys, (&with.access_key_id, &with.secret_access_key), &scope)

@@ -156,7 +156,7 @@ impl<K: Keys> Proxy<K> {
         self.keys.forwarded(&Forwarded {
             profile,
             placeholder: asked.placeholder(),
-            key: &answered.key,
+            key: answered.key,
             is_session: asked.is_session(),
             service: &scope.service,
             region: &scope.region,

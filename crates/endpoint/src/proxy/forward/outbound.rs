@@ -39,8 +39,8 @@ impl<K: Keys> Proxy<K> {
             .filter(|endpoint| !endpoint.prefix.is_empty())
             .map(|endpoint| format!("{}{}", endpoint.prefix, asked.head.uri.path()));
         let to = Destination {
-            host: &asked.route.host,
-            region: &asked.route.sign_region,
+            host: asked.host(),
+            region: asked.sign_region(),
             service: &asked.verified.scope().service,
             path: path.as_deref(),
         };
@@ -62,7 +62,7 @@ impl<K: Keys> Proxy<K> {
         if let Some(latch) = latch {
             let wait = HeaderValue::from_static("100-continue");
             request.headers_mut().insert(header::EXPECT, wait);
-            let (continuing, host) = (self.continuing.clone(), asked.route.host.clone());
+            let (continuing, host) = (self.continuing.clone(), asked.host().to_owned());
             hyper::ext::on_informational(&mut request, move |answer| {
                 if answer.status() == StatusCode::CONTINUE {
                     continuing.note(&host);
@@ -86,7 +86,7 @@ impl<K: Keys> Proxy<K> {
             false => Until::Continue {
                 is_sure: !asked.body.is_whole()
                     && asked.pair.other.is_some()
-                    && self.continuing.says(&asked.route.host),
+                    && self.continuing.says(asked.host()),
             },
         };
         let (piece, latch) = asked.body.for_a_try(until);
@@ -111,7 +111,7 @@ fn server(asked: &Asked<'_>) -> Result<Server, Refusal> {
     let (scheme, authority) = match asked.endpoint() {
         Some(endpoint) => (endpoint.scheme.clone(), endpoint.authority.clone()),
         None => {
-            let host = asked.route.host.parse::<Authority>();
+            let host = asked.host().parse::<Authority>();
             (Scheme::HTTPS, host.map_err(|_| Refusal::ServiceUnknown)?)
         }
     };

@@ -18,7 +18,7 @@ use crate::guard;
 use crate::proxy::connect::host::{self, Kind};
 use crate::proxy::connect::{Connecting, Way};
 use crate::proxy::keys::{Endpoint, Keys, Pair};
-use crate::proxy::payload::buffer::buffer;
+use crate::proxy::payload::buffer::{Buffered, buffer};
 use crate::proxy::payload::{BodyError, Payload};
 use crate::proxy::pool::Whose;
 use crate::proxy::refusal::Refusal;
@@ -41,7 +41,8 @@ pub(super) struct Asked<'a> {
     pub(super) verified: Verified,
     pub(super) pair: Pair,
     pub(super) body: Held,
-    pub(super) route: Route,
+    /// Where it goes; `None` for the server that was configured.
+    route: Option<Route>,
     /// It is answered while it is sent, or for as long as the program wants: over HTTP/2, as it came.
     pub(super) is_stream: bool,
     /// The program said where it goes, and the table does not.
@@ -148,6 +149,18 @@ impl<'a> Asked<'a> {
         Ok(Self { head, verified, pair, body, route, is_stream, is_named, session, wanted })
     }
 
+    /// The host that it is signed for.
+    pub(super) fn host(&self) -> &str {
+        let configured = || self.endpoint().map(|endpoint| endpoint.authority.as_str());
+        let route = self.route.as_ref().map(|route| route.host.as_str());
+        route.or_else(configured).unwrap_or_default()
+    }
+
+    /// The region that it is signed for.
+    pub(super) fn sign_region(&self) -> &str {
+        self.route.as_ref().map_or(&self.verified.scope().region, |route| &route.sign_region)
+    }
+
     /// Who says where it goes.
     pub(super) fn whose(&self) -> Whose {
         match (self.endpoint(), self.is_named) {
@@ -206,6 +219,9 @@ async fn whole<K: Keys>(
     body: Incoming,
     bytes_max: usize,
 ) -> Result<Held, Refusal> {
+    if body.is_end_stream() {
+        return Ok(Held::Whole(Buffered::default()));
+    }
     match buffer(Patient::new(body), bytes_max, &proxy.budget).await {
         Ok(buffered) => Ok(Held::Whole(buffered)),
         Err(BodyError::Refused(why)) => Err(why),
@@ -236,7 +252,8 @@ fn check_way(
 
 /// Where it goes.
 struct Routed {
-    route: Route,
+    /// `None`: to the server that was configured.
+    route: Option<Route>,
     /// AWS has the operation over HTTP/2 alone.
     is_stream: bool,
     /// The host is what the program said, and the table has another.
@@ -271,12 +288,10 @@ fn route(head: &Parts, verified: &Verified, pair: &Pair, way: &Way) -> Result<Ro
         let found = upstream::route_with(&asked, &pair.regions, &pair.hosts);
         let is_named = !found.is_ok_and(|found| is_of_table(named, &found.host, asked.service));
         let route = Route { host: named.to_string(), sign_region: scope.region.clone() };
-        return Ok(Routed { route, is_stream, is_named });
+        return Ok(Routed { route: Some(route), is_stream, is_named });
     }
-    if let Some(endpoint) = &pair.endpoint {
-        let host = endpoint.authority.as_str().to_owned();
-        let route = Route { host, sign_region: scope.region.clone() };
-        return Ok(Routed { route, is_stream, is_named: false });
+    if pair.endpoint.is_some() {
+        return Ok(Routed { route: None, is_stream, is_named: false });
     }
     let route =
         upstream::route_with(&asked, &pair.regions, &pair.hosts).map_err(|why| match why {
@@ -285,7 +300,7 @@ fn route(head: &Parts, verified: &Verified, pair: &Pair, way: &Way) -> Result<Ro
                 Refusal::ServiceUnknown
             }
         })?;
-    Ok(Routed { route, is_stream, is_named: false })
+    Ok(Routed { route: Some(route), is_stream, is_named: false })
 }
 
 /// What the program says of itself.
