@@ -55,7 +55,7 @@ impl World {
     }
 
     fn sent(&self, body: Pieces) -> (Vec<u8>, Result<(), Refusal>) {
-        sent(Outgoing::events(body, &self.verified, &self.signed.chunks).unwrap())
+        sent(Outgoing::events(body, &self.verified, self.signed.chunks.as_ref()).unwrap())
     }
 }
 
@@ -156,10 +156,10 @@ fn messages_have_the_two_headers_and_no_others() {
 fn event_streams_are_refused_by_who_does_not_say_that_it_has_http_2() {
     let World { head, verified, signed } = world();
     let body = || Pieces(vec![Bytes::from_static(b"x")], None);
-    let refused = Outgoing::new(body(), &head.headers, &verified, &signed.chunks, false);
+    let refused = Outgoing::new(body(), &head.headers, &verified, signed.chunks.as_ref(), false);
     assert_eq!(refused.map(drop).unwrap_err(), Refusal::PayloadMode);
     let plain = Client::default().sign(request("PUT", "/b/k", &[]), SignableBody::UnsignedPayload);
     let verified = super::world::verified(&plain, b"").unwrap();
-    let refused = Outgoing::events(body(), &verified, &signed.chunks);
+    let refused = Outgoing::events(body(), &verified, signed.chunks.as_ref());
     assert_eq!(refused.map(drop).unwrap_err(), Refusal::PayloadMode);
 }

@@ -93,7 +93,8 @@ fn a_signature_holds_for_five_minutes_by_either_clock() {
     for (seconds, right) in [(0, true), (3600, true), (1800, false), (3901, false), (-3600, false)]
     {
         let expected = if right { Ok(()) } else { Err(Refusal::Skewed) };
-        let admitted = admit(&signed(seconds), &policy, &Book(placeholder()));
+        let head = signed(seconds);
+        let admitted = admit(&head, &policy, &Book(placeholder()));
         assert_eq!(admitted.map(drop), expected, "{seconds}");
     }
 }

@@ -123,11 +123,12 @@ fn stream(mode: Mode, chunks: &[Vec<u8>], line_end: &str) -> Stream {
 impl Stream {
     fn verified_chunks(&self, mode: Mode) -> Option<Resign> {
         let verifier = self.verified.chunks().unwrap().clone();
-        (mode != Mode::Unsigned).then(|| Resign { verifier, signer: self.signed.chunks.clone() })
+        (mode != Mode::Unsigned)
+            .then(|| Resign { verifier, signer: self.signed.chunks.clone().unwrap() })
     }
 
     fn outgoing(&self, body: Pieces) -> Result<Outgoing<Pieces>, Refusal> {
-        Outgoing::new(body, &self.head.headers, &self.verified, &self.signed.chunks, true)
+        Outgoing::new(body, &self.head.headers, &self.verified, self.signed.chunks.as_ref(), true)
     }
 
     fn sent(&self, body: &[u8], places: &[usize]) -> (Vec<u8>, Result<(), Refusal>) {
@@ -258,8 +259,13 @@ fn trailers_are_those_that_were_announced() {
     let mut chunked = stream(Mode::Signed, &[b"abc".to_vec()], "\r\n");
     chunked.head.headers.insert("x-amz-trailer", "x-amz-checksum-crc32".parse().unwrap());
     let body = cut(&chunked.body, &[]);
-    let refused =
-        Outgoing::new(body, &chunked.head.headers, &chunked.verified, &chunked.signed.chunks, true);
+    let refused = Outgoing::new(
+        body,
+        &chunked.head.headers,
+        &chunked.verified,
+        chunked.signed.chunks.as_ref(),
+        true,
+    );
     assert_eq!(refused.map(drop).unwrap_err(), Refusal::BadTrailer);
     // Signed ones need their signature, and nothing behind it.
     let signed = stream(Mode::SignedTrailer, &[b"abc".to_vec()], "\r\n");
@@ -319,7 +325,7 @@ fn chunks_hold_only_in_their_place() {
     let verified = verified(&head, b"").unwrap();
     let signed = resigned(&head, &verified, &real());
     let outgoing =
-        Outgoing::new(cut(&two.body, &[]), &head.headers, &verified, &signed.chunks, true);
+        Outgoing::new(cut(&two.body, &[]), &head.headers, &verified, signed.chunks.as_ref(), true);
     assert_eq!(sent(outgoing.unwrap()).1, Err(Refusal::ChunkSignature));
     assert_eq!(two.sent(&two.body, &[]).1, Ok(()));
 }
@@ -358,7 +364,7 @@ fn the_streams_of_the_guide_go_out() {
         let signed = resigned(&head, &verified, &real());
         let outgoing = |body: &[u8]| {
             let body = cut(body, &[1, 100, 65_000, 66_000]);
-            Outgoing::new(body, &head.headers, &verified, &signed.chunks, false).unwrap()
+            Outgoing::new(body, &head.headers, &verified, signed.chunks.as_ref(), false).unwrap()
         };
         let (out, ended) = sent(outgoing(&body));
         assert_eq!((out.len(), ended), (body.len(), Ok(())));

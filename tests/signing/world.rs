@@ -55,7 +55,7 @@ pub fn policy<'a>() -> Policy<'a> {
     }
 }
 
-pub fn admitted(head: &Parts) -> Result<Admitted, Refusal> {
+pub fn admitted(head: &Parts) -> Result<Admitted<'_>, Refusal> {
     admit(head, &policy(), &Book(placeholder()))
 }
 

@@ -9,6 +9,7 @@
 use http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 
+use super::grammar::names;
 use super::key::digits;
 use super::uri::{PathStyle, canonical_query};
 
@@ -48,7 +49,7 @@ impl Canonical<'_> {
             text.extend_from_slice(&canonical_query(self.query));
         }
         text.push(b'\n');
-        for name in self.signed_headers.as_bytes().split(|byte| *byte == b';') {
+        for name in names(self.signed_headers).map(str::as_bytes) {
             text.extend_from_slice(name);
             text.push(b':');
             self.write_values(&mut text, name);
@@ -90,8 +91,8 @@ pub(crate) fn values<'a>(
     name: &[u8],
 ) -> impl Iterator<Item = &'a [u8]> {
     let is_authority =
-        name == AUTHORITY.as_bytes() || (name == b"host" && !headers.contains_key(header::HOST));
-    let authority = authority.filter(|_| is_authority).map(str::as_bytes);
+        || name == AUTHORITY.as_bytes() || (name == b"host" && !headers.contains_key(header::HOST));
+    let authority = authority.filter(|_| is_authority()).map(str::as_bytes);
     // There are few, and a look-up by text hashes it.
     let values = headers.iter().filter(move |(own, _)| own.as_str().as_bytes() == name);
     authority.into_iter().chain(values.map(|(_, value)| value.as_bytes()))

@@ -6,9 +6,9 @@ use subtle::ConstantTimeEq;
 
 use super::canonical::AUTHORITY;
 use super::claim::{Claim, Place};
+use super::grammar::names;
 use super::key::Scope;
 use super::refusal::Refusal;
-use super::screen;
 use super::verify::{Placeholder, Policy};
 
 /// The longest life of a URL of version 4.
@@ -17,23 +17,22 @@ const LIFE_MAX: SignedDuration = SignedDuration::from_secs(super::presigned::EXP
 /// How far from now a request may be signed. AWS has 5 minutes, S3 15.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-pub(super) fn host(head: &Parts, claim: &Claim, policy: &Policy<'_>) -> Result<(), Refusal> {
+pub(super) fn host(host: &str, claim: &Claim<'_>, policy: &Policy<'_>) -> Result<(), Refusal> {
     let is_version_2 = matches!(claim.place, Place::UrlVersion2 { .. });
     if !is_version_2 && !claim.covers("host") && !claim.covers(AUTHORITY) {
         return Err(Refusal::HostNotSigned);
     }
-    let host = screen::host(head)?;
     (policy.is_host)(host).then_some(()).ok_or(Refusal::HostNotAllowed)
 }
 
 /// Whoever got hold of a signed request could add a header that is not signed, and we would sign it. AWS does not accept
 /// that either. What is signed has to be there.
-pub(super) fn headers(head: &Parts, claim: &Claim) -> Result<(), Refusal> {
+pub(super) fn headers(head: &Parts, claim: &Claim<'_>) -> Result<(), Refusal> {
     if matches!(claim.place, Place::UrlVersion2 { .. }) {
         return Ok(()); // It signs every one of them.
     }
-    let mut names = head.headers.keys().filter(|name| name.as_str().starts_with("x-amz-"));
-    if names.any(|name| !claim.covers(name.as_str())) {
+    let mut own = head.headers.keys().filter(|name| name.as_str().starts_with("x-amz-"));
+    if own.any(|name| !claim.covers(name.as_str())) {
         return Err(Refusal::HeaderNotSigned);
     }
     let is_dated =
@@ -42,17 +41,16 @@ pub(super) fn headers(head: &Parts, claim: &Claim) -> Result<(), Refusal> {
         return Err(Refusal::HeaderNotSigned);
     }
     let has_authority = head.uri.authority().is_some();
-    let is_there = |name: &[u8]| match name {
-        b":authority" => has_authority,
-        b"host" => true,
+    let is_there = |name| match name {
+        AUTHORITY => has_authority,
+        "host" => true,
         // There are few, and a look-up by text hashes it.
-        other => head.headers.keys().any(|name| name.as_str().as_bytes() == other),
+        other => head.headers.keys().any(|name| name.as_str() == other),
     };
-    let mut names = claim.signed_headers.as_bytes().split(|byte| *byte == b';');
-    names.all(is_there).then_some(()).ok_or(Refusal::Malformed)
+    names(&claim.signed_headers).all(is_there).then_some(()).ok_or(Refusal::Malformed)
 }
 
-pub(super) fn time(claim: &Claim, policy: &Policy<'_>) -> Result<(), Refusal> {
+pub(super) fn time(claim: &Claim<'_>, policy: &Policy<'_>) -> Result<(), Refusal> {
     let clocks = [SignedDuration::ZERO, policy.upstream_offset];
     let ages = clocks.map(|offset| policy.now.duration_since(claim.at).saturating_add(offset));
     match &claim.place {
@@ -90,7 +88,11 @@ pub(super) fn allowed(scope: &Scope, placeholder: &Placeholder) -> Result<(), Re
 }
 
 /// A placeholder for temporary credentials goes with its token. One that has none is good with any: nothing depends on it.
-pub(super) fn token(head: &Parts, claim: &Claim, placeholder: &Placeholder) -> Result<(), Refusal> {
+pub(super) fn token(
+    head: &Parts,
+    claim: &Claim<'_>,
+    placeholder: &Placeholder,
+) -> Result<(), Refusal> {
     let Some(token) = &placeholder.token else { return Ok(()) };
     let given = match &claim.place {
         Place::Url { token: Some(token), .. } => Some(token.as_bytes()),

@@ -1,5 +1,6 @@
 //! What a request says of its signer, in the `Authorization` header or in its URL; not yet believed.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use http::header;
@@ -7,23 +8,24 @@ use http::request::Parts;
 use jiff::{SignedDuration, Timestamp};
 
 use super::date::{format_basic, parse_basic, parse_http};
-use super::grammar::{cut, scoped, signature, signed_headers};
+use super::grammar::{self, cut, scoped, signature, signed_headers};
 use super::key::{ALGORITHM, Scope};
 use super::names::{AMZ_DATE, text};
 use super::presigned::Parameters;
 use super::refusal::Refusal;
 
+/// In a header it is not copied from there.
 #[derive(Clone)]
-pub(super) struct Claim {
-    pub(super) key_id: String,
+pub(super) struct Claim<'a> {
+    pub(super) key_id: Cow<'a, str>,
     pub(super) scope: Scope,
     /// In small letters, in order, each once, with `;` between them.
-    pub(super) signed_headers: String,
+    pub(super) signed_headers: Cow<'a, str>,
     /// 64 hexadecimal digits in small letters, or of version 2: Base64.
-    pub(super) signature: String,
+    pub(super) signature: Cow<'a, str>,
     pub(super) at: Timestamp,
     /// The date as it is signed.
-    pub(super) date: String,
+    pub(super) date: Cow<'a, str>,
     pub(super) place: Place,
 }
 
@@ -44,15 +46,15 @@ pub(super) enum Place {
 }
 
 /// Without signature and token: they are as good as the request, for some minutes.
-impl fmt::Debug for Claim {
+impl fmt::Debug for Claim<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.key_id, self.scope)
     }
 }
 
-impl Claim {
+impl<'a> Claim<'a> {
     /// Reads it from either place. `version_2_region` is the region to take for URLs of signature version 2, which have none.
-    pub(super) fn read(head: &Parts, version_2_region: Option<&str>) -> Result<Self, Refusal> {
+    pub(super) fn read(head: &'a Parts, version_2_region: Option<&str>) -> Result<Self, Refusal> {
         let query = head.uri.query().unwrap_or_default();
         let in_url = Parameters::read(query)?;
         match (head.headers.get(header::AUTHORIZATION), in_url) {
@@ -67,13 +69,13 @@ impl Claim {
         }
     }
 
-    fn in_header(text: &str, at: Timestamp, date: String) -> Result<Self, Refusal> {
+    fn in_header(text: &'a str, at: Timestamp, date: Cow<'a, str>) -> Result<Self, Refusal> {
         let authorization = Authorization::parse(text)?;
         Ok(Self {
-            key_id: authorization.key_id.to_owned(),
+            key_id: authorization.key_id.into(),
             scope: authorization.scope,
-            signed_headers: signed_headers(authorization.signed_headers)?,
-            signature: signature(authorization.signature)?,
+            signed_headers: signed_headers(authorization.signed_headers)?.into(),
+            signature: signature(authorization.signature)?.into(),
             at,
             date,
             place: Place::Header,
@@ -85,9 +87,9 @@ impl Claim {
     }
 }
 
-/// Whether a header is among names with `;` between them. By bytes: searching for a character takes longer than such names.
+/// Whether a header is among names with `;` between them.
 pub(super) fn has_name(names: &str, name: &str) -> bool {
-    names.as_bytes().split(|byte| *byte == b';').any(|own| own == name.as_bytes())
+    grammar::names(names).any(|own| own == name)
 }
 
 /// The parts of an `Authorization` header.
@@ -133,12 +135,12 @@ impl<'a> Authorization<'a> {
 }
 
 /// `X-Amz-Date`, or else `Date`, which is signed in the form of the other.
-fn date_of(head: &Parts) -> Result<(Timestamp, String), Refusal> {
+fn date_of(head: &Parts) -> Result<(Timestamp, Cow<'_, str>), Refusal> {
     let of = |name| head.headers.get(name).map(|value| text(value).ok_or(Refusal::Malformed));
     if let Some(date) = of(AMZ_DATE).transpose()? {
-        return Ok((parse_basic(date).ok_or(Refusal::Malformed)?, date.to_owned()));
+        return Ok((parse_basic(date).ok_or(Refusal::Malformed)?, date.into()));
     }
     let date = of(header::DATE).transpose()?.ok_or(Refusal::Malformed)?;
     let at = parse_http(date).ok_or(Refusal::Malformed)?;
-    Ok((at, format_basic(at)))
+    Ok((at, format_basic(at).into()))
 }

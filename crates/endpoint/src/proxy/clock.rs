@@ -1,8 +1,9 @@
 //! How far the clocks of those who answer are from ours. A machine with a wrong clock signs by theirs.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, header};
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,12 +16,12 @@ const EXACT: SignedDuration = SignedDuration::from_secs(3);
 /// More hosts than any machine talks to.
 const HOSTS_MAX: usize = 1024;
 
-/// The offsets, by host.
+/// The offsets, by host. They are read with every request and hardly ever change, so that nobody waits for a lock.
 #[derive(Debug, Default)]
 pub(crate) struct Offsets {
-    /// Of those whose clock is not right.
-    of: Mutex<HashMap<String, SignedDuration>>,
-    last: Mutex<Last>,
+    /// Of those whose clock is not right. Most are, and a map that is empty is not searched.
+    of: ArcSwap<HashMap<String, SignedDuration>>,
+    last: ArcSwap<Last>,
 }
 
 /// What the last answer said.
@@ -32,52 +33,53 @@ struct Last {
 }
 
 impl Last {
-    fn read(&mut self, date: &HeaderValue) -> Option<Timestamp> {
-        if let Some((_, at)) = self.read.as_ref().filter(|(known, _)| known == date) {
-            return Some(*at);
-        }
-        let at = text(date).and_then(date::parse_http)?;
-        // A copy: it would keep the whole head in memory.
-        self.read = HeaderValue::from_bytes(date.as_bytes()).ok().map(|date| (date, at));
-        Some(at)
+    /// What a `Date` is, if it is the one that was read.
+    fn known(&self, date: &HeaderValue) -> Option<Timestamp> {
+        self.read.as_ref().filter(|(known, _)| known == date).map(|(_, at)| *at)
     }
 }
 
 impl Offsets {
     /// How far a host's clock is ahead.
     pub(crate) fn of(&self, host: &str) -> SignedDuration {
-        let of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-        of.get(host).copied().unwrap_or_default()
+        self.of.load().get(host).copied().unwrap_or_default()
     }
 
     /// How far the clock of whoever answered last is ahead: programs go by its answers, too.
     pub(crate) fn last(&self) -> SignedDuration {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).offset
+        self.last.load().offset
     }
 
     /// Learns from an answer.
     pub(crate) fn learn(&self, host: &str, headers: &HeaderMap, now: Timestamp) {
         let Some(date) = headers.get(header::DATE) else { return };
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(theirs) = last.read(date) else { return };
+        let last = self.last.load();
+        let known = last.known(date);
+        let Some(theirs) = known.or_else(|| date::parse_http(text(date)?)) else { return };
         let offset = theirs.duration_since(now);
         let offset = if offset.abs() <= EXACT { SignedDuration::ZERO } else { offset };
-        last.offset = offset;
-        drop(last);
-        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-        if offset.is_zero() {
-            // Most are right, and a map that is empty is not searched.
-            of.remove(host);
-            return;
+        if known.is_none() || offset != last.offset {
+            // A copy: it would keep the whole head in memory.
+            let read = HeaderValue::from_bytes(date.as_bytes()).ok().map(|date| (date, theirs));
+            self.last.store(Arc::new(Last { offset, read }));
         }
-        if let Some(known) = of.get_mut(host) {
-            *known = offset;
-            return;
+        if self.of(host) != offset {
+            self.note(host, offset);
         }
-        if of.len() >= HOSTS_MAX {
-            of.clear();
-        }
-        of.insert(host.to_owned(), offset);
+    }
+
+    fn note(&self, host: &str, offset: SignedDuration) {
+        self.of.rcu(|before| {
+            let mut next = HashMap::clone(before);
+            if next.len() >= HOSTS_MAX && !next.contains_key(host) {
+                next.clear();
+            }
+            match offset.is_zero() {
+                true => next.remove(host),
+                false => next.insert(host.to_owned(), offset),
+            };
+            next
+        });
     }
 }
 
@@ -103,6 +105,6 @@ mod tests {
         headers.insert(header::DATE, "Wed, 25 Nov 2026 11:59:58 GMT".parse().expect("a value"));
         offsets.learn("a", &headers, now);
         assert_eq!((offsets.of("a"), offsets.last()), (SignedDuration::ZERO, SignedDuration::ZERO));
-        assert!(offsets.of.lock().expect("whole").is_empty());
+        assert!(offsets.of.load().is_empty());
     }
 }

@@ -37,25 +37,34 @@ pub fn parse_http(text: &str) -> Option<Timestamp> {
 
 /// `20130524T000000Z`. Parts of a second are cut off.
 pub fn format_basic(at: Timestamp) -> String {
-    let at = TimeZone::UTC.to_datetime(at);
-    let mut text = String::with_capacity(16);
-    push(&mut text, at.year(), 1000);
-    push(&mut text, at.month().into(), 10);
-    push(&mut text, at.day().into(), 10);
-    text.push('T');
-    for part in [at.hour(), at.minute(), at.second()] {
-        push(&mut text, part.into(), 10);
-    }
-    text.push('Z');
-    text
+    Basic::of(at).as_str().to_owned()
 }
 
-/// Digits, from this unit on: every request is dated twice, and formatting takes longer than its hash.
-fn push(text: &mut String, value: i16, mut unit: i16) {
-    while unit > 0 {
-        let digit = u8::try_from(value / unit % 10).unwrap_or_default();
-        text.push(char::from(b'0' + digit));
-        unit /= 10;
+/// A date of that form. Every request is dated twice: it takes no memory of its own.
+pub(super) struct Basic([u8; 16]);
+
+impl Basic {
+    pub(super) fn of(at: Timestamp) -> Self {
+        let at = TimeZone::UTC.to_datetime(at);
+        let mut text = *b"00000000T000000Z";
+        write(&mut text[..4], at.year());
+        let parts = [at.month(), at.day(), at.hour(), at.minute(), at.second()];
+        for (part, from) in parts.into_iter().zip([4, 6, 9, 11, 13]) {
+            write(&mut text[from..from + 2], part.into());
+        }
+        Self(text)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// The last digits of a number. Formatting takes longer than the hash of a request.
+fn write(place: &mut [u8], mut value: i16) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(value % 10).unwrap_or_default();
+        value /= 10;
     }
 }
 

@@ -32,12 +32,22 @@ pub(super) fn scoped(credential: &str) -> Result<(&str, Scope), Refusal> {
     Ok((key_id, Scope { day, region, service }))
 }
 
-/// What stands before a mark of ASCII, and what behind it. By bytes: searching for a character takes longer than such texts.
+/// What stands before a mark of ASCII, and what behind it.
 pub(super) fn cut(text: &str, mark: u8) -> (&str, Option<&str>) {
-    match text.bytes().position(|byte| byte == mark) {
+    match memchr::memchr(mark, text.as_bytes()) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
     }
+}
+
+/// The names of signed headers, with `;` between them.
+pub(super) fn names(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let (name, behind) = cut(rest?, b';');
+        rest = behind;
+        Some(name)
+    })
 }
 
 /// `^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$`, as all regions of AWS are: a part of a host's name will be made from it.
@@ -59,20 +69,22 @@ fn is_service(text: &str) -> bool {
 }
 
 /// 64 digits in small letters.
-pub(super) fn signature(text: &str) -> Result<String, Refusal> {
+pub(super) fn signature(text: &str) -> Result<&str, Refusal> {
     let is_good = text.len() == 64 && is_digits(text.as_bytes());
-    is_good.then(|| text.to_owned()).ok_or(Refusal::Malformed)
+    is_good.then_some(text).ok_or(Refusal::Malformed)
 }
 
 /// Names in small letters and in order, each once. AWS wants them so, and all SDKs send them so.
-pub(super) fn signed_headers(text: &str) -> Result<String, Refusal> {
+pub(super) fn signed_headers(text: &str) -> Result<&str, Refusal> {
     let is_char = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.!#$%&'*+^`|~".contains(&byte)
     };
     let is_name = |name: &[u8]| !name.is_empty() && name.iter().all(|byte| is_char(*byte));
-    let names = || text.as_bytes().split(|byte| *byte == b';');
+    let mut last = "";
     let is_good = text.len() <= SIGNED_HEADERS_CHARS_MAX
-        && names().all(|name| name == AUTHORITY.as_bytes() || is_name(name))
-        && names().is_sorted_by(|one, next| one < next);
-    is_good.then(|| text.to_owned()).ok_or(Refusal::Malformed)
+        && names(text).all(|name| {
+            let before = std::mem::replace(&mut last, name);
+            before < name && (name == AUTHORITY || is_name(name.as_bytes()))
+        });
+    is_good.then_some(text).ok_or(Refusal::Malformed)
 }

@@ -1,6 +1,7 @@
 //! Connections to AWS, and to the servers that a profile's `endpoint_url` names. No redirect is followed, and no proxy of
 //! the environment is used.
 
+mod bell;
 mod http1;
 mod http2;
 mod idle;

@@ -1,5 +1,7 @@
 //! Signatures in URLs, of either version.
 
+use std::borrow::Cow;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::claim::{Claim, Place};
@@ -48,7 +50,7 @@ impl Parameters {
         self.version_2.iter().any(|(name, _)| name == "AWSAccessKeyId" || name == "Signature")
     }
 
-    pub(super) fn claim(self, version_2_region: Option<&str>) -> Result<Claim, Refusal> {
+    pub(super) fn claim(self, version_2_region: Option<&str>) -> Result<Claim<'static>, Refusal> {
         match (self.is_version_4(), self.is_version_2()) {
             (true, false) => self.version_4(),
             (false, _) => self.version_2(version_2_region.ok_or(Refusal::Version2)?),
@@ -56,7 +58,7 @@ impl Parameters {
         }
     }
 
-    fn version_4(&self) -> Result<Claim, Refusal> {
+    fn version_4(&self) -> Result<Claim<'static>, Refusal> {
         let find = |name: &str| {
             self.version_4.iter().find(|(own, _)| own == name).map(|(_, value)| &**value)
         };
@@ -73,12 +75,12 @@ impl Parameters {
             return Err(Refusal::Malformed);
         }
         Ok(Claim {
-            key_id: key_id.to_owned(),
+            key_id: Cow::Owned(key_id.to_owned()),
             scope,
-            signed_headers: signed_headers(get("X-Amz-SignedHeaders")?)?,
-            signature: signature(get("X-Amz-Signature")?)?,
+            signed_headers: Cow::Owned(signed_headers(get("X-Amz-SignedHeaders")?)?.to_owned()),
+            signature: Cow::Owned(signature(get("X-Amz-Signature")?)?.to_owned()),
             at: parse_basic(date).ok_or(Refusal::Malformed)?,
-            date: date.to_owned(),
+            date: Cow::Owned(date.to_owned()),
             place: Place::Url {
                 life: SignedDuration::from_secs(seconds),
                 content_sha256: find("X-Amz-Content-Sha256").map(str::to_owned),
@@ -87,7 +89,7 @@ impl Parameters {
         })
     }
 
-    fn version_2(&self, region: &str) -> Result<Claim, Refusal> {
+    fn version_2(&self, region: &str) -> Result<Claim<'static>, Refusal> {
         let find = |name: &str| {
             self.version_2.iter().find(|(own, _)| own == name).map(|(_, value)| &**value)
         };
@@ -95,16 +97,16 @@ impl Parameters {
         let expires = get("Expires")?;
         let at = Timestamp::from_second(digits(expires)?).map_err(|_| Refusal::Malformed)?;
         Ok(Claim {
-            key_id: get("AWSAccessKeyId")?.to_owned(),
+            key_id: Cow::Owned(get("AWSAccessKeyId")?.to_owned()),
             scope: Scope {
                 day: String::new(),
                 region: region.to_owned(),
                 service: "s3".to_owned(),
             },
-            signed_headers: String::new(),
-            signature: get("Signature")?.to_owned(),
+            signed_headers: Cow::Borrowed(""),
+            signature: Cow::Owned(get("Signature")?.to_owned()),
             at,
-            date: String::new(),
+            date: Cow::Borrowed(""),
             place: Place::UrlVersion2 { expires: expires.to_owned() },
         })
     }

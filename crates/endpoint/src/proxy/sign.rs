@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
@@ -14,7 +15,7 @@ use rotakey_core::credential::Credentials;
 
 use super::canonical::Canonical;
 use super::claim::has_name;
-use super::date::format_basic;
+use super::date::Basic;
 use super::key::{ALGORITHM, Scope, SigningKeys};
 use super::names::{AMZ_DATE, CONTENT_SHA256, TOKEN};
 use super::payload::{ChunkSigner, Payload};
@@ -56,8 +57,8 @@ pub struct Signed {
     pub target: PathAndQuery,
     /// All headers, `Host` among them; without those of the framing, but with `Content-Length` if the client gave one.
     pub headers: HeaderMap,
-    /// Signs the chunks of the body.
-    pub chunks: ChunkSigner,
+    /// Signs the chunks of the body; `None` if it has none.
+    pub chunks: Option<ChunkSigner>,
 }
 
 /// Signs a verified request for AWS. It can be done again with another key, as long as the body was not sent.
@@ -70,14 +71,14 @@ pub fn sign(
     clock: Clock,
 ) -> Result<Signed, Refusal> {
     let at = clock.now.saturating_add(clock.upstream_offset).map_err(|_| Refusal::CannotSign)?;
-    let date = format_basic(at);
-    let day = date.get(..8).unwrap_or_default().to_owned();
-    let scope = Scope { day, region: to.region.to_owned(), service: to.service.to_owned() };
+    let date = Basic::of(at);
+    let date = date.as_str();
+    let scope = scope(date, verified, to);
     let mut headers = kept(&head.headers);
     headers.insert(header::HOST, value(to.host)?);
-    headers.insert(AMZ_DATE, value(&date)?);
+    headers.insert(AMZ_DATE, value(date)?);
     if let Some(token) = &with.session_token {
-        headers.insert(TOKEN, secret(token.expose())?);
+        headers.insert(TOKEN, secret(token.expose().to_owned())?);
     }
     // A mode that was said in the URL has to be said here too.
     let is_mode = !matches!(verified.payload, Payload::Implicit | Payload::Hash(_));
@@ -98,24 +99,37 @@ pub fn sign(
         payload: &verified.payload_text,
     };
     let key = keys.key(&with.access_key_id, &with.secret_access_key, &scope);
-    let signature = sign_head(&key, &date, &scope, &canonical.hash_digits());
+    let signature = sign_head(&key, date, &scope, &canonical.hash_digits());
     let text = std::str::from_utf8(&signature).map_err(|_| Refusal::CannotSign)?;
-    let Scope { day, region, service } = &scope;
+    let Scope { day, region, service } = &*scope;
     let credential =
         [" Credential=", with.access_key_id.as_str(), "/", day, "/", region, "/", service];
     let rest = ["/aws4_request, SignedHeaders=", &names, ", Signature=", text];
     let mut authorization = String::with_capacity(AUTHORIZATION_BYTES + names.len());
     authorization.push_str(ALGORITHM);
     credential.into_iter().chain(rest).for_each(|part| authorization.push_str(part));
-    headers.insert(header::AUTHORIZATION, secret(&authorization)?);
-    let chunks = ChunkSigner::new(key, &date, &scope, signature);
-    let chunks = match verified.payload {
-        Payload::Events => {
-            chunks.for_events(keys, (&with.access_key_id, &with.secret_access_key), &scope)
+    headers.insert(header::AUTHORIZATION, secret(authorization)?);
+    let chunks = verified.payload.has_signer().then(|| {
+        let chunks = ChunkSigner::new(key, date, &scope, signature);
+        match verified.payload {
+            Payload::Events => {
+                chunks.for_events(keys, (&with.access_key_id, &with.secret_access_key), &scope)
+            }
+            _ => chunks,
         }
-        _ => chunks,
-    };
+    });
     Ok(Signed { method: head.method.clone(), target, headers, chunks })
+}
+
+/// What it is signed for: mostly what it was signed for before.
+fn scope<'a>(date: &str, verified: &'a Verified, to: &Destination<'_>) -> Cow<'a, Scope> {
+    let day = date.get(..8).unwrap_or_default();
+    let own = &verified.scope;
+    if own.day == day && own.region == to.region && own.service == to.service {
+        return Cow::Borrowed(own);
+    }
+    let [day, region, service] = [day, to.region, to.service].map(str::to_owned);
+    Cow::Owned(Scope { day, region, service })
 }
 
 /// The headers that go on as they are; `Host` and the date are overwritten.
@@ -176,7 +190,7 @@ fn target(
     // Most are as they should be.
     match head.uri.path_and_query() {
         Some(own) if own.as_str().as_bytes() == &*target => Ok(own.clone()),
-        _ => PathAndQuery::from_maybe_shared(bytes::Bytes::from(target.into_owned()))
+        _ => PathAndQuery::from_maybe_shared(Bytes::from(target.into_owned()))
             .map_err(|_| Refusal::CannotSign),
     }
 }
@@ -214,8 +228,9 @@ fn value(text: &str) -> Result<HeaderValue, Refusal> {
 }
 
 /// One that must not be printed, nor remembered by HPACK.
-fn secret(text: &str) -> Result<HeaderValue, Refusal> {
-    let mut value = value(text)?;
+fn secret(text: String) -> Result<HeaderValue, Refusal> {
+    let value = HeaderValue::from_maybe_shared(Bytes::from(text));
+    let mut value = value.map_err(|_| Refusal::CannotSign)?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -64,24 +64,24 @@ pub struct Policy<'a> {
 
 /// A request that is in order, if its signature is.
 #[derive(Debug)]
-pub struct Admitted {
-    claim: Claim,
+pub struct Admitted<'a> {
+    claim: Claim<'a>,
     placeholder: Arc<Placeholder>,
     payload: Payload,
 }
 
 /// Decides all but the signature. The body need not have been read.
-pub fn admit(
-    head: &Parts,
+pub fn admit<'a>(
+    head: &'a Parts,
     policy: &Policy<'_>,
     placeholders: &(impl Placeholders + ?Sized),
-) -> Result<Admitted, Refusal> {
-    screen::check(head)?;
+) -> Result<Admitted<'a>, Refusal> {
+    let host = screen::check(head)?;
     let claim = Claim::read(head, policy.version_2_region)?;
     if claim.place != Place::Header && !policy.presigned {
         return Err(Refusal::Presigned);
     }
-    checks::host(head, &claim, policy)?;
+    checks::host(host, &claim, policy)?;
     checks::headers(head, &claim)?;
     checks::time(&claim, policy)?;
     let placeholder = placeholders.placeholder(&claim.key_id);
@@ -92,7 +92,7 @@ pub fn admit(
     Ok(Admitted { claim, placeholder, payload })
 }
 
-fn payload_of(head: &Parts, claim: &Claim) -> Result<Payload, Refusal> {
+fn payload_of(head: &Parts, claim: &Claim<'_>) -> Result<Payload, Refusal> {
     let in_header = head.headers.get(CONTENT_SHA256);
     let in_header = in_header.map(|value| text(value).ok_or(Refusal::PayloadMode));
     let in_header = in_header.transpose()?;
@@ -105,7 +105,7 @@ fn payload_of(head: &Parts, claim: &Claim) -> Result<Payload, Refusal> {
     }
 }
 
-impl Admitted {
+impl Admitted<'_> {
     /// How the body is signed. With [`Payload::Implicit`] it has to be read before the signature can be verified.
     pub fn payload(&self) -> Payload {
         self.payload
@@ -139,8 +139,7 @@ impl Admitted {
                 (Some(signature), Some(key))
             }
         };
-        let is_stream = payload.is_chunked() || payload == Payload::Events;
-        let chunks = key.zip(signature).filter(|_| is_stream).map(|(key, seed)| {
+        let chunks = key.zip(signature).filter(|_| payload.has_signer()).map(|(key, seed)| {
             let chunks = ChunkSigner::new(key, &claim.date, &claim.scope, seed);
             match payload {
                 Payload::Events => {
@@ -154,7 +153,7 @@ impl Admitted {
         Ok(Verified {
             placeholder,
             scope,
-            signed_headers,
+            signed_headers: signed_headers.into_owned(),
             at,
             payload,
             payload_text,
@@ -166,7 +165,7 @@ impl Admitted {
 
 fn check_signature(
     head: &Parts,
-    claim: &Claim,
+    claim: &Claim<'_>,
     payload: &str,
     key: &SigningKey,
 ) -> Result<Signature, Refusal> {
@@ -189,7 +188,7 @@ fn check_signature(
 
 fn canonical<'a>(
     head: &'a Parts,
-    claim: &'a Claim,
+    claim: &'a Claim<'_>,
     payload: &'a str,
     style: PathStyle,
 ) -> Canonical<'a> {

@@ -20,6 +20,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Bytes, Incoming};
 
 use self::continuing::Continuing;
+use self::recall::Known;
 use self::request::Asked;
 use self::stream::Answering;
 use super::clock::Offsets;
@@ -31,8 +32,7 @@ use super::pool::{Broken, Pool};
 use super::preferred::Preferred;
 use super::refusal::Refusal;
 use super::render::Protocol;
-use super::sessions::{Known, Sessions};
-use super::verify::Placeholders;
+use super::sessions::Sessions;
 use super::version2;
 use crate::table::Caller;
 
@@ -88,11 +88,6 @@ impl<K: Keys> Proxy<K> {
         })
     }
 
-    /// The placeholders of programs and of their sessions.
-    fn known(&self) -> Known<'_, K> {
-        Known { keys: &self.keys, sessions: &self.sessions }
-    }
-
     pub(crate) fn keys(&self) -> &K {
         &self.keys
     }
@@ -106,8 +101,7 @@ impl<K: Keys> Proxy<K> {
     ) -> Response<Download> {
         let (mut head, body) = request.into_parts();
         let has_body = !hyper::body::Body::is_end_stream(&body);
-        let settled = self.recall(&head).and_then(|()| self.settle_version_2(&mut head));
-        let answered = match settled {
+        let answered = match self.settle_version_2(&mut head) {
             Ok(region) => self.forward(caller, &head, body, way, region.as_deref()).await,
             Err(why) => Err(why.into()),
         };
@@ -132,8 +126,8 @@ impl<K: Keys> Proxy<K> {
     /// Gives a URL of signature version 2 its one form, where such URLs are taken, and says for which region that is.
     fn settle_version_2(&self, head: &mut http::request::Parts) -> Result<Option<String>, Refusal> {
         let Some(id) = version2::key_id(head) else { return Ok(None) };
-        let grants = self.known().placeholder(&id);
-        let grants = grants.and_then(|placeholder| self.keys.grants(&placeholder.profile));
+        let placeholder = Known::new(self, head).find(&id)?;
+        let grants = placeholder.and_then(|placeholder| self.keys.grants(&placeholder.profile));
         let region = grants.and_then(|grants| grants.version_2_region.clone());
         if region.is_some() {
             version2::settle(head)?;
@@ -150,7 +144,7 @@ impl<K: Keys> Proxy<K> {
         version_2_region: Option<&str>,
     ) -> Result<Response<Download>, Refused> {
         if let Way::Named(host) = way
-            && passing::is_nobodys(head, &self.known())
+            && passing::is_nobodys(head, &Known::new(self, head))
         {
             return Ok(self.pass(caller, head, body, host).await?);
         }
@@ -162,7 +156,7 @@ impl<K: Keys> Proxy<K> {
         self.keys.forwarded(&Forwarded {
             profile,
             placeholder: asked.placeholder(),
-            key: &answered.key,
+            key: answered.key,
             is_session: asked.is_session(),
             service: &scope.service,
             region: &scope.region,

@@ -39,8 +39,8 @@ impl<K: Keys> Proxy<K> {
             .filter(|endpoint| !endpoint.prefix.is_empty())
             .map(|endpoint| format!("{}{}", endpoint.prefix, asked.head.uri.path()));
         let to = Destination {
-            host: &asked.route.host,
-            region: &asked.route.sign_region,
+            host: asked.host(),
+            region: asked.sign_region(),
             service: &asked.verified.scope().service,
             path: path.as_deref(),
         };
@@ -48,7 +48,7 @@ impl<K: Keys> Proxy<K> {
         let credentials = &with.credentials;
         let signed =
             sign::sign(asked.head, &asked.verified, &to, credentials, &self.signing, clock)?;
-        let (body, verdict, latch) = self.body(asked, with, &signed.chunks)?;
+        let (body, verdict, latch) = self.body(asked, with, signed.chunks.as_ref())?;
         let mut request = Request::new(body);
         *request.method_mut() = signed.method;
         *request.headers_mut() = signed.headers;
@@ -62,7 +62,7 @@ impl<K: Keys> Proxy<K> {
         if let Some(latch) = latch {
             let wait = HeaderValue::from_static("100-continue");
             request.headers_mut().insert(header::EXPECT, wait);
-            let (continuing, host) = (self.continuing.clone(), asked.route.host.clone());
+            let (continuing, host) = (self.continuing.clone(), asked.host().to_owned());
             hyper::ext::on_informational(&mut request, move |answer| {
                 if answer.status() == StatusCode::CONTINUE {
                     continuing.note(&host);
@@ -77,15 +77,17 @@ impl<K: Keys> Proxy<K> {
         &self,
         asked: &Asked<'_>,
         with: &Snapshot,
-        signer: &ChunkSigner,
+        signer: Option<&ChunkSigner>,
     ) -> Result<(Upload, Verdict, Option<Latch>), Refusal> {
         let is_events = asked.verified.payload() == Payload::Events;
         let until = match asked.is_stream {
             true => Until::Answered { may_try_again: asked.pair.other.is_some() },
-            false => {
-                let is_sure = self.continuing.says(&asked.route.host);
-                Until::Continue { is_sure: is_sure && asked.pair.other.is_some() }
-            }
+            // What is in memory waits for nothing.
+            false => Until::Continue {
+                is_sure: !asked.body.is_whole()
+                    && asked.pair.other.is_some()
+                    && self.continuing.says(asked.host()),
+            },
         };
         let (piece, latch) = asked.body.for_a_try(until);
         let outgoing = match is_events {
@@ -109,7 +111,7 @@ fn server(asked: &Asked<'_>) -> Result<Server, Refusal> {
     let (scheme, authority) = match asked.endpoint() {
         Some(endpoint) => (endpoint.scheme.clone(), endpoint.authority.clone()),
         None => {
-            let host = asked.route.host.parse::<Authority>();
+            let host = asked.host().parse::<Authority>();
             (Scheme::HTTPS, host.map_err(|_| Refusal::ServiceUnknown)?)
         }
     };

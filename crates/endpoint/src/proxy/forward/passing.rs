@@ -65,8 +65,7 @@ impl<K: Keys> Proxy<K> {
         body: Incoming,
         named: &str,
     ) -> Result<Response<Download>, Refusal> {
-        screen::check(head)?;
-        if !host::is_same(screen::host(head)?, named) {
+        if !host::is_same(screen::check(head)?, named) {
             return Err(Refusal::OtherHost);
         }
         // A tunnel may be older than the configuration.

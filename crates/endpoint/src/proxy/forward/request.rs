@@ -11,13 +11,14 @@ use hyper::body::{Body, Incoming};
 use rotakey_core::credential::AccessKeyId;
 
 use super::body::{Held, Patient, STREAM_STALL};
+use super::recall::Known;
 use super::virtual_session::Wanted;
 use super::{Proxy, Refused};
 use crate::guard;
 use crate::proxy::connect::host::{self, Kind};
 use crate::proxy::connect::{Connecting, Way};
 use crate::proxy::keys::{Endpoint, Keys, Pair};
-use crate::proxy::payload::buffer::buffer;
+use crate::proxy::payload::buffer::{Buffered, buffer};
 use crate::proxy::payload::{BodyError, Payload};
 use crate::proxy::pool::Whose;
 use crate::proxy::refusal::Refusal;
@@ -40,7 +41,8 @@ pub(super) struct Asked<'a> {
     pub(super) verified: Verified,
     pub(super) pair: Pair,
     pub(super) body: Held,
-    pub(super) route: Route,
+    /// Where it goes; `None` for the server that was configured.
+    route: Option<Route>,
     /// It is answered while it is sent, or for as long as the program wants: over HTTP/2, as it came.
     pub(super) is_stream: bool,
     /// The program said where it goes, and the table does not.
@@ -72,11 +74,13 @@ impl<'a> Asked<'a> {
             presigned: true,
             version_2_region,
         };
-        let admitted = verify::admit(head, &policy, &proxy.known());
+        let known = Known::new(proxy, head);
+        let admitted = verify::admit(head, &policy, &known);
         let admitted = admitted.map_err(|why| match (why, way) {
             (Refusal::HostNotAllowed, Way::Named(_)) => Refusal::OtherHost,
             (why, _) => why,
         })?;
+        let session = known.into_session();
         let placeholder = Arc::clone(admitted.placeholder());
         let profile = &placeholder.profile;
         let refused = |why| Refused { why, profile: Some(profile.clone()) };
@@ -116,15 +120,10 @@ impl<'a> Asked<'a> {
         if let Way::Named(named) = way {
             check_way(proxy.keys.connecting().as_deref(), named, &verified).map_err(refused)?;
         }
-        let session = match &verified.placeholder().token {
-            None => None,
-            // It may have ended just now.
-            Some(_) => {
-                let id = verified.placeholder().id.as_str();
-                let session = proxy.sessions.get(id, proxy.keys.now());
-                Some(session.ok_or_else(|| refused(Refusal::SessionOver))?)
-            }
-        };
+        // It may have ended while the body came.
+        if session.as_ref().is_some_and(|session| session.expires <= proxy.keys.now()) {
+            return Err(refused(Refusal::SessionOver));
+        }
         // Of S3 none is told by its body, which may be long.
         let seen = if is_s3(service) { Bytes::new() } else { body.bytes() };
         let wanted = proxy.wanted(head, &seen, &verified, session.as_ref(), caller);
@@ -148,6 +147,18 @@ impl<'a> Asked<'a> {
         let is_stream = is_events || (routed.is_stream && head.version == Version::HTTP_2);
         let (route, is_named) = (routed.route, routed.is_named);
         Ok(Self { head, verified, pair, body, route, is_stream, is_named, session, wanted })
+    }
+
+    /// The host that it is signed for.
+    pub(super) fn host(&self) -> &str {
+        let configured = || self.endpoint().map(|endpoint| endpoint.authority.as_str());
+        let route = self.route.as_ref().map(|route| route.host.as_str());
+        route.or_else(configured).unwrap_or_default()
+    }
+
+    /// The region that it is signed for.
+    pub(super) fn sign_region(&self) -> &str {
+        self.route.as_ref().map_or(&self.verified.scope().region, |route| &route.sign_region)
     }
 
     /// Who says where it goes.
@@ -208,6 +219,9 @@ async fn whole<K: Keys>(
     body: Incoming,
     bytes_max: usize,
 ) -> Result<Held, Refusal> {
+    if body.is_end_stream() {
+        return Ok(Held::Whole(Buffered::default()));
+    }
     match buffer(Patient::new(body), bytes_max, &proxy.budget).await {
         Ok(buffered) => Ok(Held::Whole(buffered)),
         Err(BodyError::Refused(why)) => Err(why),
@@ -238,7 +252,8 @@ fn check_way(
 
 /// Where it goes.
 struct Routed {
-    route: Route,
+    /// `None`: to the server that was configured.
+    route: Option<Route>,
     /// AWS has the operation over HTTP/2 alone.
     is_stream: bool,
     /// The host is what the program said, and the table has another.
@@ -248,10 +263,10 @@ struct Routed {
 fn route(head: &Parts, verified: &Verified, pair: &Pair, way: &Way) -> Result<Routed, Refusal> {
     let scope = verified.scope();
     let text = |name| head.headers.get(name).and_then(names::text);
-    let agents = [text(USER_AGENT), text(names::AMZ_USER_AGENT)];
-    let agents = match agents {
-        [Some(one), Some(other)] => Cow::Owned([one, other].join(" ")),
-        [one, other] => Cow::Borrowed(one.or(other).unwrap_or_default()),
+    let agents = match &pair.endpoint {
+        // It goes there, whoever sends it.
+        Some(_) => Cow::Borrowed(""),
+        None => agents(head),
     };
     let asked = upstream::Asked {
         service: &scope.service,
@@ -273,12 +288,10 @@ fn route(head: &Parts, verified: &Verified, pair: &Pair, way: &Way) -> Result<Ro
         let found = upstream::route_with(&asked, &pair.regions, &pair.hosts);
         let is_named = !found.is_ok_and(|found| is_of_table(named, &found.host, asked.service));
         let route = Route { host: named.to_string(), sign_region: scope.region.clone() };
-        return Ok(Routed { route, is_stream, is_named });
+        return Ok(Routed { route: Some(route), is_stream, is_named });
     }
-    if let Some(endpoint) = &pair.endpoint {
-        let host = endpoint.authority.to_string();
-        let route = Route { host, sign_region: scope.region.clone() };
-        return Ok(Routed { route, is_stream, is_named: false });
+    if pair.endpoint.is_some() {
+        return Ok(Routed { route: None, is_stream, is_named: false });
     }
     let route =
         upstream::route_with(&asked, &pair.regions, &pair.hosts).map_err(|why| match why {
@@ -287,7 +300,16 @@ fn route(head: &Parts, verified: &Verified, pair: &Pair, way: &Way) -> Result<Ro
                 Refusal::ServiceUnknown
             }
         })?;
-    Ok(Routed { route, is_stream, is_named: false })
+    Ok(Routed { route: Some(route), is_stream, is_named: false })
+}
+
+/// What the program says of itself.
+fn agents(head: &Parts) -> Cow<'_, str> {
+    let text = |name| head.headers.get(name).and_then(names::text);
+    match [text(USER_AGENT), text(names::AMZ_USER_AGENT)] {
+        [Some(one), Some(other)] => Cow::Owned([one, other].join(" ")),
+        [one, other] => Cow::Borrowed(one.or(other).unwrap_or_default()),
+    }
 }
 
 /// Whether a program named the host that the table has for what it signed, or a bucket there: a VPC's private DNS leads these

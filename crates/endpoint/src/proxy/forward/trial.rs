@@ -22,8 +22,8 @@ use crate::publish::Snapshot;
 const WRONG_CLOCK: SignedDuration = SignedDuration::from_mins(2);
 
 /// An answer, and the key that it was given to.
-pub(super) struct Answered {
-    pub(super) key: AccessKeyId,
+pub(super) struct Answered<'a> {
+    pub(super) key: &'a AccessKeyId,
     pub(super) response: Response<Download>,
     /// What becomes of an event stream, which goes on.
     pub(super) verdict: Option<Verdict>,
@@ -37,7 +37,7 @@ struct Seen {
 
 impl<K: Keys> Proxy<K> {
     /// Sends the request with the key that is likely to work, and with the other one if it does not.
-    pub(super) async fn try_keys(&self, asked: &Asked<'_>) -> Result<Answered, Refusal> {
+    pub(super) async fn try_keys<'a>(&self, asked: &'a Asked<'_>) -> Result<Answered<'a>, Refusal> {
         let (current, other) = (&asked.pair.current, asked.pair.other.as_ref());
         if other.is_none() {
             let seen = self.try_key(asked, current).await?;
@@ -95,12 +95,12 @@ impl<K: Keys> Proxy<K> {
         }
     }
 
-    fn answered(
+    fn answered<'a>(
         &self,
         asked: &Asked<'_>,
-        with: &Snapshot,
+        with: &'a Snapshot,
         seen: Seen,
-    ) -> Result<Answered, Refusal> {
+    ) -> Result<Answered<'a>, Refusal> {
         let mut response = match &asked.wanted {
             Some(wanted) if seen.answer.status().is_success() => {
                 self.virtualised(asked, wanted, with, seen.answer)?
@@ -120,17 +120,17 @@ impl<K: Keys> Proxy<K> {
         let is_events =
             asked.verified.payload() == Payload::Events && response.status().is_success();
         let verdict = is_events.then_some(seen.verdict);
-        Ok(Answered { key: with.key.clone(), response, verdict })
+        Ok(Answered { key: &with.key, response, verdict })
     }
 
     /// One key; once more, if the clock was so wrong that AWS could not but refuse.
     async fn try_key(&self, asked: &Asked<'_>, with: &Snapshot) -> Result<Seen, Refusal> {
-        let before = self.offsets.of(&asked.route.host);
+        let before = self.offsets.of(asked.host());
         let seen = self.send(asked, with, before).await?;
         if !matches!(seen.answer.status().as_u16(), 400 | 401 | 403) {
             return Ok(seen);
         }
-        let after = self.offsets.of(&asked.route.host);
+        let after = self.offsets.of(asked.host());
         let was_wrong = after.saturating_sub(before).abs() > WRONG_CLOCK;
         if was_wrong && asked.body.keep() {
             return self.send(asked, with, after).await;
@@ -157,7 +157,7 @@ impl<K: Keys> Proxy<K> {
             Ok(response) => response,
             Err(_) => return Err(why.unwrap_or(Refusal::Unreachable)),
         };
-        self.offsets.learn(&asked.route.host, response.headers(), self.keys.now());
+        self.offsets.learn(asked.host(), response.headers(), self.keys.now());
         let is_head = asked.head.method == Method::HEAD;
         let placeholder = &asked.verified.placeholder().id;
         let redaction = answer::is_error(response.status())

@@ -73,7 +73,7 @@ impl<B: Body<Data = Bytes>> Outgoing<B> {
         body: B,
         head: &HeaderMap,
         verified: &Verified,
-        signer: &ChunkSigner,
+        signer: Option<&ChunkSigner>,
         check_hash: bool,
     ) -> Result<Self, Refusal> {
         let work = match verified.payload() {
@@ -103,12 +103,17 @@ impl<B: Body<Data = Bytes>> Outgoing<B> {
     }
 
     /// An event stream, to be sent over HTTP/2: AWS answers while it goes on.
-    pub fn events(body: B, verified: &Verified, signer: &ChunkSigner) -> Result<Self, Refusal> {
+    pub fn events(
+        body: B,
+        verified: &Verified,
+        signer: Option<&ChunkSigner>,
+    ) -> Result<Self, Refusal> {
         if verified.payload() != Payload::Events {
             return Err(Refusal::PayloadMode);
         }
         let verifier = verified.chunks().cloned().ok_or(Refusal::PayloadMode)?;
-        let events = Events::new(Resign { verifier, signer: signer.clone() });
+        let signer = signer.cloned().ok_or(Refusal::PayloadMode)?;
+        let events = Events::new(Resign { verifier, signer });
         let work = Work::Events(Box::new(events));
         Ok(Self { body, work, has_ended: false, verdict: Verdict::default() })
     }

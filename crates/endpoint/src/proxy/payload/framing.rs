@@ -32,14 +32,15 @@ pub struct Framing {
 pub(super) fn framing(
     head: &HeaderMap,
     verified: &Verified,
-    signer: &ChunkSigner,
+    signer: Option<&ChunkSigner>,
     payload: Payload,
 ) -> Result<Framing, Refusal> {
     let resign = match payload {
         Payload::UnsignedTrailer => None,
         _ => {
             let verifier = verified.chunks().cloned().ok_or(Refusal::PayloadMode)?;
-            Some(Resign { verifier, signer: signer.clone() })
+            let signer = signer.cloned().ok_or(Refusal::PayloadMode)?;
+            Some(Resign { verifier, signer })
         }
     };
     let text =

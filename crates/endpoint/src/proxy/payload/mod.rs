@@ -75,6 +75,11 @@ impl Payload {
         matches!(self, Self::SignedChunks | Self::SignedChunksTrailer | Self::Events)
     }
 
+    /// Whether something of it is framed or signed anew on its way.
+    pub(super) fn has_signer(self) -> bool {
+        self.is_chunked() || self == Self::Events
+    }
+
     /// As it stands in `x-amz-content-sha256`; nothing if that is to be found out.
     pub fn text(self) -> String {
         match self {

@@ -7,7 +7,7 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
+use super::bell::Bell;
 use super::idle::Idle;
 use super::{ANSWER_TIMEOUT, Broken, Upload};
 use crate::pace::Alarm;
@@ -35,6 +36,7 @@ pub(super) struct Line {
     sender: SendRequest<Upload>,
     connection: Connection<Stream, Upload>,
     alarm: Alarm,
+    bell: Arc<Bell>,
 }
 
 /// The connections by one connector.
@@ -92,7 +94,8 @@ where
         poll_fn(|cx| connector.poll_ready(cx)).await?;
         let stream = connector.call(uri.path_and_query("/").build()?).await?;
         let (sender, connection) = http1::handshake(stream).await?;
-        Ok(Box::new(Line { sender, connection, alarm: Alarm::at(until) }))
+        let (alarm, bell) = (Alarm::at(until), Arc::default());
+        Ok(Box::new(Line { sender, connection, alarm, bell }))
     }
 
     async fn carry(
@@ -109,8 +112,8 @@ where
             let answered = timeout_at(until, answer).await;
             return answered.map_or_else(|late| Carried::Broken(late.into()), Carried::from);
         }
-        let mut line = Some(line);
-        let answered = poll_fn(|cx| {
+        let (bell, mut line) = (Arc::clone(&line.bell), Some(line));
+        let mut poll = |cx: &mut Context<'_>| {
             if line.as_mut().is_some_and(|line| Pin::new(&mut line.connection).poll(cx).is_ready())
             {
                 // It is over. Dropped, it gives back what it has not begun.
@@ -121,7 +124,8 @@ where
                 (Poll::Pending, Some(line)) => line.alarm.poll_over(until, cx).map(|()| None),
                 (Poll::Pending, None) => Poll::Pending,
             }
-        });
+        };
+        let answered = poll_fn(|cx| bell.poll(cx, &mut poll));
         let Some(answered) = answered.await else {
             return Carried::Broken("no answer in time".into());
         };

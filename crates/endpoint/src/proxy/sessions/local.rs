@@ -16,12 +16,6 @@ pub(crate) fn is_local(id: &str) -> bool {
     id.len() == ID_CHARS && id.starts_with(PREFIX)
 }
 
-/// The first id of a session in a text.
-pub(crate) fn find_local(text: &str) -> Option<&str> {
-    let at = text.find(PREFIX)?;
-    text.get(at..at + ID_CHARS)
-}
-
 /// A new one, with a token that says nothing. `None` without randomness.
 pub(super) fn make() -> Option<Credentials> {
     let text = |bytes: &[u8]| BASE64_NOPAD.encode(bytes);

@@ -17,11 +17,8 @@ use jiff::Timestamp;
 use rotakey_core::credential::{AccessKeyId, Credentials};
 
 pub(crate) use self::answer::{NotReadable, Temporary};
-pub(crate) use self::local::{find_local, is_local};
+pub(crate) use self::local::is_local;
 pub(crate) use self::sealed::{Sealed, token_of};
-use super::keys::Keys;
-use super::refusal::Refusal;
-use super::verify::{Placeholder, Placeholders};
 use crate::publish::Snapshot;
 
 /// How many of one program are in memory, and all of them together. What would go over that takes the place of the one of the same
@@ -62,8 +59,8 @@ impl Sessions {
         Some(Arc::clone(session))
     }
 
-    /// Keeps a session, until it ends or must make room.
-    pub(crate) fn keep(&self, session: Session, now: Timestamp) {
+    /// Keeps a session, until it ends or must make room. Whoever uses it now goes by what is given back.
+    pub(crate) fn keep(&self, session: Session, now: Timestamp) -> Arc<Session> {
         let mut sessions = self.lock();
         sessions.retain(|_, one| one.expires > now);
         let of_one = sessions.values().filter(|one| one.parent == session.parent).count();
@@ -74,50 +71,18 @@ impl Sessions {
                 sessions.remove(&id);
             }
         }
-        sessions.insert(session.local.access_key_id.to_string(), Arc::new(session));
+        let session = Arc::new(session);
+        sessions.insert(session.local.access_key_id.to_string(), Arc::clone(&session));
+        session
     }
 
-    fn forget(&self, id: &str) {
+    /// One that is over before its time.
+    pub(crate) fn forget(&self, id: &str) {
         self.lock().remove(id);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Placeholders of either kind: those of programs, and those that stand for their sessions.
-pub(crate) struct Known<'a, K> {
-    pub(crate) keys: &'a K,
-    pub(crate) sessions: &'a Sessions,
-}
-
-impl<K: Keys> Placeholders for Known<'_, K> {
-    fn placeholder(&self, id: &str) -> Option<Arc<Placeholder>> {
-        if !is_local(id) {
-            return self.keys.placeholder(id);
-        }
-        let session = self.sessions.get(id, self.keys.now())?;
-        let parent = self.keys.placeholder(session.parent.as_str());
-        let parent = parent.filter(|parent| {
-            parent.profile == session.profile
-                && self.keys.session_epoch(&session.profile) == session.epoch
-        });
-        let Some(parent) = parent else {
-            self.sessions.forget(id);
-            return None;
-        };
-        Some(Arc::new(Placeholder {
-            id: session.local.access_key_id.clone(),
-            secret: session.local.secret_access_key.clone(),
-            token: session.local.session_token.clone(),
-            // As they are now.
-            ..Placeholder::clone(&parent)
-        }))
-    }
-
-    fn unknown(&self, id: &str) -> Refusal {
-        if is_local(id) { Refusal::SessionOver } else { Refusal::UnknownKey }
     }
 }
 

@@ -81,9 +81,8 @@ fn credentials(name: &str) -> Credentials {
     }
 }
 
-/// Whether a session of `AKIAONE` is taken up that is sealed with the seal of a key.
-fn is_recalled(sealed_with: &str) -> bool {
-    let expires = Timestamp::from_second(3600).expect("in range");
+fn session(local: &str, expires: i64) -> Session {
+    let expires = Timestamp::from_second(expires).expect("in range");
     let real = Snapshot {
         generation: Generation(1),
         key: id("AKIAONE"),
@@ -91,30 +90,56 @@ fn is_recalled(sealed_with: &str) -> bool {
         valid_until: Some(expires),
         covered_until: None,
     };
-    let session = Session {
-        local: credentials(LOCAL),
+    Session {
+        local: credentials(local),
         real: Arc::new(real),
         parent: id("AKIAPARENT"),
         profile: "app".to_owned(),
         expires,
         epoch: 0,
-    };
-    let token = token_of(&session, &seal(sealed_with)).expect("a token");
-    let signature =
-        format!("AWS4-HMAC-SHA256 Credential={LOCAL}/19700101/us-east-1/s3/aws4_request");
-    let request = http::Request::builder()
-        .header(AUTHORIZATION, signature)
-        .header("x-amz-security-token", token.expose());
-    let head = request.body(()).expect("a request").into_parts().0;
-    let proxy = Proxy::new(Arc::new(Desk)).expect("TLS");
-    proxy.recall(&head).expect("it can be told");
-    proxy.sessions.get(LOCAL, Timestamp::UNIX_EPOCH).is_some()
+    }
+}
+
+/// The head of a request with the token of a session, sealed with the seal of a key.
+fn head(sealed_with: &str) -> Parts {
+    let token = token_of(&session(LOCAL, 3600), &seal(sealed_with)).expect("a token");
+    let request = http::Request::builder().header("x-amz-security-token", token.expose());
+    request.body(()).expect("a request").into_parts().0
+}
+
+fn proxy() -> Proxy<Desk> {
+    Proxy::new(Arc::new(Desk)).expect("TLS")
 }
 
 /// Whoever knows the secret of one key makes no session that is said to be of another.
 #[test]
 fn a_session_is_opened_by_the_seal_of_its_own_key_alone() {
-    assert!(is_recalled("AKIAONE"));
-    assert!(!is_recalled("AKIATWO"));
-    assert!(!is_recalled("AKIATHREE"));
+    let proxy = proxy();
+    for (sealed_with, is_good) in [("AKIATHREE", false), ("AKIATWO", false), ("AKIAONE", true)] {
+        let head = head(sealed_with);
+        let found = Known::new(&proxy, &head).find(LOCAL).expect("it can be told");
+        assert_eq!(found.is_some(), is_good, "{sealed_with}");
+    }
+}
+
+/// A program may have more sessions than are in memory: others of its own take the place of one that is in use.
+#[test]
+fn a_session_that_makes_room_meanwhile_is_good_for_the_request_that_found_it() {
+    let (proxy, head) = (proxy(), head("AKIAONE"));
+    let crowd = || {
+        // Each ends later than the one that is looked for.
+        for number in 0..300 {
+            let other = session(&format!("ROTAKEY1{number:012}"), 4000 + number);
+            proxy.sessions.keep(other, Timestamp::UNIX_EPOCH);
+        }
+        assert!(proxy.sessions.get(LOCAL, Timestamp::UNIX_EPOCH).is_none(), "it made room");
+    };
+    crowd();
+    let known = Known::new(&proxy, &head);
+    assert!(known.placeholder(LOCAL).is_some());
+    crowd();
+    assert!(known.placeholder(LOCAL).is_some(), "looked for again");
+    crowd();
+    let found = known.into_session().expect("the one that was found");
+    assert_eq!(found.local.access_key_id.as_str(), LOCAL);
 }
