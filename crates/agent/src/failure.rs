@@ -123,9 +123,10 @@ pub fn refused(act: &str, refusal: &Refusal) -> Failed {
         }
         RefusalClass::Throttled => "AWS is busy: try again in a minute",
         RefusalClass::Quota => "the user has two keys already: see `rotakey keys`",
-        RefusalClass::NoSuchEntity | RefusalClass::Conflict | RefusalClass::Invalid => {
-            "see `rotakey status` and `rotakey keys`"
+        RefusalClass::NoSuchEntity => {
+            "check its name: `rotakey keys --all-users` lists the account's users and keys"
         }
+        RefusalClass::Conflict | RefusalClass::Invalid => "see `rotakey status` and `rotakey keys`",
     };
     Failed::new(Exit::Refused, format!("AWS refused {act}: {refusal}")).hint(hint)
 }
