@@ -117,3 +117,17 @@ async fn an_answer_that_takes_longer_gets_a_task_and_its_connection_comes_back()
     assert_eq!(text(answer).await, "onetwo");
     assert_eq!((by.answer().await, by.accepted()), ("two".to_owned(), 1));
 }
+
+/// The request and its connection are one task's: neither wakes the other, nor whoever used the connection before.
+#[tokio::test]
+async fn a_request_is_polled_when_it_comes_and_when_its_answer_does() {
+    let by = By::heart(&[&[Some(ONE), Some(TWO)]]).await;
+    assert_eq!(by.answer().await, "one");
+    let (mut asking, mut polls) = (std::pin::pin!(by.ask()), 0);
+    let answer = std::future::poll_fn(|cx| {
+        polls += 1;
+        asking.as_mut().poll(cx)
+    });
+    assert_eq!(text(answer.await.expect("an answer")).await, "two");
+    assert_eq!((polls, by.accepted()), (2, 1));
+}
