@@ -116,7 +116,7 @@ mod tests {
         let (bell, one, other) = (Bell::default(), Arc::<Task>::default(), Arc::<Task>::default());
         let rung = || (one.0.load(Ordering::SeqCst), other.0.load(Ordering::SeqCst));
         let wakers = [&one, &other].map(|task| Waker::from(Arc::clone(task)));
-        let [mut first, mut second] = wakers.each_ref().map(|waker| Context::from_waker(waker));
+        let [mut first, mut second] = wakers.each_ref().map(Context::from_waker);
         assert!(bell.poll::<()>(&mut first, |_| Poll::Pending).is_pending());
         bell.waker.wake_by_ref();
         assert_eq!(rung(), (1, 0), "it waits");
