@@ -16,6 +16,8 @@ use crate::store::profile::ProfileState;
 
 /// Looks at all processes in a second: each takes milliseconds of the processor. Who comes in faster is noted without a name.
 const LOOKS: u32 = 10;
+/// So many of the programs that came last are looked into first: one that opens a connection mostly opens more of them.
+const LIKELY: usize = 8;
 /// How often the lists are written.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
 /// Profiles' lists, by name.
@@ -39,7 +41,7 @@ pub(super) fn run(inbox: &Receiver<Order>, lists: &Lists, clock: &SystemClock) {
     let _ = rustix::process::nice(5);
     let uptime = || clock.now().monotonic.since_boot;
     let mut changed: HashMap<String, ProfileState> = HashMap::new();
-    let mut sockets = HashMap::new();
+    let mut sockets = Sockets::default();
     let (mut second, mut looks) = (0, 0);
     let mut write_at = Duration::ZERO;
     loop {
@@ -62,17 +64,17 @@ pub(super) fn run(inbox: &Receiver<Order>, lists: &Lists, clock: &SystemClock) {
         if second != uptime().as_secs() {
             (second, looks) = (uptime().as_secs(), 0);
         }
-        if looks < LOOKS && look_up(&orders, &mut sockets) {
+        if looks < LOOKS && sockets.look_up(&orders) {
             looks += 1;
         }
         for order in orders {
             match order {
                 // He may not wait any more.
                 Order::Identify(inode, done) => {
-                    let _ = done.send(sockets.get(&inode).cloned().flatten());
+                    let _ = done.send(sockets.owner_of(inode));
                 }
                 Order::Note((state, mut holder, inode)) => {
-                    let program = inode.and_then(|inode| sockets.get(&inode)?.clone());
+                    let program = inode.and_then(|inode| sockets.owner_of(inode));
                     if program.as_ref().is_some_and(proc::is_own) {
                         continue;
                     }
@@ -100,23 +102,46 @@ fn write_list(lists: &Lists, name: &str, state: &ProfileState, now: Timestamp) {
     lock(lists).insert(name.to_owned(), list);
 }
 
-/// Finds out whose the sockets are that are not known yet: all at once, as each look is one at every process. False if
-/// there was nothing to be found out.
-fn look_up(orders: &[Order], sockets: &mut HashMap<u64, Option<Program>>) -> bool {
-    if sockets.len() >= QUEUE {
-        sockets.clear();
+/// Whose sockets are whose.
+#[derive(Default)]
+struct Sockets {
+    /// What was found out of those that were looked for.
+    owners: HashMap<u64, Option<Program>>,
+    /// The processes that came last.
+    likely: Vec<u32>,
+}
+
+impl Sockets {
+    fn owner_of(&self, inode: u64) -> Option<Program> {
+        self.owners.get(&inode)?.clone()
     }
-    let inodes = orders.iter().filter_map(|order| match order {
-        Order::Identify(inode, _) => Some(*inode),
-        Order::Note((_, _, inode)) => *inode,
-    });
-    let unknown: HashSet<u64> = inodes.filter(|inode| !sockets.contains_key(inode)).collect();
-    if unknown.is_empty() {
-        return false;
+
+    /// Finds out whose the sockets are that are not known yet: all at once, as a look may be one at every process. False if
+    /// there was nothing to be found out.
+    fn look_up(&mut self, orders: &[Order]) -> bool {
+        if self.owners.len() >= QUEUE {
+            self.owners.clear();
+        }
+        let inodes = orders.iter().filter_map(|order| match order {
+            Order::Identify(inode, _) => Some(*inode),
+            Order::Note((_, _, inode)) => *inode,
+        });
+        let unknown: HashSet<u64> =
+            inodes.filter(|inode| !self.owners.contains_key(inode)).collect();
+        if unknown.is_empty() {
+            return false;
+        }
+        let mut owners = proc::owners_of(&unknown, &self.likely);
+        let mut came: Vec<u32> = owners.values().map(|program| program.pid).collect();
+        came.append(&mut self.likely);
+        for pid in came {
+            if self.likely.len() < LIKELY && !self.likely.contains(&pid) {
+                self.likely.push(pid);
+            }
+        }
+        self.owners.extend(unknown.into_iter().map(|inode| (inode, owners.remove(&inode))));
+        true
     }
-    let mut owners = proc::owners_of(&unknown);
-    sockets.extend(unknown.into_iter().map(|inode| (inode, owners.remove(&inode))));
-    true
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
