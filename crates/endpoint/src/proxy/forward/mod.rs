@@ -7,6 +7,7 @@ mod outbound;
 mod passing;
 mod recall;
 mod request;
+mod routing;
 mod stream;
 mod trial;
 mod virtual_session;
