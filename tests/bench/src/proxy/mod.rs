@@ -20,18 +20,34 @@ const CONNECTIONS: u32 = 8;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// What is sent, and the goals for rates: against nginx, the bare proxy, and the bare one that hashes.
-const LOADS: [(&str, Mode, usize, [Goal; 3]); 8] = {
+/// One kind of request.
+struct Load {
+    name: &'static str,
+    mode: Mode,
+    /// Of the body.
+    bytes: usize,
+    connections: u32,
+    /// For rates: against nginx, the bare proxy, and the bare one that hashes.
+    goals: [Goal; 3],
+}
+
+/// What is sent.
+const LOADS: [Load; 9] = {
     use Goal::{AtLeast, None};
+    const fn load(name: &'static str, mode: Mode, bytes: usize, goals: [Goal; 3]) -> Load {
+        Load { name, mode, bytes, connections: CONNECTIONS, goals }
+    }
+    let get = load("GET of 200 B", Mode::Get, 0, [AtLeast(0.7), AtLeast(0.85), None]);
     [
-        ("GET of 200 B", Mode::Get, 0, [AtLeast(0.7), AtLeast(0.85), None]),
-        ("PUT 64 KiB, hash", Mode::Hash, 64 * KIB, [None; 3]),
-        ("PUT 64 KiB, unsigned trailer", Mode::UnsignedTrailer, 64 * KIB, [None; 3]),
-        ("PUT 64 KiB, signed chunks", Mode::SignedChunks, 64 * KIB, [None; 3]),
-        ("PUT 1 MiB, hash", Mode::Hash, MIB, [None, AtLeast(0.9), None]),
-        ("PUT 1 MiB, unsigned", Mode::Unsigned, MIB, [None, AtLeast(0.9), None]),
-        ("PUT 1 MiB, unsigned trailer", Mode::UnsignedTrailer, MIB, [None; 3]),
-        ("PUT 1 MiB, signed chunks", Mode::SignedChunks, MIB, [None, None, AtLeast(0.8)]),
+        Load { name: "GET of 200 B, 64 kept", connections: 64, goals: [None; 3], ..get },
+        get,
+        load("PUT 64 KiB, hash", Mode::Hash, 64 * KIB, [None; 3]),
+        load("PUT 64 KiB, unsigned trailer", Mode::UnsignedTrailer, 64 * KIB, [None; 3]),
+        load("PUT 64 KiB, signed chunks", Mode::SignedChunks, 64 * KIB, [None; 3]),
+        load("PUT 1 MiB, hash", Mode::Hash, MIB, [None, AtLeast(0.9), None]),
+        load("PUT 1 MiB, unsigned", Mode::Unsigned, MIB, [None, AtLeast(0.9), None]),
+        load("PUT 1 MiB, unsigned trailer", Mode::UnsignedTrailer, MIB, [None; 3]),
+        load("PUT 1 MiB, signed chunks", Mode::SignedChunks, MIB, [None, None, AtLeast(0.8)]),
     ]
 };
 
@@ -57,11 +73,10 @@ pub(crate) fn measure(table: &mut Table) -> Result<(), Error> {
     all.push(sink);
     let folder = tempfile::tempdir()?;
     let only = std::env::var("ROTAKEY_BENCH_LOAD").unwrap_or_default();
-    for (name, mode, bytes, goals) in LOADS.iter().filter(|load| load.0.contains(&only)) {
-        eprintln!("bench: proxy: {name}");
-        let with = (&signer, folder.path());
-        let figures = rounds(&all, with, *mode, *bytes)?;
-        report(table, name, &all, &figures, goals);
+    for load in LOADS.iter().filter(|load| load.name.contains(&only)) {
+        eprintln!("bench: proxy: {}", load.name);
+        let figures = rounds(&all, (&signer, folder.path()), load)?;
+        report(table, load, &all, &figures);
     }
     for contender in all.iter().filter(|contender| !contender.pids.is_empty()) {
         let name = format!("proxy, {}: RSS after the loads, MiB", contender.name);
@@ -74,11 +89,10 @@ pub(crate) fn measure(table: &mut Table) -> Result<(), Error> {
 fn rounds(
     all: &[Contender],
     (signer, folder): (&Signer, &std::path::Path),
-    mode: Mode,
-    bytes: usize,
+    load: &Load,
 ) -> Result<Vec<Vec<Figures>>, Error> {
     let mut figures = vec![Vec::with_capacity(ROUNDS); all.len()];
-    let hashes = matches!(mode, Mode::Hash | Mode::SignedChunks);
+    let hashes = matches!(load.mode, Mode::Hash | Mode::SignedChunks);
     for round in 0..ROUNDS {
         for place in 0..all.len() {
             let place = (place + round) % all.len();
@@ -90,10 +104,10 @@ fn rounds(
                 address: contender.address.clone(),
                 path: String::new(),
                 headers: Vec::new(),
-                script: Some(signer.script(folder, mode, bytes)?),
+                script: Some(signer.script(folder, load.mode, load.bytes)?),
             };
             let before = contender.cpu_us()?;
-            let seen = target.round(CONNECTIONS, SECONDS);
+            let seen = target.round(load.connections, SECONDS);
             let seen = seen.map_err(|error| format!("{}: {error}", contender.name))?;
             let cpu_us = (contender.cpu_us()? - before) / seen.requests;
             let (per_second, p99_us) = (seen.per_second, seen.p99_us);
@@ -103,13 +117,7 @@ fn rounds(
     Ok(figures)
 }
 
-fn report(
-    table: &mut Table,
-    load: &str,
-    all: &[Contender],
-    figures: &[Vec<Figures>],
-    goals: &[Goal; 3],
-) {
+fn report(table: &mut Table, load: &Load, all: &[Contender], figures: &[Vec<Figures>]) {
     let ours = &figures[0];
     for (contender, theirs) in all.iter().zip(figures).skip(1).filter(|one| !one.1.is_empty()) {
         let pairs = |of: fn(&Figures) -> f64| {
@@ -118,12 +126,12 @@ fn report(
             pairs
         };
         let goal = match contender.name {
-            "nginx" => goals[0],
-            "bare" => goals[1],
-            "bare, hashing" => goals[2],
+            "nginx" => load.goals[0],
+            "bare" => load.goals[1],
+            "bare, hashing" => load.goals[2],
             _ => Goal::None,
         };
-        let name = format!("{load}, against {}", contender.name);
+        let name = format!("{}, against {}", load.name, contender.name);
         table.pairs(&format!("{name}: requests/s"), &pairs(|one| one.per_second), goal);
         if !contender.pids.is_empty() {
             table.pairs(&format!("{name}: p99, us"), &pairs(|one| one.p99_us), Goal::None);
