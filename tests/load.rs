@@ -98,7 +98,9 @@ impl Load {
         while self.is_on() {
             let pause = if chance.bool() { KILL_AGAIN_MS } else { KILL_LATER_MS };
             std::thread::sleep(Duration::from_millis(chance.u64(pause)));
+            self.readings.note_kill();
             agent.order("kill");
+            self.readings.note_kill();
             self.kills.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -16,6 +16,9 @@ use super::support::World;
 /// Longer than a restart of the agent takes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The end of a process that was killed may be a moment away.
+const DYING: Duration = Duration::from_secs(1);
+
 /// The keys in the order in which they were published, each with when that was reported.
 #[derive(Debug, Default)]
 pub(crate) struct Published(Mutex<Vec<(Instant, String)>>);
@@ -40,18 +43,33 @@ pub(crate) struct Readings {
     pub(crate) reads: AtomicU64,
     pub(crate) stale: Mutex<Vec<String>>,
     pub(crate) failed: Mutex<Vec<String>>,
+    /// When the agent was killed last.
+    killed: Mutex<Option<Instant>>,
 }
 
 impl Readings {
-    /// Asks once.
+    /// The agent is killed just now.
+    pub(crate) fn note_kill(&self) {
+        *self.killed.lock().unwrap() = Some(Instant::now());
+    }
+
+    fn is_killed_since(&self, begun: Instant) -> bool {
+        self.killed.lock().unwrap().is_some_and(|killed| killed + DYING >= begun)
+    }
+
+    /// Asks once; again as long as a kill broke the answer off, as SDKs do. Nothing else may.
     pub(crate) fn read(&self, world: &World, place: &Place, source: Source, published: &Published) {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        let begun = Instant::now();
-        let answer = match source {
-            Source::Process => process(place),
-            // A connection that the killed agent had accepted is gone; SDKs ask again, too.
-            Source::Container => container(place).or_else(|_| container(place)),
-            Source::Imds => imds(place).or_else(|_| imds(place)),
+        let (begun, answer) = loop {
+            let begun = Instant::now();
+            let answer = match source {
+                Source::Process => process(place),
+                Source::Container => container(place),
+                Source::Imds => imds(place),
+            };
+            if answer.is_ok() || source == Source::Process || !self.is_killed_since(begun) {
+                break (begun, answer);
+            }
         };
         match answer {
             Err(error) => self.failed.lock().unwrap().push(format!("{}: {error}", source.name())),
