@@ -131,7 +131,7 @@ pub(super) fn standing(app: &App, agent: Option<&Value>) -> Result<Standing, Fai
     let stuck = view.status.rotation.as_ref().and_then(|open| open.stuck.clone());
     Ok(Standing {
         headline: Headline::of(&view),
-        why: stuck.or_else(|| view.status.last_failure.clone()),
+        why: stuck.or_else(|| view.last_failure()),
         waits_for,
         due_since: due.map(|due| when(due, view.now.wall)),
         is_left_alone: view.is_left_alone(),

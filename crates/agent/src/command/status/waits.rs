@@ -61,7 +61,7 @@ pub(super) fn wait(open: &Open, known: &Known<'_>) -> Wait {
     match open.step {
         Step::Drain if open.is_cut_off() => Wait::new("the old key, which leaked, to be refused"),
         Step::Create => Wait::new("the new key"),
-        Step::Verify => Wait::new("the new key to be accepted everywhere"),
+        Step::Verify => Wait::new("the key to be accepted everywhere"),
         Step::Publish => Wait::new("the sources to serve the new key"),
         Step::Drain => drain(open, known),
         Step::Deactivate => Wait::new("the old key to be refused"),
