@@ -230,9 +230,9 @@ pub fn is_withdrawn(app: &App, status: &Status) -> Failed {
 fn is_done(app: &App, open: &Open) -> Failed {
     let (old, new) = (&open.outgoing.id, &open.survivor().id);
     let message = format!("{}: {old} leaked, and is Inactive already", app.profile);
-    let again = format!("rotakey rotate {} --compromised --access-key-id", app.profile);
     Failed::new(Exit::Decide, message).hint(format!(
-        "`{again} {old} --revoke-sessions` ends the sessions of before, too; if {new}, which is served now, leaked as well: `{again} {new}`"
+        "with `--revoke-sessions` it ends the sessions of before, too; if {new}, which is served now, leaked as well: `rotakey rotate {} --compromised --access-key-id {new}`",
+        app.profile
     ))
 }
 

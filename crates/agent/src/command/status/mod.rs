@@ -95,12 +95,13 @@ fn look(app: &App, named: Option<&str>) -> Result<Seen, Failed> {
     Ok(Seen { agent, trouble, profiles, unreadable })
 }
 
-/// What the open rotation waits for, and until when at the earliest, as `status` has it. `agent` is what the agent says of
-/// the profile.
+/// What the open rotation waits for, as `status` has it, and when its step is over at the earliest. `agent` is what the
+/// agent says of the profile.
 pub(super) fn waits(app: &App, agent: Option<Value>) -> Result<(String, Option<String>), Failed> {
     let view = View::of(app, agent, &[])?;
     let wait = view.status.rotation.as_ref().map(|open| view.wait(open));
-    let until = wait.as_ref().and_then(|wait| wait.until).map(|until| view.at(until));
+    let until = wait.as_ref().and_then(|wait| wait.over.or(wait.until));
+    let until = until.map(|until| view.at(until));
     Ok((wait.map(|wait| wait.what).unwrap_or_default(), until))
 }
 
