@@ -202,13 +202,13 @@ impl View {
         json!({"process": of("process"), "container": of("container"), "imds": of("imds"), "proxy": of("proxy")})
     }
 
-    /// Why the last rotation came to nothing, and what to do about it.
     /// Why the last rotation came to nothing.
     pub(super) fn last_failure(&self) -> Option<String> {
         let why = self.status.last_failure.clone()?;
         Some(if why == BY_A_PERSON { format!("it was taken back: {why}") } else { why })
     }
 
+    /// The same, and what to do about it.
     pub(super) fn last_error(&self) -> Option<(String, String)> {
         let why = self.last_failure()?;
         let told = self.news.as_ref().filter(|news| news.kind == Kind::Failed);
