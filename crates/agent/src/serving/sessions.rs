@@ -111,7 +111,9 @@ impl Sessions {
             if let Next::Mint(generation) = kept.keeper.next(app.clock.now().wall) {
                 // It is never closed.
                 let _turn = self.turns.0.acquire().await;
-                kept.mint(app, keystore, key, served, generation, credentials).await;
+                // In a box, which is gone afterwards: the task waits for most of its life, and would keep the room for a call.
+                let mint = kept.mint(app, keystore, key, served, generation, credentials);
+                Box::pin(mint).await;
             }
             kept.restore(key, served, generation, app.clock.now().wall);
             match kept.keeper.next(app.clock.now().wall) {
