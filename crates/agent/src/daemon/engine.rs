@@ -269,7 +269,7 @@ impl Workshop {
 
     fn rotate(&mut self) {
         self.may_rotate = true;
-        for (rotation, inbox) in self.waiting.drain(..) {
+        for (rotation, inbox) in std::mem::take(&mut self.waiting) {
             self.tasks.spawn_local(rotation.run(inbox));
         }
     }
