@@ -190,7 +190,7 @@ impl Rotations {
             until: None,
             step: None,
         };
-        let run = engine::run(&self.app, goal, None, &mut watcher).await;
+        let run = engine::run(&self.app, self.keystore.as_ref(), goal, None, &mut watcher).await;
         let until = watcher.until;
         let now = self.app.clock.now().wall;
         match run {
