@@ -164,9 +164,10 @@ mod tests {
             }
         }
         let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
-        for order in [[0, 2, 3, 3], [1, 0, 2, 3], [0, 1, 1, 2]] {
+        for (order, line) in [([0, 2, 3, 3], 2), ([1, 0, 2, 3], 1), ([0, 1, 1, 2], 3)] {
             let moved: Vec<u8> = order.iter().flat_map(|at| lines[*at]).copied().collect();
-            assert!(decode(&moved, Link::default()).is_err(), "{order:?}");
+            let damage = decode(&moved, Link::default()).expect_err("out of order");
+            assert_eq!(damage.line, line, "{order:?}: {damage}");
         }
     }
 }

@@ -204,9 +204,7 @@ impl Draft {
         if !self.active.contains(id) {
             self.active.push(id.clone());
         }
-        if self.active.len() > 1 {
-            self.two_since.get_or_insert(at);
-        }
+        self.count(at);
         if let Some(key) = self.key(id) {
             key.deactivated = None;
         }
@@ -214,13 +212,18 @@ impl Draft {
 
     fn deactivate(&mut self, id: &AccessKeyId, at: Timestamp) {
         self.active.retain(|active| active != id);
-        if self.active.len() < 2
-            && let Some(since) = self.two_since.take()
-        {
-            self.two_milliseconds += at.duration_since(since).as_millis().max(0) as i64;
-        }
+        self.count(at);
         if let Some(key) = self.key(id) {
             key.deactivated.get_or_insert(at);
+        }
+    }
+
+    /// The time of two Active keys begins or ends here.
+    fn count(&mut self, at: Timestamp) {
+        if self.active.len() > 1 {
+            self.two_since.get_or_insert(at);
+        } else if let Some(since) = self.two_since.take() {
+            self.two_milliseconds += at.duration_since(since).as_millis().max(0) as i64;
         }
     }
 

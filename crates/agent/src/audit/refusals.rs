@@ -17,7 +17,7 @@ use rotakey_endpoint::table::{Caller, Refused};
 use super::sessions::{Flood, Made};
 use super::{Audit, By};
 use crate::clock::SystemClock;
-use crate::proc;
+use crate::proc::{self, Program};
 use crate::serving::holders::Holders;
 
 /// Refusals that wait to be noted. When more come in, some go uncounted here; the metrics count them all.
@@ -172,7 +172,11 @@ fn work(
                 }
             }
             Ok(Note::Used { placeholder, profile, caller }) => {
-                write_use(audit, &mut uses, (placeholder, profile, caller), now);
+                // Whoever notes holders has found it out: to look at all processes again, for each connection, would
+                // cost more than most requests.
+                let program = holders.who(caller);
+                let used = (placeholder, profile.as_str(), caller);
+                write_use(audit, &mut uses, used, program.as_ref(), now);
             }
             Ok(Note::Made(made)) => made.write(audit, &mut flood, holders, now),
             Err(_) => {}
@@ -212,31 +216,24 @@ fn write_use(
     audit: &Audit,
     uses: &mut Uses,
     (placeholder, profile, caller): (&AccessKeyId, &str, &Caller),
+    program: Option<&Program>,
     now: Timestamp,
 ) {
-    let program = program_of(caller);
     // We look whether the proxy works.
-    if program.as_ref().is_some_and(proc::is_own) {
+    if program.is_some_and(proc::is_own) {
         return;
     }
-    if !uses.note(placeholder, program.as_ref().and_then(|program| program.exe.clone()), now) {
+    if !uses.note(placeholder, program.and_then(|program| program.exe.clone()), now) {
         return;
     }
-    let by = by_of(caller, program.as_ref());
+    let by = by_of(caller, program);
     let detail = "through the proxy; further uses of this program are not written for a day";
     if let Err(error) = audit.record_of(&by, "proxy-use", profile, Some(placeholder), detail) {
         tracing::warn!(%error, "the use of a placeholder is not in the audit trail");
     }
 }
 
-fn program_of(caller: &Caller) -> Option<proc::Program> {
-    match caller {
-        Caller::Socket { inode, .. } => proc::owner_of(*inode),
-        Caller::Process { pid, .. } => proc::program(*pid),
-    }
-}
-
-pub(super) fn by_of(caller: &Caller, program: Option<&proc::Program>) -> By {
+pub(super) fn by_of(caller: &Caller, program: Option<&Program>) -> By {
     match program {
         // It may be gone by now.
         Some(program) => By { exe: program.exe.clone(), ..By::process(uid(caller), program.pid) },

@@ -13,6 +13,7 @@ use rotakey_endpoint::table::{Accounts, Caller, Handed, Profile, Refused, Source
 
 use super::holders::Holders;
 use super::leases::Asker;
+use super::owners::Owners;
 use super::{ServedKey, ServedProfile, Serving};
 use crate::audit::refusals::Refusals;
 use crate::clock::{Clock, SystemClock};
@@ -29,6 +30,7 @@ pub struct Books {
     clock: SystemClock,
     counters: Arc<Counters>,
     refusals: Refusals,
+    owners: Owners,
 }
 
 impl Books {
@@ -41,7 +43,8 @@ impl Books {
         counters: Arc<Counters>,
         refusals: Refusals,
     ) -> Self {
-        Self { serving, leases, holders, clock, counters, refusals }
+        let owners = Owners::default();
+        Self { serving, leases, holders, clock, counters, refusals, owners }
     }
 
     /// A program's request was answered through the proxy. The program holds the placeholder, and nothing else.
@@ -106,7 +109,7 @@ impl Accounts for Books {
         }
         let program = match caller {
             Caller::Process { pid, .. } => proc::runner(*pid),
-            Caller::Socket { inode, .. } => proc::owner_of(*inode),
+            Caller::Socket { inode, .. } => self.owners.of(*inode),
         };
         let exe = program.and_then(|program| program.exe);
         exe.is_some_and(|exe| {

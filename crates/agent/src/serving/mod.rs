@@ -8,6 +8,7 @@ pub mod books;
 pub mod connecting;
 pub mod holders;
 pub mod leases;
+mod owners;
 pub mod placeholders;
 pub mod proxying;
 pub mod seals;

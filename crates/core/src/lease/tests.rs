@@ -182,6 +182,21 @@ fn each_revocation_counts_whatever_the_clock_says() {
     assert_ne!(ledger, first);
 }
 
+/// A ledger of before there were revocations is read, and one without any looks like it.
+#[test]
+fn revocations_are_written_once_there_are_any() {
+    let mut ledger = Ledger::new(id("AKIAOLD"), Generation(1), at(0));
+    let written = |ledger: &Ledger| serde_json::to_value(ledger).expect("plain data");
+    let before = written(&ledger);
+    assert_eq!(before.get("revocations"), None);
+    ledger.void_sessions(at(100));
+    assert_eq!(written(&ledger)["revocations"], 1);
+    for value in [before, written(&ledger)] {
+        let read: Ledger = serde_json::from_value(value.clone()).expect("the same");
+        assert_eq!(written(&read), value);
+    }
+}
+
 #[test]
 fn the_served_key_is_never_forgotten() {
     let mut ledger = Ledger::new(id("AKIAOLD"), Generation(1), at(0));

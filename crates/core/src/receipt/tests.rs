@@ -67,7 +67,10 @@ fn a_rotation_that_went_well_says_all_that_it_did() {
     assert_eq!(receipt.outcome, Outcome::Rotated);
     assert_eq!((receipt.begun, receipt.ended, receipt.lines), (at(10), at(220), (3, 16)));
     assert_eq!(receipt.before.access_key_id, id(OLD));
-    assert_eq!(receipt.before.days_old(receipt.begun), Some(10));
+    let days_old = |second| receipt.before.days_old(at(second));
+    assert_eq!(days_old(-1), Some(9));
+    assert_eq!((days_old(0), days_old(86_399), days_old(86_400)), (Some(10), Some(10), Some(11)));
+    assert_eq!(days_old(-11 * 86_400), Some(0), "a clock was set back");
     assert_eq!(
         (receipt.before.deactivated, receipt.before.deleted),
         (Some(at(111)), Some(at(201)))
@@ -107,6 +110,46 @@ fn an_undo_in_the_soak_counts_both_times_of_two_keys() {
     assert_eq!(receipt.before.access_key_id, receipt.after.access_key_id);
     assert_eq!((receipt.after.deactivated, receipt.refused), (None, Some(at(311))));
     assert_eq!(receipt.two_active_seconds, (111 - 12) + (311 - 210));
+}
+
+/// What was proved of the key that went, when the rotation is turned round, says nothing of the one that goes instead.
+#[test]
+fn an_undo_forgets_what_was_proved_of_the_other_key() {
+    let mut entries = deactivated();
+    let begun = Record::UndoBegun { why: "a person asked for it".into(), forced: false };
+    entries.push(entry(200, begun));
+    entries.extend(both(210, Act::Activate { access_key_id: id(OLD) }));
+    entries.push(entry(220, Record::Verified { access_key_id: id(OLD) }));
+    entries.extend(both(230, Act::Publish { access_key_id: id(OLD), generation: Generation(3) }));
+    // Somebody deletes the new key before it was drained.
+    entries.push(entry(240, Record::Vanished { access_key_id: id(NEW) }));
+    entries.extend(both(250, Act::Forget { access_key_id: id(NEW) }));
+    entries.push(entry(260, Record::Finished));
+    let made = receipts(&entries);
+    let [receipt] = &made[..] else { panic!("{made:?}") };
+    assert_eq!(receipt.outcome, Outcome::Undone);
+    assert_eq!((receipt.accepted, receipt.drained, receipt.refused), (Some(at(220)), None, None));
+}
+
+#[test]
+fn a_key_that_leaked_and_one_that_somebody_deleted_are_told() {
+    let mut entries = published();
+    entries.push(entry(40, Record::Compromised { access_key_id: id(OLD) }));
+    entries.push(entry(50, Record::Vanished { access_key_id: id(OLD) }));
+    entries.extend(both(60, Act::Forget { access_key_id: id(OLD) }));
+    entries.push(entry(70, Record::Finished));
+    let made = receipts(&entries);
+    let [receipt] = &made[..] else { panic!("{made:?}") };
+    let acts: Vec<_> = receipt
+        .acts
+        .iter()
+        .map(|acted| (acted.time, acted.act.as_str(), &acted.access_key_id))
+        .collect();
+    assert_eq!(acts[2..4], [(at(40), "compromised", &id(OLD)), (at(50), "vanished", &id(OLD))]);
+    // When it was seen to be gone, it was no longer Active either.
+    let before = &receipt.before;
+    assert_eq!((before.deactivated, before.deleted), (Some(at(50)), Some(at(50))));
+    assert_eq!((receipt.refused, receipt.two_active_seconds), (None, 50 - 12));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod alone;
 mod answers;
+mod asking;
 mod compromised;
 mod creation;
 mod enumeration;

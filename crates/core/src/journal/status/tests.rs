@@ -1,5 +1,7 @@
 //! What is legal when, tried record by record.
 
+mod leaked;
+
 use super::*;
 use crate::journal::{Act, RotationId};
 

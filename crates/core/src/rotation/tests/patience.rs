@@ -202,7 +202,7 @@ fn a_key_counts_as_gone_when_two_lists_in_a_row_do_not_have_it() {
 
 #[test]
 fn a_deleted_key_that_is_listed_past_the_deadline_is_for_a_person_to_see() {
-    for (listed, stuck) in [(119, false), (121, true)] {
+    for (listed, stuck) in [(119, false), (121, true), (100_000, true)] {
         let mut world = world();
         let (mut key, mut until) = (None, Timestamp::MAX);
         let (_, ending) = world.drive_with(ROTATE, &[], |world, _, command| match command {

@@ -52,11 +52,14 @@ fn a_use_from_outside_holds_the_old_key_until_it_was_quiet_for_long_enough() {
     let mut world = world();
     let mut used: Option<Timestamp> = None;
     let (_, ending) = world.drive_with(ROTATE, &[], |world, _, command| {
+        let quiet = world.policy.observe + world.policy.signature_window;
+        if let Command::Wait { until, waiting_for: WaitingFor::Straggler(..) } = command {
+            assert_eq!(*until, later(used.expect("it was used"), quiet));
+        }
         let asks = matches!(command, Command::LastUsed { id, .. } if *id == old());
         if !asks || world.status().rotation.is_none() {
             return;
         }
-        let quiet = world.policy.observe + world.policy.signature_window;
         match used {
             None => {
                 used = Some(world.now.wall);
