@@ -36,6 +36,8 @@ mod runs;
 #[path = "docs/stage.rs"]
 mod stage;
 mod support;
+#[path = "docs/tables.rs"]
+mod tables;
 
 use markdown::Document;
 
@@ -148,6 +150,11 @@ fn commands_that_are_to_be_run_run() {
 #[test]
 fn links_lead_somewhere() {
     nothing_wrong(links::broken(&Document::all()));
+}
+
+#[test]
+fn tables_are_whole() {
+    nothing_wrong(tables::broken(&Document::all()));
 }
 
 #[test]

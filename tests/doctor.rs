@@ -14,6 +14,8 @@ mod machine;
 mod next;
 #[path = "doctor/patient.rs"]
 mod patient;
+#[path = "doctor/proxied.rs"]
+mod proxied;
 #[path = "doctor/shadows.rs"]
 mod shadows;
 #[allow(dead_code, reason = "of the clients, only what is asked of each")]

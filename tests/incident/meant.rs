@@ -33,6 +33,8 @@ fn a_key_that_is_inactive_by_now_is_recorded_and_the_served_one_stays() {
     assert!(evidence["refused_since"].is_string(), "{evidence}");
     let undo = world.expect(3, &["undo"]);
     assert!(undo.stderr.contains("--force"), "{undo:?}");
+    let again = world.expect(3, &named(&world.id));
+    assert!(again.stderr.contains("--revoke-sessions"), "{again:?}");
 }
 
 #[test]

@@ -118,6 +118,9 @@ fn a_soaking_key_makes_room_for_the_replacement() {
     assert!(keys.iter().all(|(id, _)| *id != world.id), "the first one is gone: {keys:?}");
     assert!(keys.contains(&(leaked, "Inactive".to_owned())), "{keys:?}");
     assert!(keys.contains(&(world.served_id(), "Active".to_owned())), "{keys:?}");
+    // The rotation that ended for it has its receipt, and not only when its successor ends.
+    let record = world.expect(0, &["history", "--verify"]);
+    assert!(record.stdout.contains("1 receipt\n") && record.stderr.is_empty(), "{record:?}");
 }
 
 /// Two keys work, and it is the newer one that leaked.

@@ -72,7 +72,7 @@ fn a_rotation_leaves_a_receipt_that_an_auditor_can_read() {
         "CIS 1.12",
         "CIS 1.13",
         "CIS 1.14",
-        "Active for 1 minutes",
+        "Active for 1 minute",
         "2 times in a row",
         "refused",
         "sha256",

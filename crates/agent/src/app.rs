@@ -131,7 +131,9 @@ impl App {
                     Passphrase::Credential { directory, name: name.clone() }
                 } else {
                     return Err(Failed::new(Exit::Usage, "[store] names no passphrase")
-                        .hint("set passphrase_file, passphrase_command or passphrase_credential"));
+                        .hint(
+                            "set passphrase_file, passphrase_command or passphrase_credential beside kind (docs/headless.md)",
+                        ));
                 };
                 Box::new(FileKeystore::new(self.paths.state.join("keys"), passphrase))
             }

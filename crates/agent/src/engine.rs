@@ -129,7 +129,9 @@ pub async fn run_for(
     let stop = driver.drive(&mut rotation, until, &mut witness).await;
     // While the lock is held: nobody else writes these.
     evidence::keep(app, &state, started, service.calls().take());
-    if rotation.status().rotation.is_none() {
+    let open = rotation.status().rotation.as_ref().map(|open| &open.id);
+    // What had to end first has ended, even though its successor has begun.
+    if open.is_none() || (first.is_some() && open != first.as_ref()) {
         give_receipt(app, &state, &tag);
     }
     Ok(Run { stop, status: rotation.status().clone() })

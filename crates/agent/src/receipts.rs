@@ -24,6 +24,7 @@ use crate::audit::Audit;
 use crate::serving::holders::Holder;
 use crate::store::disk;
 use crate::store::profile::ProfileState;
+use crate::wording::counted;
 
 /// A receipt as it is on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -254,8 +255,8 @@ pub fn cis(receipt: &Receipt) -> Value {
             "numbers": {"1.4.0 to 4.0.1": "1.13", "5.0.0": "1.12"},
             "met": true,
             "because": format!(
-                "one is left; while they were exchanged, two were Active for {} minutes",
-                minutes(receipt.two_active_seconds)
+                "one is left; while they were exchanged, two were Active for {}",
+                of(minutes(receipt.two_active_seconds), "minute")
             ),
         },
         {
@@ -263,12 +264,17 @@ pub fn cis(receipt: &Receipt) -> Value {
             "numbers": {"1.4.0 to 4.0.1": "1.14", "5.0.0": "1.13", "7.0.0": "2.12"},
             "met": receipt.outcome == receipt::Outcome::Rotated && age.is_some_and(|days| days <= crate::cis::AGE_DAYS),
             "because": match (receipt.outcome, age) {
-                (receipt::Outcome::Rotated, Some(days)) => format!("the replaced key was {days} days old when it was retired"),
+                (receipt::Outcome::Rotated, Some(days)) => format!("the replaced key was {} old when it was retired", of(days, "day")),
                 (receipt::Outcome::Rotated, None) => "the replaced key's age is not known".to_owned(),
                 _ => "nothing was replaced in the end".to_owned(),
             },
         },
     ])
+}
+
+/// `1 minute`, `2 minutes`.
+fn of(count: i64, what: &str) -> String {
+    counted(usize::try_from(count).unwrap_or_default(), what)
 }
 
 /// Minutes, rounded up.

@@ -4,7 +4,7 @@
 //! it says there is dropped, whatever the level and the environment.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -65,7 +65,11 @@ where
 {
     let bodies = || FilterFn::new(|metadata| !metadata.target().starts_with(BODIES));
     let log = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let mut lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    // Left alone it paints what goes into a file, too; NO_COLOR it looks at by itself.
+    if !io::stderr().is_terminal() {
+        lines.set_ansi(false);
+    }
     match form {
         LogFormat::Json => log.with(lines.json().flatten_event(true).with_filter(bodies())).init(),
         LogFormat::Journald => {

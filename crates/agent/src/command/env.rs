@@ -125,7 +125,7 @@ pub fn listening(app: &App) -> Result<Option<SocketAddr>, Failed> {
             Exit::Usage,
             format!("the agent does not serve {} by the container endpoint", app.profile),
         )
-        .hint("add \"container\" to sources under [agent], and the profile to config.toml; then restart it")
+        .hint("add \"container\" to sources under [agent] in config.toml; then start the agent again (`rotakey service install`, where it is a service)")
     })
 }
 

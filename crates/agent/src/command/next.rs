@@ -100,7 +100,7 @@ fn told(app: &App, agent: &Result<Option<Value>, Failed>) -> Result<Told, Failed
     match agent {
         Ok(None) => {
             told.advise("rotakey agent", "serves programs, rotates unattended");
-            told.advise("rotakey service install", "has it run from every login on");
+            told.advise("rotakey service install", "or this: from every login on");
         }
         Err(_) => told.advise("rotakey doctor", "says what is wrong with the agent"),
         Ok(Some(_)) => {}
@@ -111,7 +111,7 @@ fn told(app: &App, agent: &Result<Option<Value>, Failed>) -> Result<Told, Failed
 fn of_profile(told: &mut Told, name: &str, standing: &Standing) {
     let look = || format!("rotakey status {name}");
     match standing.headline {
-        Headline::Incident => told.advise(look(), "a key of it leaked: says what is left to do"),
+        Headline::Incident => told.advise(look(), "a key leaked: says where to read what is left"),
         Headline::Stuck => told.advise(look(), "a person must decide: names the choices"),
         Headline::Held => told.advise(look(), "says what holds it, and how it goes on"),
         Headline::Failed => told.advise(look(), "says what came of it, and what to do"),

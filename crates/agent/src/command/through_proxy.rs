@@ -45,7 +45,7 @@ pub(super) fn listening(
     let Some(listen) = listen else {
         let message = format!("the agent has no proxy for {}", app.profile);
         return Err(Failed::new(Exit::Usage, message).hint(
-            "add \"proxy\" to sources under [agent], and the profile to config.toml; then restart it",
+            "`sources = [\"container\", \"imds\", \"proxy\"]` under [agent] in config.toml turns it on; then start the agent again (`rotakey service install`, where it is a service)",
         ));
     };
     let now = app.clock.wall();

@@ -50,7 +50,7 @@ pub const KEYS: &[Key] = &[
     key(
         "agent",
         "sources",
-        "all but `proxy`",
+        "all but proxy",
         "a list of what the agent offers: `process` (always), `container`, `imds`, `proxy`",
     ),
     key(
@@ -83,7 +83,12 @@ pub const KEYS: &[Key] = &[
         "\"keyring\"",
         "where secrets are kept: `keyring` (the OS keyring) or `file` (encrypted)",
     ),
-    key("store", "passphrase_file", "", "a file (mode 0600) that holds the key file's passphrase"),
+    key(
+        "store",
+        "passphrase_file",
+        "",
+        "the whole path of a file (mode 0600) that holds the key file's passphrase",
+    ),
     key("store", "passphrase_command", "", "a command that prints the key file's passphrase"),
     key(
         "store",
@@ -101,7 +106,7 @@ pub const KEYS: &[Key] = &[
     key(
         PROFILE,
         "endpoint_url",
-        "AWS_ENDPOINT_URL[_IAM|_STS]",
+        "AWS_ENDPOINT_URL_IAM and _STS, AWS_ENDPOINT_URL",
         "the URL of an IAM- and STS-compatible server",
     ),
     key(PROFILE, "endpoint_url_iam", "endpoint_url", "the same, of IAM alone"),

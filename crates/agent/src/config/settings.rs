@@ -93,9 +93,14 @@ pub(super) fn store(table: &toml::Table) -> Result<StoreSettings, ConfigError> {
         other => return Err(read.wrong("kind", &format!("{other:?}"), "`keyring` or `file`")),
     };
     let text = |name| read.text(name).map(|value| value.map(str::to_owned));
+    let passphrase_file = text("passphrase_file")?;
+    if let Some(path) = passphrase_file.as_deref().filter(|path| path.starts_with('~')) {
+        let wanted = "a whole path, from / on: no shell reads it";
+        return Err(read.wrong("passphrase_file", &format!("{path:?}"), wanted));
+    }
     Ok(StoreSettings {
         kind,
-        passphrase_file: text("passphrase_file")?,
+        passphrase_file,
         passphrase_command: text("passphrase_command")?,
         passphrase_credential: text("passphrase_credential")?,
     })

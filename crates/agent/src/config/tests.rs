@@ -44,6 +44,7 @@ fn wrong_types_and_values_name_the_key() {
         ("[profile.a]\nserve = \"keys\"\n", "serve"),
         ("[profile.a]\nendpoint_url = \"ftp://x\"\n", "endpoint_url"),
         ("[store]\nkind = \"paper\"\n", "kind"),
+        ("[store]\nkind = \"file\"\npassphrase_file = \"~/p\"\n", "passphrase_file"),
         ("[profile.a]\nprobe = { successes = 1 }\n", "successes"),
         ("[profile.\"a/b\"]\n", "a/b"),
         ("[profile.a]\nsource_profile = \"b\"\n", "source_profile"),

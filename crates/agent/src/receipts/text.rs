@@ -3,7 +3,13 @@
 use jiff::Timestamp;
 use rotakey_core::receipt::{Described, Outcome};
 
-use super::{Written, cis, minutes};
+use super::{Written, cis, minutes, of};
+use crate::printer::layout::{width, wrap};
+
+/// As wide as a page.
+const WIDTH: usize = 80;
+/// Where values begin.
+const COLUMN: usize = 12;
 
 /// Its lines.
 #[must_use]
@@ -38,7 +44,7 @@ pub fn lines(written: &Written) -> Vec<String> {
     lines.extend(proof(written));
     lines.push(row(
         "two keys",
-        &format!("Active at once for {} minutes", minutes(receipt.two_active_seconds)),
+        &format!("Active at once for {}", of(minutes(receipt.two_active_seconds), "minute")),
     ));
     for one in cis(receipt).as_array().into_iter().flatten() {
         let met = if one["met"] == true { "met" } else { "not met" };
@@ -52,7 +58,18 @@ pub fn lines(written: &Written) -> Vec<String> {
         "journal",
         &format!("lines {first} to {last}, ending in {}", written.journal_digest),
     ));
-    lines
+    lines.iter().flat_map(|line| folded(line)).collect()
+}
+
+/// What is too wide goes on below its value.
+fn folded(line: &str) -> Vec<String> {
+    if width(line) <= WIDTH {
+        return vec![line.to_owned()];
+    }
+    let (name, value) = line.split_at(COLUMN);
+    let lines = wrap(value, WIDTH - COLUMN);
+    let name_of = |at| if at == 0 { name } else { "" };
+    lines.iter().enumerate().map(|(at, value)| format!("{:COLUMN$}{value}", name_of(at))).collect()
 }
 
 fn proof(written: &Written) -> Vec<String> {
@@ -105,9 +122,10 @@ fn key(key: &Described, at: Timestamp) -> String {
     match (key.created, key.days_old(at)) {
         (Some(created), Some(days)) => {
             format!(
-                "{}, created {} ({days} days old)",
+                "{}, created {} ({} old)",
                 key.access_key_id,
-                created.strftime("%Y-%m-%d")
+                created.strftime("%Y-%m-%d"),
+                of(days, "day")
             )
         }
         _ => format!("{}, of unknown age", key.access_key_id),

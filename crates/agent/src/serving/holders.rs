@@ -25,9 +25,11 @@ use crate::store::profile::ProfileState;
 const QUEUE: usize = 1024;
 
 /// A program that connects anew is waited for until it is known, as it may be gone directly after the answer: so often in
-/// a second, and for so long. Those who come in faster are noted without a name.
+/// a second, and for so long, which is long only where others have the processor. Those who come in faster are noted
+/// without a name.
 const WAITED_FOR: u32 = 10;
-const WAIT: Duration = Duration::from_millis(50);
+const WAIT: Duration = Duration::from_millis(200);
+
 /// Notes holders, in a thread of its own.
 #[derive(Clone, Debug)]
 pub struct Holders {

@@ -169,8 +169,8 @@ pub enum WaitingFor {
 impl std::fmt::Display for WaitingFor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Propagation => f.write_str("the new key to be accepted everywhere"),
-            Self::Settling => f.write_str("the new key to settle"),
+            Self::Propagation => f.write_str("the key to be accepted everywhere"),
+            Self::Settling => f.write_str("the key to settle"),
             Self::Sources => f.write_str("the sources to serve the new key"),
             Self::Leases => f.write_str("the leases on the old key to end"),
             Self::Observation => f.write_str("unknown holders of the old key to show themselves"),

@@ -6,6 +6,7 @@ use super::check::Check;
 use super::scene::{Scene, places, quoted};
 use crate::chains::EC2;
 use crate::config::Env;
+use crate::placeholder;
 use crate::serving::token;
 use crate::shared_files;
 use crate::store::disk;
@@ -28,6 +29,9 @@ const KEYS: [&str; 8] = [
     "AWS_SESSION_TOKEN",
     "AWS_SECURITY_TOKEN",
 ];
+
+/// What leads a program to the proxy.
+const PROXIES: [&str; 3] = ["AWS_ENDPOINT_URL", "HTTPS_PROXY", "https_proxy"];
 
 /// Those of a web identity: some SDKs look there before any profile.
 const WEB_IDENTITY: [&str; 3] =
@@ -62,7 +66,10 @@ fn keys(scene: &Scene<'_>, env: &Env) -> Check {
     };
     // The proxy's: worthless outside this machine.
     if is_placeholder(env, id) {
-        return Check::ok("env.keys", format!("${name} is the placeholder of the proxy"));
+        return Check::ok(
+            "env.keys",
+            format!("${name} is a placeholder, which signs for the proxy"),
+        );
     }
     let what = match scene.holder_of(id) {
         Some(holder) => format!("a copy of {holder}'s key: it will not be the next one"),
@@ -88,13 +95,20 @@ fn web_identity(env: &Env) -> Check {
         .run(unset(env, WEB_IDENTITY))
 }
 
-fn is_placeholder(env: &Env, id: &str) -> bool {
-    let url = env.get("AWS_ENDPOINT_URL").unwrap_or_default();
-    let host = url.split("://").nth(1).and_then(|rest| rest.split('/').next());
-    let is_here = host
-        .and_then(|host| host.parse::<SocketAddr>().ok())
-        .is_some_and(|at| at.ip().is_loopback());
-    is_here && id.len() == 20 && !id.starts_with("AKIA") && !id.starts_with("ASIA")
+/// Whether a key id is a placeholder, and the environment leads to a proxy of this machine.
+pub(super) fn is_placeholder(env: &Env, id: &str) -> bool {
+    let leads_here = |name: &&str| {
+        let url = env.get(name).unwrap_or_default();
+        let host = url.split("://").nth(1).and_then(|rest| rest.split('/').next());
+        let at = host.and_then(|host| host.parse::<SocketAddr>().ok());
+        at.is_some_and(|at| at.ip().is_loopback())
+    };
+    placeholder::is_placeholder(id) && PROXIES.iter().any(leads_here)
+}
+
+/// Whether programs of this environment sign for the proxy.
+pub(super) fn is_proxied(env: &Env) -> bool {
+    env.get(KEYS[0]).is_some_and(|id| is_placeholder(env, id))
 }
 
 fn profile(scene: &Scene<'_>, env: &Env) -> Check {
@@ -131,6 +145,9 @@ fn profile(scene: &Scene<'_>, env: &Env) -> Check {
         }),
         None if env.get(FULL).is_some() || env.get(IMDS).is_some() => {
             Check::ok("env.profile", "AWS_PROFILE is not set: an endpoint is")
+        }
+        None if is_proxied(env) => {
+            Check::ok("env.profile", "AWS_PROFILE is not set: the placeholder is")
         }
         None if names.contains(&"default") => {
             Check::ok("env.profile", "AWS_PROFILE is not set: programs use default")

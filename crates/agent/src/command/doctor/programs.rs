@@ -1,6 +1,7 @@
 //! Where each SDK's chain ends: at rotakey, at a leftover, or nowhere.
 
 use super::check::Check;
+use super::environment::is_placeholder;
 use super::line::Line;
 use super::scene::Scene;
 use crate::chains::{self, Answer, Sdk};
@@ -45,6 +46,9 @@ fn judge(scene: &Scene<'_>, profile: &str, sdk: &Sdk, answer: Answer) -> Check {
         // On EC2 that is the machine's role; elsewhere nobody answers.
         Answer::Imds { .. } => nothing(sdk, "nothing, or on EC2 the machine's role"),
         Answer::Nothing => nothing(sdk, "nothing"),
+        Answer::Key { access_key_id, at } if is_placeholder(&scene.app.env, &access_key_id) => {
+            Check::ok("programs", format!("rotakey's proxy, by the placeholder at {at}"))
+        }
         Answer::Key { access_key_id, at } => match scene.holder_of(&access_key_id) {
             Some(holder) => bad(format!("a copy of {holder}'s key, {access_key_id}, at {at}")),
             None => bad(format!("the key {access_key_id} at {at}")),

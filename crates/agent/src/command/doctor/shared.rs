@@ -1,6 +1,7 @@
 //! The shared files, `~/.aws/credentials` and `~/.aws/config`: what stands in a profile beside rotakey's line.
 
 use super::check::Check;
+use super::environment::is_proxied;
 use super::line::Line;
 use super::scene::{Scene, quoted};
 use crate::chains::{File, Place, Section};
@@ -155,6 +156,9 @@ fn line(scene: &Scene<'_>, profile: &str) -> Check {
                 "files.line",
                 "no credential_process, and the container endpoint instead",
             );
+        }
+        if is_proxied(env) {
+            return Check::ok("files.line", "no credential_process, and the proxy instead");
         }
         let check = Check::warning(
             "files.line",

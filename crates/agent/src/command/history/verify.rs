@@ -9,6 +9,7 @@ use crate::receipts::Receipts;
 use crate::receipts::verify::Checked;
 use crate::store::disk;
 use crate::store::profile::ProfileState;
+use crate::wording::counted;
 
 /// A file, or a set of files, that was looked at.
 struct Looked {
@@ -39,7 +40,7 @@ pub fn run(app: &App, name: Option<String>, as_json: bool) -> Result<(), Failed>
         let Checked { count, wrong, remarks: more } = receipts.verify(found, &trail);
         remarks.extend(more);
         let what = state.dir().join("receipts").display().to_string();
-        looked.push(Looked { what, has: format!("{count} receipts"), wrong });
+        looked.push(Looked { what, has: counted(count, "receipt"), wrong });
     }
     for one in &looked {
         if as_json {
@@ -73,8 +74,9 @@ fn audit(trail: &Trail) -> Looked {
     let has = match lines {
         0 => "0 lines".to_owned(),
         lines => format!(
-            "{lines} lines in {} files, the last one is number {}, {head}",
-            trail.files.len(),
+            "{} in {}, the last one is number {}, {head}",
+            counted(lines, "line"),
+            counted(trail.files.len(), "file"),
             trail.head.n
         ),
     };
@@ -91,7 +93,10 @@ fn journal(state: &ProfileState) -> Looked {
             let head = text.lines().last().and_then(|line| line.split(' ').next());
             let has = match entries.len() {
                 0 => "no journal yet".to_owned(),
-                lines => format!("{lines} lines, the last one is {}", head.unwrap_or_default()),
+                lines => {
+                    let head = head.unwrap_or_default();
+                    format!("{}, the last one is {head}", counted(lines, "line"))
+                }
             };
             Looked { what, has, wrong: Vec::new() }
         }

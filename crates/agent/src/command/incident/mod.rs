@@ -231,7 +231,7 @@ fn is_done(app: &App, open: &Open) -> Failed {
     let (old, new) = (&open.outgoing.id, &open.survivor().id);
     let message = format!("{}: {old} leaked, and is Inactive already", app.profile);
     Failed::new(Exit::Decide, message).hint(format!(
-        "if {new}, which is served now, leaked too: `rotakey rotate {} --compromised --access-key-id {new}`",
+        "with `--revoke-sessions` it ends the sessions of before, too; if {new}, which is served now, leaked as well: `rotakey rotate {} --compromised --access-key-id {new}`",
         app.profile
     ))
 }
@@ -323,9 +323,10 @@ fn finish(
         rotation: evidence.rotation.clone().map(rotakey_core::journal::RotationId),
         access_key_id: Some(leaked.clone()),
         message: format!("{}: {leaked} leaked, and is refused by now", evidence.profile),
-        hint: Some(format!("the evidence is in {}", path.display())),
+        hint: Some(format!("the evidence, and what is left to do: {}", path.display())),
     });
-    for line in told::summary(&evidence) {
+    let columns = app.printer.data_columns();
+    for line in told::summary(&evidence).iter().flat_map(|line| told::folded(line, columns)) {
         app.printer.data(&line);
     }
     app.printer.data(&format!("evidence      {}", shown(&path)));

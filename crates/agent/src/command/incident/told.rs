@@ -7,7 +7,11 @@ use crate::app::App;
 use crate::driver::quarantine::POLICY;
 use crate::incident::evidence::{Evidence, Used};
 use crate::incident::{advice, quarantine, sessions};
+use crate::printer::layout::{width, wrap};
 use crate::wording::rfc3339;
+
+/// Where the texts of the summary begin.
+const COLUMN: usize = 14;
 
 fn user(app: &App) -> String {
     let whose = app.status().ok().and_then(|status| status.enrolment);
@@ -59,7 +63,7 @@ pub(super) fn quarantined(app: &App, why: &str) -> String {
 /// The evidence, for people.
 pub(super) fn summary(evidence: &Evidence) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut line = |what: &str, text: String| lines.push(format!("{what:12}  {text}"));
+    let mut line = |what: &str, text: String| lines.push(format!("{what:COLUMN$}{text}"));
     let leaked = &evidence.compromised.access_key_id;
     line("leaked", format!("{leaked} of {} (account {})", evidence.user, evidence.account_id));
     line("said", rfc3339(evidence.said));
@@ -101,6 +105,24 @@ pub(super) fn summary(evidence: &Evidence) -> Vec<String> {
         line("next", command.clone());
     }
     lines
+}
+
+/// A line of the summary on a terminal. One with a command stays whole, so that it can be copied.
+pub(super) fn folded(line: &str, columns: Option<usize>) -> Vec<String> {
+    let has_command = ["next", "then"].iter().any(|word| line.starts_with(word));
+    match columns {
+        Some(columns) if !has_command && width(line) > columns => {
+            let (word, text) = line.split_at(COLUMN);
+            let lines = wrap(text, columns.saturating_sub(COLUMN));
+            let word_of = |at| if at == 0 { word } else { "" };
+            lines
+                .iter()
+                .enumerate()
+                .map(|(at, text)| format!("{:COLUMN$}{text}", word_of(at)))
+                .collect()
+        }
+        _ => vec![line.to_owned()],
+    }
 }
 
 fn last_used(used: &Used) -> String {

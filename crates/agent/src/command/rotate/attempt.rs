@@ -66,7 +66,12 @@ pub(in crate::command) async fn attempt(
             // The agent gives way to a person.
             Err(error) if error.exit == Exit::Decide && patience > 0 => {
                 let agent = Agent::at(app.paths.socket());
-                if !agent.order(app.key_profile()?, "yield", b"")? {
+                let gives_way = match agent.order(app.key_profile()?, "yield", b"") {
+                    // It stands still with the lock in its hands: whoever has a leaked key is told which process to end.
+                    Err(_) if goal == Goal::COMPROMISED => false,
+                    answered => answered?,
+                };
+                if !gives_way {
                     return Err(held_up(app, &goal, error));
                 }
                 patience -= 1;

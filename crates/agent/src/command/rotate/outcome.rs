@@ -13,6 +13,7 @@ use crate::driver::Stop;
 use crate::engine::Milestone;
 use crate::engine::Run;
 use crate::failure::{Exit, Failed};
+use crate::incident::advice;
 use crate::telling;
 use crate::wording::rfc3339;
 
@@ -127,11 +128,17 @@ pub(super) fn blocked(app: &App, findings: Vec<Finding>) -> Result<(), Failed> {
     let exit = if decide { Exit::Decide } else { Exit::Refused };
     let message = findings.iter().map(describe).collect::<Vec<_>>().join("; ");
     let hint = match first {
-        Finding::Stranger(ids) => format!(
-            "IAM allows two keys. Either delete {0} (aws iam delete-access-key --access-key-id {0}), if nobody needs it, or hand it over and give the other one up (rotakey remove {1}; rotakey add {1} --access-key-id {0})",
-            ids.first().map(ToString::to_string).unwrap_or_default(),
-            app.profile
-        ),
+        Finding::Stranger(ids) => {
+            let user =
+                app.status().ok().and_then(|status| status.enrolment).map(|whose| whose.user);
+            let delete = ids.first().map(|id| advice::delete(&user.unwrap_or_default(), id));
+            format!(
+                "IAM allows two keys. Either delete {0} (`{2}`), if nobody needs it, or hand it over and give the other one up (`rotakey remove {1}`, then `rotakey add {1} --access-key-id {0}`)",
+                ids.first().map(ToString::to_string).unwrap_or_default(),
+                app.profile,
+                delete.unwrap_or_default()
+            )
+        }
         Finding::SecondInstall(tag) => format!(
             "rotate there; or, if that installation is gone, remove the tag {tag} from the user (aws iam untag-user)"
         ),

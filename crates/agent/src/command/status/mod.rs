@@ -95,12 +95,13 @@ fn look(app: &App, named: Option<&str>) -> Result<Seen, Failed> {
     Ok(Seen { agent, trouble, profiles, unreadable })
 }
 
-/// What the open rotation waits for, and until when at the earliest, as `status` has it. `agent` is what the agent says of
-/// the profile.
+/// What the open rotation waits for, as `status` has it, and when its step is over at the earliest. `agent` is what the
+/// agent says of the profile.
 pub(super) fn waits(app: &App, agent: Option<Value>) -> Result<(String, Option<String>), Failed> {
     let view = View::of(app, agent, &[])?;
     let wait = view.status.rotation.as_ref().map(|open| view.wait(open));
-    let until = wait.as_ref().and_then(|wait| wait.until).map(|until| view.at(until));
+    let until = wait.as_ref().and_then(|wait| wait.over.or(wait.until));
+    let until = until.map(|until| view.at(until));
     Ok((wait.map(|wait| wait.what).unwrap_or_default(), until))
 }
 
@@ -131,7 +132,7 @@ pub(super) fn standing(app: &App, agent: Option<&Value>) -> Result<Standing, Fai
     let stuck = view.status.rotation.as_ref().and_then(|open| open.stuck.clone());
     Ok(Standing {
         headline: Headline::of(&view),
-        why: stuck.or_else(|| view.status.last_failure.clone()),
+        why: stuck.or_else(|| view.last_failure()),
         waits_for,
         due_since: due.map(|due| when(due, view.now.wall)),
         is_left_alone: view.is_left_alone(),

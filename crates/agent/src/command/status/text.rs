@@ -13,6 +13,7 @@ use super::view::View;
 use super::when;
 use crate::app::no_key_hint;
 use crate::cis::{self, AGE_DAYS};
+use crate::command::incident::replace_by_hand;
 use crate::config::duration;
 use crate::serving::holders::Holder;
 use crate::telling;
@@ -22,17 +23,27 @@ const HOLDERS_SHOWN: usize = 5;
 
 impl View {
     pub(super) fn text(&self, style: &Style) -> Vec<String> {
+        let is_withdrawn = self.status.withdrawn.is_some();
+        let open = self.status.rotation.as_ref();
+        let has_leaked = is_withdrawn || open.is_some_and(|open| open.compromised.is_some());
         let mut lines = vec![style.headline(&self.name, Headline::of(self))];
         let whose = self.status.enrolment.as_ref().map_or("no key yet", |e| e.arn.as_str());
         lines.extend(style.row("user", whose));
         if self.status.current.is_none() && self.status.rotation.is_none() {
             lines.extend(style.row("hint", &no_key_hint(&self.name)));
         }
-        if let Some(key) = &self.status.current {
-            lines.extend(style.row("serves", &self.key(key, style, "")));
+        match &self.status.current {
+            Some(key) if is_withdrawn => {
+                lines
+                    .extend(style.row("serves", &format!("nothing: {} is out of service", key.id)));
+                lines.extend(style.row("hint", &replace_by_hand(&self.name)));
+            }
+            Some(key) => lines.extend(style.row("serves", &self.key(key, style, ""))),
+            None => {}
         }
         match &self.status.rotation {
             Some(open) => lines.extend(self.rotation(open, style)),
+            None if is_withdrawn => {}
             None => lines.extend(self.next(style)),
         }
         if let Some((what, until, detail)) = self.held_up() {
@@ -50,7 +61,8 @@ impl View {
         for warning in self.warnings() {
             lines.extend(style.row("warning", &warning));
         }
-        if let Some((why, hint)) = self.last_error() {
+        // What came of an earlier rotation is no concern of whoever has a leaked key on his hands.
+        if let Some((why, hint)) = self.last_error().filter(|_| !has_leaked) {
             lines.extend(style.row("last time", &why));
             lines.extend(style.row("hint", &hint));
         }

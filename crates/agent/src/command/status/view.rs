@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rotakey_core::credential::KeyStatus;
 use rotakey_core::journal::{Key, Open, Status};
 use rotakey_core::lease::Ledger;
+use rotakey_core::rotation::BY_A_PERSON;
 use rotakey_core::time::{Now, later};
 use serde_json::{Value, json};
 
@@ -201,9 +202,15 @@ impl View {
         json!({"process": of("process"), "container": of("container"), "imds": of("imds"), "proxy": of("proxy")})
     }
 
-    /// Why the last rotation came to nothing, and what to do about it.
-    pub(super) fn last_error(&self) -> Option<(String, String)> {
+    /// Why the last rotation came to nothing.
+    pub(super) fn last_failure(&self) -> Option<String> {
         let why = self.status.last_failure.clone()?;
+        Some(if why == BY_A_PERSON { format!("it was taken back: {why}") } else { why })
+    }
+
+    /// The same, and what to do about it.
+    pub(super) fn last_error(&self) -> Option<(String, String)> {
+        let why = self.last_failure()?;
         let told = self.news.as_ref().filter(|news| news.kind == Kind::Failed);
         let hint = told.and_then(|news| news.hint.clone());
         let name = &self.name;

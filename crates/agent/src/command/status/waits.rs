@@ -20,15 +20,17 @@ pub(super) struct Wait {
     pub(super) until: Option<Timestamp>,
     /// What is over then.
     pub(super) when: Option<String>,
+    /// When the step can be over at the earliest, if another wait of it follows.
+    pub(super) over: Option<Timestamp>,
 }
 
 impl Wait {
     fn new(what: &str) -> Self {
-        Self { what: what.to_owned(), until: None, when: None }
+        Self { what: what.to_owned(), until: None, when: None, over: None }
     }
 
     fn until(what: &str, until: Timestamp, when: String) -> Self {
-        Self { what: what.to_owned(), until: Some(until), when: Some(when) }
+        Self { what: what.to_owned(), until: Some(until), when: Some(when), over: None }
     }
 }
 
@@ -61,7 +63,7 @@ pub(super) fn wait(open: &Open, known: &Known<'_>) -> Wait {
     match open.step {
         Step::Drain if open.is_cut_off() => Wait::new("the old key, which leaked, to be refused"),
         Step::Create => Wait::new("the new key"),
-        Step::Verify => Wait::new("the new key to be accepted everywhere"),
+        Step::Verify => Wait::new("the key to be accepted everywhere"),
         Step::Publish => Wait::new("the sources to serve the new key"),
         Step::Drain => drain(open, known),
         Step::Deactivate => Wait::new("the old key to be refused"),
@@ -75,11 +77,13 @@ fn soak(open: &Open, known: &Known<'_>) -> Wait {
     match open.deactivated {
         Some(at) => {
             let until = later(at, known.policy.soak);
-            Wait::until(
-                what,
-                until,
-                format!("{} is deleted; before that, `undo` brings it back", open.outgoing.id),
-            )
+            let id = &open.outgoing.id;
+            // Nobody is to bring back what leaked; how that is done all the same, a warning says.
+            let when = match open.compromised.as_ref() == Some(id) {
+                true => format!("{id} is deleted"),
+                false => format!("{id} is deleted; before that, `undo` brings it back"),
+            };
+            Wait::until(what, until, when)
         }
         None => Wait::new(what),
     }
@@ -93,6 +97,23 @@ fn drain(open: &Open, known: &Known<'_>) -> Wait {
     let healthy = known.healthy_since.map_or(published, |since| since.max(published));
     let fell_over = known.fell_over;
     let serving = Serving { healthy_since: healthy, fell_over };
+    let served = horizon.and_then(|horizon| horizon.served_until);
+    let signed = served.into_iter().chain(fell_over).max();
+    let explained =
+        signed.map_or(published, |at| later(at, policy.signature_window).max(published));
+    let observed = later(explained, policy.observe);
+    let observed = open.outgoing.has_unknown_holders().then_some(observed);
+    let followed = |wait: Wait| match observed.filter(|observed| Some(*observed) > wait.until) {
+        None => wait,
+        Some(observed) => {
+            let then = format!(
+                "; then programs that rotakey does not know of have until {} to show themselves",
+                near(observed, now.wall)
+            );
+            let when = wait.when.map(|when| format!("{when}{then}"));
+            Wait { when, over: Some(observed), ..wait }
+        }
+    };
     if let Safety::NotBefore(until) = safety(horizon, serving, policy, now) {
         if safety(horizon, healthy, policy, now) != Safety::NotBefore(until)
             && let Some(used) = fell_over
@@ -101,16 +122,13 @@ fn drain(open: &Open, known: &Known<'_>) -> Wait {
                 "what the proxy signed with it is worth nothing any more, last at {}",
                 near(used, now.wall)
             );
-            return Wait::until("the proxy's last use of the old key to be over", until, when);
+            let what = "the proxy's last use of the old key to be over";
+            return followed(Wait::until(what, until, when));
         }
-        return Wait::until(what, until, ended(horizon, healthy, published, policy, now.wall));
+        let when = ended(horizon, healthy, published, policy, now.wall);
+        return followed(Wait::until(what, until, when));
     }
-    let served = horizon.and_then(|horizon| horizon.served_until);
-    let signed = served.into_iter().chain(fell_over).max();
-    let explained =
-        signed.map_or(published, |at| later(at, policy.signature_window).max(published));
-    let observed = later(explained, policy.observe);
-    if open.outgoing.has_unknown_holders() && now.wall < observed {
+    if let Some(observed) = observed.filter(|observed| now.wall < *observed) {
         let when = format!(
             "programs that rotakey does not know of have had {} to show themselves",
             duration::format(policy.observe)

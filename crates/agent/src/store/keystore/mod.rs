@@ -91,15 +91,16 @@ impl KeystoreError {
         match self {
             Self::Locked { .. } => {
                 "unlock the keyring (log in to the desktop, or open it in its own program); \
-                 without a desktop, set `[store] kind = \"file\"`"
+                 without a desktop, use the key file (docs/headless.md): `[store] kind = \"file\"` \
+                 and a passphrase in config.toml"
             }
             Self::Unreachable { store, .. } if store.starts_with("the key file") => {
                 "make right what `[store]` names: passphrase_file, passphrase_command or \
                  passphrase_credential"
             }
             Self::Unreachable { .. } => {
-                "start the keyring in this session; on a machine without one, set \
-                 `[store] kind = \"file\"`"
+                "start the keyring in this session; on a machine without one, use the key file \
+                 (docs/headless.md): `[store] kind = \"file\"` and a passphrase in config.toml"
             }
             Self::WrongPassphrase { .. } => {
                 "check where `[store]` takes the passphrase from; the keys are still in the file"

@@ -103,7 +103,12 @@ fn the_proxys_last_use_of_the_old_key_is_named_if_it_is_what_holds() {
 #[test]
 fn unknown_holders_of_a_key_that_was_handed_over_have_their_time() {
     let mut open = open(Step::Drain);
+    assert_eq!(asked(&open, Some(60), 0, 10).over, None);
     open.outgoing.origin = Origin::HandedOver;
+    // Before the leases have ended it is told already: whoever asks when the key goes is not to hear of them alone.
+    let wait = asked(&open, Some(60), 0, 10);
+    assert_eq!(wait.over, Some(at(60 + 15 + 240)));
+    assert!(wait.until < wait.over && wait.when.expect("a reason").contains("does not know of"));
     let wait = asked(&open, Some(60), 0, 100);
     assert_eq!(wait.until, Some(at(60 + 15 + 240)));
     assert!(wait.when.expect("a reason").contains("4h"));
@@ -118,6 +123,9 @@ fn a_soak_names_its_end_and_the_way_back() {
     let wait = asked(&open, None, 0, 100);
     assert_eq!(wait.until, Some(at(80 + 7 * 1440)));
     assert!(wait.when.expect("a reason").contains("`undo` brings it back"));
+    open.compromised = Some(open.outgoing.id.clone());
+    let wait = asked(&open, None, 0, 100);
+    assert!(!wait.when.expect("a reason").contains("undo"), "what leaked is not to come back");
     open.stuck = Some("a stranger".into());
     assert_eq!(asked(&open, None, 0, 100).what, "a person to decide");
 }

@@ -1,0 +1,7 @@
+//! When what is done.
+
+mod desk;
+mod due;
+mod pauses;
+mod quiet;
+mod soak;
