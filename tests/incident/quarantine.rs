@@ -96,3 +96,35 @@ fn it_is_told_once_whoever_notices_it() {
     let all: Vec<String> = told(&world);
     assert_eq!(all.len(), 1, "{all:?} {log}");
 }
+
+/// Neither a look nor a rotation of the agent's asks for it again, or derives the file's key anew.
+#[test]
+fn the_agent_asks_for_the_passphrase_once() {
+    let world = quarantined(true);
+    let asked = world.home.path().join("asked");
+    let ask = format!(
+        "echo >> {}; cat {}",
+        asked.display(),
+        world.home.path().join("passphrase").display()
+    );
+    let agent_with = |more: &str| {
+        world.configure(&format!("{ANYWHERE}{}", world.quick_profile(more)));
+        let config = std::fs::read_to_string(world.home.path().join("config.toml")).unwrap();
+        let with_file = config.lines().find(|line| line.starts_with("passphrase_file")).unwrap();
+        let command = format!("passphrase_command = {ask:?}");
+        world.write("config.toml", &config.replace(with_file, &command));
+        world.write("asked", "");
+        world.agent()
+    };
+    let times = || std::fs::read_to_string(&asked).unwrap().lines().count();
+    world.control(json!({"op": "quarantine", "user": "app"}));
+    let agent = agent_with("");
+    let mark = world.state().join("quarantine");
+    eventually("it looks", || std::fs::read(&mark).is_ok_and(|text| !text.is_empty()));
+    assert_eq!(times(), 1);
+    agent.stop();
+    world.control(json!({"op": "quarantine", "user": "app", "on": false}));
+    let _agent = agent_with("max_age = \"1s\"\n");
+    eventually("it rotates", || world.keys().iter().all(|(id, _)| *id != world.id));
+    assert_eq!(times(), 1);
+}

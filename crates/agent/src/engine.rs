@@ -15,6 +15,7 @@ use crate::receipts::Receipts;
 use crate::receipts::witness::Witness;
 use crate::session::Signing;
 use crate::sources::Sources;
+use crate::store::keystore::Keystore;
 use crate::store::profile::{Journal, ProfileState};
 use crate::telling::Told;
 
@@ -38,20 +39,23 @@ pub struct Run {
     pub status: Status,
 }
 
-/// Runs the engine, until it ends, or `wait` is reached, or `observer` does not want to wait.
+/// Runs the engine, until it ends, or `wait` is reached, or `observer` does not want to wait. Whoever runs it more than
+/// once has one keystore for it: each new one asks for its passphrase, and derives its key, anew.
 pub async fn run(
     app: &App,
+    keystore: &dyn Keystore,
     goal: Goal,
     wait: Option<Milestone>,
     observer: &mut impl Observer,
 ) -> Result<Run, Failed> {
-    run_for(app, goal, wait, observer, None).await
+    run_for(app, keystore, goal, wait, observer, None).await
 }
 
 /// The same; if a key that leaked is to be replaced, this one is meant, and no other. What a person saw before the lock
 /// was taken may be over by then.
 pub async fn run_for(
     app: &App,
+    keystore: &dyn Keystore,
     goal: Goal,
     wait: Option<Milestone>,
     observer: &mut impl Observer,
@@ -60,7 +64,6 @@ pub async fn run_for(
     let holder = app.key_profile()?;
     let mut settings = app.settings()?;
     let state = app.state()?;
-    let keystore = app.keystore()?;
     let (_engine, journal) = state.lock()?;
     // One that cannot be used would stop the rotation half-way.
     state.ledger()?;
@@ -103,7 +106,7 @@ pub async fn run_for(
     let mut rotation = Rotation::new(task, status);
     let mut driver = Driver {
         service: &service,
-        keystore: keystore.as_ref(),
+        keystore,
         state: &state,
         journal,
         endpoint: &endpoint,

@@ -157,7 +157,12 @@ fn work(
 ) {
     let (mut uses, mut flood) = (Uses::default(), Flood::default());
     loop {
-        let got = inbox.recv_timeout(LOOK);
+        let got = if tally.kinds.is_empty() {
+            // Nothing will be due: an agent at rest is not woken for it.
+            inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            inbox.recv_timeout(LOOK)
+        };
         let now = clock.wall();
         match &got {
             Ok(Note::Refused(why, caller, what)) => {

@@ -8,7 +8,8 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use rotakey_endpoint::table::{Accounts, Caller, Refused};
 use rotakey_endpoint::{route, server};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::desk::Desk;
 use super::gather::gather;
@@ -54,7 +55,7 @@ impl server::Handler for Control {
         match (&head.method, &segments[..]) {
             (&Method::GET, ["credential-process", profile]) => self.process(caller, profile),
             (&Method::GET, ["metrics"]) => self.metrics().await,
-            (&Method::GET, ["v1", "status"]) => answer_json(&self.0.status()),
+            (&Method::GET, ["v1", "status"]) => answer_json(&self.0.status(&self.0.serving.load())),
             (&Method::GET, ["v1", "profiles", profile]) => match self.0.profile(profile) {
                 Some(view) => answer_json(&view),
                 None => unknown(profile),
@@ -108,8 +109,11 @@ pub(super) fn decoded(segment: &str) -> String {
     segment.replace("%40", "@").replace("%2B", "+").replace("%2b", "+")
 }
 
-pub(super) fn answer_json(value: &Value) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(value.to_string()));
+pub(super) fn answer_json(value: &impl Serialize) -> Response<Full<Bytes>> {
+    let Ok(text) = serde_json::to_string(value) else {
+        return say(StatusCode::INTERNAL_SERVER_ERROR, "Json", "it cannot be written as JSON");
+    };
+    let mut response = Response::new(Full::from(text));
     let json = header::HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response

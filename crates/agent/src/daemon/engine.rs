@@ -122,6 +122,8 @@ struct Workshop {
     poll: Duration,
     workers: HashMap<String, Worker>,
     turns: Turns,
+    /// What looks for a quarantine share.
+    looks: quarantine::Looks,
     /// Whose turn it is to rotate.
     rotating: Rc<RefCell<schedule::Turns>>,
     /// What the schedulers are doing.
@@ -150,6 +152,7 @@ async fn run(
     };
     let mut workshop = Workshop {
         app: Rc::new(app),
+        looks: quarantine::Looks::new(Rc::clone(&keystore)),
         keystore,
         serving,
         board,
@@ -239,7 +242,8 @@ impl Workshop {
             };
             self.tasks.spawn_local(task.run(supply_inbox, done));
             let (quarantine, configured) = mpsc::unbounded_channel();
-            self.tasks.spawn_local(quarantine::watch(Rc::clone(&app), configured));
+            let looks = self.looks.clone();
+            self.tasks.spawn_local(quarantine::watch(Rc::clone(&app), looks, configured));
             let ending = Rc::clone(&self.ending);
             let yielding = Rc::new(Cell::new(false));
             let rotation = Rotations {
@@ -265,7 +269,7 @@ impl Workshop {
 
     fn rotate(&mut self) {
         self.may_rotate = true;
-        for (rotation, inbox) in self.waiting.drain(..) {
+        for (rotation, inbox) in std::mem::take(&mut self.waiting) {
             self.tasks.spawn_local(rotation.run(inbox));
         }
     }

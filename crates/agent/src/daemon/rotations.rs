@@ -110,7 +110,8 @@ impl Rotations {
         state.read().map(|(_, status)| status).map_err(|error| error.to_string())
     }
 
-    /// Does what there is to be done, and says when to look again.
+    /// Does what there is to be done, and says when to look again. What asks AWS is in a box, which is gone afterwards: the
+    /// task waits for most of its life, and would keep the room for it.
     async fn step(&mut self) -> Timestamp {
         let now = self.app.clock.now();
         let state = ProfileState::new(&self.app.paths.state, &self.holder);
@@ -131,7 +132,7 @@ impl Rotations {
         match self.scheduler.look(&now, &rules, &status) {
             Next::At(next) => schedule::peeks_at(now.wall, next, &status),
             Next::Health => {
-                let health = self.try_served(&status).await;
+                let health = Box::pin(self.try_served(&status)).await;
                 if let Health::Refused(why) = &health
                     && self.said.replace(why.clone()).as_ref() != Some(why)
                 {
@@ -159,7 +160,7 @@ impl Rotations {
                 }
                 // It may be at work for minutes.
                 self.board.show(&self.holder, self.scheduler.view());
-                let next = self.rotate(goal, &rules, &status).await;
+                let next = Box::pin(self.rotate(goal, &rules, &status)).await;
                 self.turns.borrow_mut().done(&self.holder);
                 next
             }
@@ -189,7 +190,7 @@ impl Rotations {
             until: None,
             step: None,
         };
-        let run = engine::run(&self.app, goal, None, &mut watcher).await;
+        let run = engine::run(&self.app, self.keystore.as_ref(), goal, None, &mut watcher).await;
         let until = watcher.until;
         let now = self.app.clock.now().wall;
         match run {

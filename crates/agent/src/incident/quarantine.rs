@@ -7,6 +7,7 @@ use std::time::Duration;
 use rotakey_core::iam::Outcome;
 use rotakey_core::journal::Status;
 use rotakey_core::time::later;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::advice;
@@ -16,10 +17,28 @@ use crate::driver::quarantine::POLICY;
 use crate::iam::KeyService;
 use crate::news::{Kind, News};
 use crate::store::disk;
+use crate::store::keystore::Keystore;
 use crate::store::profile::ProfileState;
 
 /// How often the agent looks.
 const EVERY: Duration = Duration::from_secs(3600);
+
+/// How many users are looked at at a time, of all keys: each takes a client of the SDK, and there is no hurry.
+const LOOKS_MAX: usize = 4;
+
+/// What the looks at all users share.
+#[derive(Clone)]
+pub struct Looks {
+    keystore: Rc<dyn Keystore>,
+    turns: Rc<Semaphore>,
+}
+
+impl Looks {
+    /// With the agent's own keystore, which is open already: another one would derive its key anew for each look.
+    pub fn new(keystore: Rc<dyn Keystore>) -> Self {
+        Self { keystore, turns: Rc::new(Semaphore::new(LOOKS_MAX)) }
+    }
+}
 
 /// What an administrator does about it, and in which order.
 pub fn hint(
@@ -49,13 +68,12 @@ fn mark(state: &ProfileState) -> PathBuf {
 
 /// Asks IAM whether the user of a profile is under quarantine; the policy's name, if so. It is told once, until it is
 /// over. Whatever cannot be asked is asked again later.
-pub async fn look(app: &App) -> Option<String> {
+async fn look(app: &App, keystore: &dyn Keystore) -> Option<String> {
     let state = app.state().ok()?;
     let status = app.status().ok()?;
     let (whose, key) = (status.enrolment.as_ref()?, status.current.as_ref()?);
     let settings = app.settings().ok()?;
-    let keystore = app.keystore().ok()?;
-    let signer = app.iam_signer_at_hand(&settings, keystore.as_ref(), &key.id)?;
+    let signer = app.iam_signer_at_hand(&settings, keystore, &key.id)?;
     let service = app.service(&settings);
     let Outcome::Done(policies) = service.attached_policies(&signer, &whose.user).await else {
         return None;
@@ -99,18 +117,26 @@ pub fn tell(app: &App, state: &ProfileState, status: &Status, seen: &str) {
     }
 }
 
-/// Looks for as long as the agent serves the key. `configured` brings the configuration whenever it was changed.
-pub async fn watch(mut app: Rc<App>, mut configured: UnboundedReceiver<Rc<App>>) {
+/// Looks for as long as the agent serves the key. `configured` brings the configuration whenever it was changed, and ends it.
+pub async fn watch(mut app: Rc<App>, looks: Looks, mut configured: UnboundedReceiver<Rc<App>>) {
+    let clock = app.clock.clone();
+    let mut next = clock.now().wall;
     loop {
-        look(&app).await;
-        let next = later(app.clock.now().wall, EVERY);
-        let clock = app.clock.clone();
+        let turn = async {
+            clock.sleep_until(next).await;
+            looks.turns.acquire().await
+        };
         tokio::select! {
             new = configured.recv() => match new {
-                Some(new) => app = new,
+                Some(new) => (app, next) = (new, clock.now().wall),
                 None => return,
             },
-            () = clock.sleep_until(next) => {}
+            // Held for as long as the look takes.
+            _turn = turn => {
+                // In a box, which is gone afterwards: what a call needs is a hundred times what waiting for the next one does.
+                Box::pin(look(&app, looks.keystore.as_ref())).await;
+                next = later(clock.now().wall, EVERY);
+            }
         }
     }
 }

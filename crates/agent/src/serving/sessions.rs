@@ -32,7 +32,8 @@ impl Default for Turns {
 /// The sessions of one key's profiles.
 #[derive(Debug)]
 pub struct Sessions {
-    profiles: HashMap<String, Kept>,
+    /// In boxes: most keys have one profile, and the smallest table has room for four.
+    profiles: HashMap<String, Box<Kept>>,
     turns: Turns,
     /// The last revocation whose sessions are dropped already: its number, and when it was.
     voided: (u64, Option<Timestamp>),
@@ -104,14 +105,16 @@ impl Sessions {
             if self.profiles.get(name).is_none_or(|kept| kept.plan != *plan) {
                 let (plan, keeper) = (plan.clone(), Keeper::new(plan));
                 let kept = Kept { plan, keeper, roles: RoleCache::default() };
-                self.profiles.insert(name.clone(), kept);
+                self.profiles.insert(name.clone(), Box::new(kept));
             }
             let Some(kept) = self.profiles.get_mut(name) else { continue };
             kept.keeper.publish(generation);
             if let Next::Mint(generation) = kept.keeper.next(app.clock.now().wall) {
                 // It is never closed.
                 let _turn = self.turns.0.acquire().await;
-                kept.mint(app, keystore, key, served, generation, credentials).await;
+                // In a box, which is gone afterwards: the task waits for most of its life, and would keep the room for a call.
+                let mint = kept.mint(app, keystore, key, served, generation, credentials);
+                Box::pin(mint).await;
             }
             kept.restore(key, served, generation, app.clock.now().wall);
             match kept.keeper.next(app.clock.now().wall) {

@@ -213,7 +213,11 @@ async fn permissions(app: &App, status: &Status) -> Check {
     if status.rotation.is_some() {
         return Check::ok("account.permissions", "permissions were enough when the rotation began");
     }
-    let run = match engine::run(app, Goal::Check, None, &mut Impatient).await {
+    let keystore = match app.keystore() {
+        Ok(keystore) => keystore,
+        Err(failed) => return failing("account.permissions", failed),
+    };
+    let run = match engine::run(app, keystore.as_ref(), Goal::Check, None, &mut Impatient).await {
         Ok(run) => run,
         Err(failed) if failed.exit == Exit::Decide => {
             return Check::ok("account.permissions", "not looked at: another process is at work");

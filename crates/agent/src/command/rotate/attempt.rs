@@ -137,7 +137,8 @@ pub(super) async fn drive(
         Watcher { profile, printer, step: None, clock, hurries, passes: terms.passes_use };
     let before = app.status()?;
     let is_check = goal == Goal::Check;
-    let run = engine::run_for(app, goal, wait, &mut watcher, terms.leaked).await;
+    let keystore = app.keystore()?;
+    let run = engine::run_for(app, keystore.as_ref(), goal, wait, &mut watcher, terms.leaked).await;
     app.printer.progress_done();
     if let Ok(Run { stop, status }) = &run
         && !is_check
