@@ -69,7 +69,15 @@ fn pieces(text: &str, most: usize) -> Vec<String> {
     pieces
 }
 
-/// The same, for what is printed as it is said: a line that fits, or that begins with a blank, stays. The lines after the
+/// A name, and what there is to say beside it from a column on: it goes on below itself.
+#[must_use]
+pub fn beside(name: &str, column: usize, text: &str, most: usize) -> Vec<String> {
+    let lines = wrap(text, most.saturating_sub(column));
+    let name_of = |at| if at == 0 { name } else { "" };
+    lines.iter().enumerate().map(|(at, line)| format!("{:column$}{line}", name_of(at))).collect()
+}
+
+/// [Breaks](wrap) what is printed as it is said: a line that fits, or that begins with a blank, stays. The lines after the
 /// first stand under the text behind `error: `, `hint: ` and `warning: `, and two columns in otherwise.
 #[must_use]
 pub fn fold(text: &str, most: usize) -> Vec<String> {
@@ -122,6 +130,11 @@ mod tests {
         assert_eq!(lines.join(" "), text, "what is too wide is broken");
         assert!(lines.iter().all(|line| line.len() <= 20), "{lines:?}");
         assert_eq!(wrap("a ` stands alone", 8), ["a `", "stands", "alone"]);
+    }
+
+    #[test]
+    fn what_stands_beside_a_name_goes_on_below_itself() {
+        assert_eq!(beside("key", 5, "one two three", 12), ["key  one two", "     three"]);
     }
 
     #[test]

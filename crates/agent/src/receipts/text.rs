@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rotakey_core::receipt::{Described, Outcome};
 
 use super::{Written, cis, minutes, of};
-use crate::printer::layout::{width, wrap};
+use crate::printer::layout::{beside, width};
 
 /// As wide as a page.
 const WIDTH: usize = 80;
@@ -67,9 +67,7 @@ fn folded(line: &str) -> Vec<String> {
         return vec![line.to_owned()];
     }
     let (name, value) = line.split_at(COLUMN);
-    let lines = wrap(value, WIDTH - COLUMN);
-    let name_of = |at| if at == 0 { name } else { "" };
-    lines.iter().enumerate().map(|(at, value)| format!("{:COLUMN$}{value}", name_of(at))).collect()
+    beside(name, COLUMN, value, WIDTH)
 }
 
 fn proof(written: &Written) -> Vec<String> {

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::driver::quarantine::POLICY;
 use crate::incident::evidence::{Evidence, Used};
 use crate::incident::{advice, quarantine, sessions};
-use crate::printer::layout::{width, wrap};
+use crate::printer::layout::{beside, width};
 use crate::wording::rfc3339;
 
 /// Where the texts of the summary begin.
@@ -113,13 +113,7 @@ pub(super) fn folded(line: &str, columns: Option<usize>) -> Vec<String> {
     match columns {
         Some(columns) if !has_command && width(line) > columns => {
             let (word, text) = line.split_at(COLUMN);
-            let lines = wrap(text, columns.saturating_sub(COLUMN));
-            let word_of = |at| if at == 0 { word } else { "" };
-            lines
-                .iter()
-                .enumerate()
-                .map(|(at, text)| format!("{:COLUMN$}{text}", word_of(at)))
-                .collect()
+            beside(word, COLUMN, text, columns)
         }
         _ => vec![line.to_owned()],
     }

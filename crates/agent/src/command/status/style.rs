@@ -87,22 +87,12 @@ impl Style {
 
     /// A name and what there is to say, on as many lines as it takes.
     pub(super) fn row(&self, name: &str, text: &str) -> Vec<String> {
-        let lines = layout::wrap(text, self.width.saturating_sub(COLUMN));
-        let lines = lines.iter().enumerate().map(|(at, line)| {
-            let name = if at == 0 { name } else { "" };
-            format!("  {name:<9} {line}")
-        });
-        lines.collect()
+        layout::beside(&format!("  {name}"), COLUMN, text, self.width)
     }
 
     /// The same, of what is about no profile.
     pub(super) fn top(&self, name: &str, text: &str) -> Vec<String> {
-        let lines = layout::wrap(text, self.width.saturating_sub(COLUMN - 2));
-        let lines = lines.iter().enumerate().map(|(at, line)| {
-            let name = if at == 0 { name } else { "" };
-            format!("{name:<9} {line}")
-        });
-        lines.collect()
+        layout::beside(name, COLUMN - 2, text, self.width)
     }
 
     /// An age against the limit; nothing where there is no room for it.

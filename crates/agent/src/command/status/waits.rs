@@ -79,7 +79,7 @@ fn soak(open: &Open, known: &Known<'_>) -> Wait {
             let until = later(at, known.policy.soak);
             let id = &open.outgoing.id;
             // Nobody is to bring back what leaked; how that is done all the same, a warning says.
-            let when = match open.compromised.as_ref() == Some(id) {
+            let when = match open.is_cut_off() {
                 true => format!("{id} is deleted"),
                 false => format!("{id} is deleted; before that, `undo` brings it back"),
             };
